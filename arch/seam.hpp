@@ -1,0 +1,162 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The seam: everything that the portable kernel needs from a port, and everything that a port calls in the kernel.
+//
+// A port is one folder that defines the functions of `helix::arch` below and calls those of `helix::kernel` at the
+// end. Interrupts stay enabled throughout kernel and modules; what must not be interrupted for long raises the
+// preemption count instead (helix/gate.hpp). An interrupt handler runs on the stack of the thread that it
+// interrupted. It touches no lock and no list unless the count was zero before it raised it.
+#pragma once
+
+#include "helix/gate.hpp"
+#include "helix/result.hpp"
+
+namespace helix::kernel {
+struct TrapFrame;  ///< an interrupted context; each port defines its own
+}
+
+namespace helix::arch {
+
+using PhysicalAddress = uint64_t;
+
+/// Free physical memory, page-aligned; `end` is exclusive.
+struct MemoryRange {
+    PhysicalAddress begin;
+    PhysicalAddress end;
+};
+
+/// Addresses for the kernel's own mappings (stacks, modules, tables), page-aligned, nothing mapped yet.
+struct VirtualRange {
+    uint64_t begin;
+    uint64_t end;
+};
+
+/// What the port tells the kernel. Everything in it lives as long as the kernel.
+struct BootInfo {
+    Bytes bundle;        ///< cpio archive with the profile and the static modules
+    Bytes initrd;        ///< cpio archive with the dynamic modules and files; may be empty
+    Text command_line;   ///< words "key=value"
+    Span<const MemoryRange> memory;
+    VirtualRange region;   ///< at least 4 GiB
+    uint32_t cpu_count;    ///< CPUs that will run; 1 to kMaximumCpus
+    uint64_t entry_cycles; ///< cycles() when the port got control
+};
+inline constexpr uint32_t kMaximumCpus = 64;
+
+// ---- Console. Any context, also interrupt handlers; the bytes go out before the call returns.
+
+void console_write(Text text);
+/// The next byte typed, or -1. Never waits. One thread at a time.
+int console_read();
+
+// ---- Time.
+
+/// Nanoseconds since boot, monotonic, the same on every CPU. Any context.
+uint64_t now_ns();
+/// The CPU's cycle counter (instructions under an emulator that counts them). Any context.
+uint64_t cycles();
+/// From now on this CPU calls kernel::on_timer about every `period_ns`. Once for each CPU.
+void start_timer(uint64_t period_ns);
+
+// ---- This CPU.
+
+/// Makes `%gs` point to `local` on the calling CPU. Before anything that uses cpu_local().
+void set_cpu_local(CpuLocal* local);
+/// Waits until an interrupt came or a reschedule is wanted (bit 31 of the preemption word is clear), and returns.
+/// Called by a CPU's idle thread with the preemption count at one; the wait itself loses no wake-up.
+void idle();
+/// A hint inside a spinning loop. Does not give up the CPU.
+void spin_hint();
+/// Ends the machine or process with `status` (0 success, 1 to 127 failure) as its exit status.
+[[noreturn]] void power_off(uint8_t status);
+/// Restarts the machine; a port that cannot powers off with status 1.
+[[noreturn]] void restart();
+/// A place where replay may preempt or advance its clock; nothing otherwise. Preemption count zero or not.
+void preemption_point();
+
+// ---- Contexts. A suspended thread is its stack pointer; everything else is on its stack.
+
+struct ThreadContext {
+    uint64_t stack_pointer = 0;
+};
+/// Prepares `context` so that the first switch to it calls `entry(argument)` on `stack`, with the preemption count
+/// as the switching thread left it. `entry` never returns.
+void context_create(ThreadContext& context, MutableBytes stack, void (*entry)(void*), void* argument);
+/// Saves the running context in `from` and continues `to`. Preemption count above zero.
+void context_switch(ThreadContext& from, ThreadContext& to);
+/// Names the stack to sanitizers that follow threads; nothing otherwise. Called before the first switch, after the last.
+void context_announce(ThreadContext& context, MutableBytes stack);
+void context_retire(ThreadContext& context);
+
+// ---- Gates.
+
+/// Continues behind `gate` with `failure`, restoring the preemption count, direction flag, rsp, rbp and rbx as the
+/// call sequence in helix/gate.hpp expects. From thread context.
+[[noreturn]] void gate_resume(Gate& gate, GateFailure failure);
+/// Makes the interrupted context continue behind `gate` in the same way, with interrupts enabled, when the
+/// handler returns.
+void trap_resume_at_gate(kernel::TrapFrame& frame, Gate& gate, GateFailure failure);
+uint64_t trap_instruction_pointer(const kernel::TrapFrame& frame);
+uint64_t trap_stack_pointer(const kernel::TrapFrame& frame);
+uint64_t trap_frame_pointer(const kernel::TrapFrame& frame);
+
+// ---- Memory. Physical memory is visible as a whole at direct_map; mappings elsewhere are made page by page.
+
+enum class Protection : uint32_t { Read = 0, ReadWrite = 1, ReadExecute = 2 };
+
+/// Where the kernel sees physical address `address`; readable and writable.
+void* direct_map(PhysicalAddress address);
+/// The inverse, for pointers that direct_map returned.
+PhysicalAddress physical_of(const void* pointer);
+/// Maps `count` pages from `address` on at `at`, which lies in BootInfo::region and is not mapped. Frames for
+/// translation tables come from kernel::allocate_frame. One caller at a time. Errors: OutOfMemory (undone).
+Result<void> map(void* at, PhysicalAddress address, size_t count, Protection protection);
+/// Undoes map for `count` pages at `at`; afterwards no CPU sees them. Pages that are not mapped are skipped.
+void unmap(void* at, size_t count);
+
+// ---- Kernel text, for backtraces and for telling kernel from module code.
+
+bool is_kernel_text(uint64_t address);
+
+}  // namespace helix::arch
+
+namespace helix::kernel {
+
+enum class FaultKind : uint32_t {
+    PageFault,          ///< `address` is the address that was touched
+    StackOverflow,      ///< touched the guard page below a stack, or no room for a signal frame
+    DivideError,
+    InvalidOpcode,
+    GeneralProtection,  ///< also a non-canonical address
+    Breakpoint,
+    Other,
+};
+struct Fault {
+    FaultKind kind;
+    uint64_t address;
+    bool write;
+    bool execute;
+};
+
+// ---- What a port calls. All are defined in kernel/.
+
+/// Starts the kernel on the boot CPU, on a stack of at least 16 KiB; `%gs` is not set yet. Never returns.
+[[noreturn]] void kernel_main(const arch::BootInfo& boot);
+
+/// A timer tick. The handler has raised the preemption count by one, acknowledged the interrupt and enabled
+/// interrupts; it lowers the count afterwards without rescheduling and returns to `frame`. May switch threads
+/// when the count is exactly one.
+void on_timer(TrapFrame& frame);
+
+/// Bytes can be read from the console. Same conditions as on_timer.
+void on_console_input(TrapFrame& frame);
+
+/// A CPU exception or signal, on a stack of the port's own (x86_64: IST; hosted: the alternate stack). Either
+/// rewrites `frame` with trap_resume_at_gate and returns, or panics. `frame` is what faulted.
+void on_fault(TrapFrame& frame, const Fault& fault);
+
+/// One zeroed page frame for a translation table. Errors: OutOfMemory.
+Result<arch::PhysicalAddress> allocate_frame();
+void free_frame(arch::PhysicalAddress frame);
+
+}  // namespace helix::kernel

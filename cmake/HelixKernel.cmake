@@ -1,0 +1,16 @@
+# How the kernel is compiled: twice, once for each kind of port.
+#
+# HELIX_HOSTED_OPTIONS build kernel and port as a Linux process, HELIX_GUEST_OPTIONS for bare x86_64.
+set(HELIX_KERNEL_INCLUDES ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR})
+set(HELIX_HOSTED_OPTIONS ${HELIX_WARNINGS} -mno-red-zone -fno-exceptions -fno-rtti -fno-threadsafe-statics
+    -fno-omit-frame-pointer -g)
+set(HELIX_HOSTED_LINK_OPTIONS --ld-path=ld.lld-19)
+if(HELIX_SANITIZE STREQUAL "address")
+  set(HELIX_SANITIZE_OPTIONS -fsanitize=address,undefined -fno-sanitize=function,vptr -fno-sanitize-recover=undefined)
+elseif(HELIX_SANITIZE STREQUAL "thread")
+  set(HELIX_SANITIZE_OPTIONS -fsanitize=thread)
+endif()
+list(APPEND HELIX_HOSTED_OPTIONS ${HELIX_SANITIZE_OPTIONS})
+list(APPEND HELIX_HOSTED_LINK_OPTIONS ${HELIX_SANITIZE_OPTIONS})
+set(HELIX_GUEST_OPTIONS ${HELIX_WARNINGS} ${HELIX_FREESTANDING_OPTIONS} ${HELIX_FREESTANDING_CXX_OPTIONS}
+    -mcmodel=kernel -fno-pic -fno-pie -O2 -g)

@@ -1,0 +1,174 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Context: everything that a module may touch comes through here.
+#pragma once
+
+#include "helix/abi.hpp"
+#include "helix/event.hpp"
+#include "helix/format.hpp"
+#include "helix/handle.hpp"
+#include "helix/units.hpp"
+
+namespace helix {
+
+/// A module's door to the kernel. The kernel passes it to init; it stays valid until the instance is destroyed.
+/// Unless a line says otherwise: any thread of the module may call, with preemption on, and may block.
+class Context {
+public:
+    Context(const Services* services, InstanceToken* instance, InstanceId id)
+        : services_(services), instance_(instance), id_(id) {}
+    Context(const Context&) = delete;
+    Context& operator=(const Context&) = delete;
+
+    InstanceId id() const { return id_; }
+
+    // ---- Configuration: the profile's value, or the default that the module declared.
+
+    /// Errors: NotFound when the key is neither declared nor set. The text lives as long as the instance.
+    Result<Text> config(Text key) const { return services_->config(instance_, key); }
+    Text config_or(Text key, Text otherwise) const { return config(key).value_or(otherwise); }
+    /// Errors: NotFound; InvalidArgument, naming key and value, when it does not parse.
+    Result<int64_t> config_integer(Text key) const { return parsed<int64_t>(key, "an integer", parse_integer); }
+    Result<bool> config_boolean(Text key) const { return parsed<bool>(key, "true or false", parse_boolean); }
+    /// In bytes.
+    Result<uint64_t> config_size(Text key) const { return parsed<uint64_t>(key, "a size such as 64K", parse_size); }
+    /// In nanoseconds.
+    Result<uint64_t> config_duration(Text key) const {
+        return parsed<uint64_t>(key, "a duration such as 10ms", parse_duration);
+    }
+
+    // ---- Logging. Any context, also with preemption off. Lines are cut at 200 characters.
+
+    template <typename... Arguments>
+    void log(LogLevel level, FormatString<std::type_identity_t<Arguments>...> format,
+             const Arguments&... arguments) const {
+        char line[200];
+        services_->log(instance_, level, Text(line, format_to(Span<char>(line), format, arguments...)));
+    }
+    template <typename... Arguments>
+    void debug(FormatString<std::type_identity_t<Arguments>...> format, const Arguments&... arguments) const {
+        log<Arguments...>(LogLevel::Debug, format, arguments...);
+    }
+    template <typename... Arguments>
+    void info(FormatString<std::type_identity_t<Arguments>...> format, const Arguments&... arguments) const {
+        log<Arguments...>(LogLevel::Info, format, arguments...);
+    }
+    template <typename... Arguments>
+    void warning(FormatString<std::type_identity_t<Arguments>...> format, const Arguments&... arguments) const {
+        log<Arguments...>(LogLevel::Warning, format, arguments...);
+    }
+    template <typename... Arguments>
+    void error(FormatString<std::type_identity_t<Arguments>...> format, const Arguments&... arguments) const {
+        log<Arguments...>(LogLevel::Error, format, arguments...);
+    }
+
+    // ---- Time. Any context.
+
+    /// Nanoseconds since boot, monotonic.
+    uint64_t now_ns() const { return services_->now_ns(instance_); }
+
+    // ---- Requests, events, interfaces.
+
+    /// Asks module `target` and waits for its response.
+    /// Errors: NotFound (no such module), NotImplemented (no such request), ModuleFailed, TimedOut.
+    Result<Response> request(Text target, Text type, Bytes payload = {}) const {
+        return services_->request(instance_, target, type, payload);
+    }
+    /// From now on handle_event gets events of `kind`; Custom ones by name, see below.
+    Result<void> subscribe(EventKind kind) const {
+        return services_->subscribe(instance_, static_cast<uint32_t>(kind), {});
+    }
+    /// From now on handle_event gets Custom events called `name`.
+    Result<void> subscribe(Text name) const {
+        return services_->subscribe(instance_, static_cast<uint32_t>(EventKind::Custom), name);
+    }
+    /// Queues a Custom event for its subscribers; name and data are copied. Errors: OutOfMemory, Busy (queue full).
+    Result<void> emit(Text name, Bytes data = {}) const { return services_->emit(instance_, name, data); }
+
+    /// A handle to the primary implementor of `Interface`, or to the one in `module`.
+    /// Errors: NotFound; Incompatible (versions); PermissionDenied (the kernel alone calls it).
+    template <typename Interface>
+    Result<Handle<Interface>> bind(Text module = {}) const {
+        constexpr InterfaceId id = InterfaceTraits<Interface>::kId;
+        SlotHead* slot = TRY(services_->bind(instance_, id.name, id.major, id.minor, module));
+        return Handle<Interface>(slot, services_, instance_);
+    }
+
+    // ---- Memory. operator new is the ordinary way; it is charged to the module.
+
+    /// Named memory that belongs to the module's place and not to this instance: after a reload the next instance
+    /// gets the same bytes. Zeroed when new; another `version` is another region. T holds no address of code,
+    /// constants or instance memory. Errors: OutOfMemory, InvalidArgument (same name and version, other size).
+    template <typename T>
+    Result<T*> kept_memory(Text name, uint32_t version = 1) const {
+        static_assert(std::is_trivially_copyable_v<T>);
+        return static_cast<T*>(TRY(services_->kept_memory(instance_, name, version, sizeof(T), alignof(T))));
+    }
+    /// Whole pages for an allocator policy, contiguous; the kernel notes `size_class` and owner for each.
+    /// Bounded: preemption may be off. Errors: OutOfMemory; PermissionDenied unless the module is an Allocator.
+    Result<void*> heap_pages(uint32_t size_class, size_t count) const {
+        return services_->heap_pages(instance_, size_class, count);
+    }
+    void heap_pages_free(void* pages, size_t count) const { services_->heap_pages_free(instance_, pages, count); }
+
+    // ---- Threads. They belong to the module: it joins them in stop, or stop is reported as a leak.
+
+    /// Starts a thread at `entry(argument)`. Priority 0 (least urgent) to 31. Errors: OutOfMemory, OutOfRange.
+    Result<ThreadId> thread_create(Text name, ThreadEntry entry, void* argument,
+                                   uint32_t priority = 16) const {
+        return services_->thread_create(instance_, name, entry, argument, priority);
+    }
+    void thread_yield() const { services_->thread_yield(instance_); }
+    /// Errors: Cancelled when the module is being stopped by force.
+    Result<void> thread_sleep(uint64_t duration_ns) const { return services_->thread_sleep(instance_, duration_ns); }
+    /// Waits until the thread has ended. A thread that is already gone counts as ended.
+    Result<void> thread_join(ThreadId thread) const { return services_->thread_join(instance_, thread); }
+    ThreadId thread_current() const { return services_->thread_current(instance_); }
+    [[noreturn]] void thread_exit() const { services_->thread_exit(instance_); }
+
+    static constexpr uint64_t kForever = UINT64_MAX;
+    Result<SemaphoreId> semaphore_create(uint32_t initial) const {
+        return services_->semaphore_create(instance_, initial);
+    }
+    /// Errors: NotFound; Busy while threads wait on it.
+    Result<void> semaphore_destroy(SemaphoreId id) const { return services_->semaphore_destroy(instance_, id); }
+    /// Takes one unit, waiting up to `timeout_ns`. Errors: TimedOut, NotFound, Cancelled.
+    Result<void> semaphore_wait(SemaphoreId id, uint64_t timeout_ns = kForever) const {
+        return services_->semaphore_wait(instance_, id, timeout_ns);
+    }
+    /// Adds one unit and wakes one waiter. Does not block.
+    Result<void> semaphore_signal(SemaphoreId id) const { return services_->semaphore_signal(instance_, id); }
+
+    // ---- Numbers of the running system. Any context.
+
+    ExecutionStatistics execution_statistics() const {
+        ExecutionStatistics out;
+        services_->execution_statistics(instance_, &out);
+        return out;
+    }
+    MemoryStatistics memory_statistics() const {
+        MemoryStatistics out;
+        services_->memory_statistics(instance_, &out);
+        return out;
+    }
+
+    /// Ends the current call into this module as failed, with `reason`. For broken invariants, not for bad input.
+    [[noreturn]] void abort(Text reason) const { services_->abort(instance_, reason); }
+
+private:
+    template <typename T, typename Parse>
+    Result<T> parsed(Text key, Text expected, Parse parse) const {
+        const Text value = TRY(config(key));
+        T out{};
+        if (!parse(value, out))
+            return Error(ErrorCode::InvalidArgument,
+                         format("option {}: \"{}\" is not {}", key, value, expected).text());
+        return out;
+    }
+
+    const Services* services_;
+    InstanceToken* instance_;
+    InstanceId id_;
+};
+
+}  // namespace helix

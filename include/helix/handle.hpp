@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Handle<Interface>: how a module calls another one, whoever fills the slot at the moment.
+#pragma once
+
+#include "helix/abi.hpp"
+#include "helix/result.hpp"
+
+namespace helix {
+
+namespace detail {
+template <typename R>
+struct CallResult {
+    using Type = Result<R>;
+};
+template <typename T>
+struct CallResult<Result<T>> {
+    using Type = Result<T>;
+};
+}  // namespace detail
+
+/// Leads to whatever fills a slot; stays valid across every reload and swap. Movable; released with its owner.
+template <typename Interface>
+class Handle {
+public:
+    Handle() = default;
+    Handle(SlotHead* slot, const Services* services, InstanceToken* self)
+        : slot_(slot), services_(services), self_(self) {}
+    Handle(Handle&& other) : slot_(other.slot_), services_(other.services_), self_(other.self_) {
+        other.slot_ = nullptr;
+    }
+    Handle& operator=(Handle&& other) {
+        if (this != &other) {
+            release();
+            slot_ = other.slot_;
+            services_ = other.services_;
+            self_ = other.self_;
+            other.slot_ = nullptr;
+        }
+        return *this;
+    }
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+    ~Handle() { release(); }
+
+    bool bound() const { return slot_ != nullptr; }
+    /// How many implementations have filled the slot so far.
+    uint32_t generation() const { return __atomic_load_n(&slot_->generation, __ATOMIC_ACQUIRE); }
+
+    /// Calls `Method` of the implementation that fills the slot: `handle.call<&BlockDevice::read>(lba, buffer)`.
+    /// Gives the method's own result, or ModuleFailed (it faulted or overran), ModuleAbsent, or, for blocking
+    /// methods, TimedOut and Cancelled from waiting at a closed slot. Bounded methods may be called in any thread
+    /// context, blocking ones only with preemption on.
+    template <auto Method, typename... Arguments>
+    inline __attribute__((always_inline)) auto call(Arguments&&... arguments) const ->
+        typename detail::CallResult<GateReturn<Method>>::Type {
+        static_assert(std::is_base_of_v<typename MethodOf<Method>::Owner, Interface>);
+        if constexpr (has(MethodOf<Method>::kTraits, MethodTraits::Bounded))
+            return call_bounded<Method>(arguments...);
+        else
+            return call_blocking<Method>(arguments...);
+    }
+
+private:
+    using Failure = GateFailure;
+
+    template <auto Method, typename... Arguments>
+    inline __attribute__((always_inline)) auto call_bounded(Arguments&... arguments) const ->
+        typename detail::CallResult<GateReturn<Method>>::Type {
+        using R = GateReturn<Method>;
+        PreemptionGuard guard;
+        const SlotTarget* target = __atomic_load_n(&slot_->target, __ATOMIC_ACQUIRE);
+        if (__builtin_expect(target == nullptr, 0)) return Error(ErrorCode::ModuleAbsent);
+        if constexpr (std::is_void_v<R>) {
+            const Failure failure =
+                gate_call<Method>(target->instance, target->implementation, nullptr, arguments...);
+            if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
+            return {};
+        } else {
+            GateResult<R> result;
+            const Failure failure =
+                gate_call<Method>(target->instance, target->implementation, &result.value, arguments...);
+            if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
+            return take(result);
+        }
+    }
+
+    template <auto Method, typename... Arguments>
+    inline __attribute__((always_inline)) auto call_blocking(Arguments&... arguments) const ->
+        typename detail::CallResult<GateReturn<Method>>::Type {
+        using R = GateReturn<Method>;
+        for (;;) {
+            InsideCounter* inside = &slot_->inside[current_cpu()];
+            __atomic_fetch_add(&inside->count, 1, __ATOMIC_SEQ_CST);
+            const SlotTarget* target = __atomic_load_n(&slot_->target, __ATOMIC_ACQUIRE);
+            if (__builtin_expect(__atomic_load_n(&slot_->closed, __ATOMIC_SEQ_CST) != 0, 0)) {
+                leave(inside);
+                auto opened = services_->slot_wait(self_, slot_);
+                if (!opened.ok()) return opened.error();
+                continue;
+            }
+            if (__builtin_expect(target == nullptr, 0)) {
+                leave(inside);
+                return Error(ErrorCode::ModuleAbsent);
+            }
+            if constexpr (std::is_void_v<R>) {
+                const Failure failure =
+                    gate_call<Method>(target->instance, target->implementation, nullptr, arguments...);
+                leave(inside);
+                if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
+                return {};
+            } else {
+                GateResult<R> result;
+                const Failure failure =
+                    gate_call<Method>(target->instance, target->implementation, &result.value, arguments...);
+                leave(inside);
+                if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
+                if constexpr (kReturnsResult<R>) {
+                    if (__builtin_expect(!result.value.ok() && result.value.error().code() == ErrorCode::Restart, 0))
+                        continue;
+                }
+                return take(result);
+            }
+        }
+    }
+
+    template <typename R>
+    static constexpr bool kReturnsResult = std::is_same_v<typename detail::CallResult<R>::Type, R>;
+
+    template <typename R>
+    static inline __attribute__((always_inline)) auto take(GateResult<R>& result) ->
+        typename detail::CallResult<R>::Type {
+        typename detail::CallResult<R>::Type taken(std::move(result.value));
+        result.value.~R();
+        return taken;
+    }
+
+    void leave(InsideCounter* inside) const {
+        __atomic_fetch_sub(&inside->count, 1, __ATOMIC_SEQ_CST);
+        if (__builtin_expect(__atomic_load_n(&slot_->closed, __ATOMIC_SEQ_CST) != 0, 0))
+            services_->slot_left(self_, slot_);
+    }
+
+    template <auto Method>
+    __attribute__((noinline, cold)) Error failed(Failure failure) const {
+        Error error(ErrorCode::ModuleFailed);
+        services_->call_failed(self_, slot_, MethodOf<Method>::kName, failure, &error);
+        return error;
+    }
+
+    void release() {
+        if (slot_ != nullptr) services_->unbind(self_, slot_);
+        slot_ = nullptr;
+    }
+
+    SlotHead* slot_ = nullptr;
+    const Services* services_ = nullptr;
+    InstanceToken* self_ = nullptr;
+};
+
+}  // namespace helix
