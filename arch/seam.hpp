@@ -78,6 +78,7 @@ void preemption_point();
 
 struct ThreadContext {
     uint64_t stack_pointer = 0;
+    void* sanitizer = nullptr;  ///< of the port: what context_announce keeps for sanitizers
 };
 /// Prepares `context` so that the first switch to it calls `entry(argument)` on `stack`, with the preemption count
 /// as the switching thread left it. `entry` never returns.

@@ -15,7 +15,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   list(APPEND HELIX_FREESTANDING_OPTIONS -mno-mmx -mno-sse -mno-sse2)
   find_path(HELIX_LIBCXX_INCLUDE __config PATHS /usr/lib/llvm-19/include/c++/v1 NO_DEFAULT_PATH REQUIRED)
   set(HELIX_FREESTANDING_CXX_OPTIONS
-      -nostdinc++ -isystem ${HELIX_SDK}/helix/runtime/libcxx -isystem ${HELIX_LIBCXX_INCLUDE})
+      -nostdinc++ "SHELL:-isystem ${HELIX_SDK}/helix/runtime/libcxx" "SHELL:-isystem ${HELIX_LIBCXX_INCLUDE}")
 else()
   list(APPEND HELIX_FREESTANDING_OPTIONS -mgeneral-regs-only)
   set(HELIX_FREESTANDING_CXX_OPTIONS)

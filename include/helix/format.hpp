@@ -74,7 +74,7 @@ private:
 };
 
 /// Writes into `out` and returns the number of characters, cut at the size of `out`. Never fails.
-inline size_t format_arguments(Span<char> out, Text format, Span<const FormatArgument> arguments) {
+[[gnu::noinline]] inline size_t format_arguments(Span<char> out, Text format, Span<const FormatArgument> arguments) {
     size_t size = 0;
     auto put = [&](char c) {
         if (size < out.size()) out[size++] = c;

@@ -62,12 +62,11 @@ struct MethodList {
     }
 
 private:
+    template <auto A>
+    struct Constant;
     template <auto A, auto B>
     static constexpr bool same() {
-        if constexpr (std::is_same_v<decltype(A), decltype(B)>)
-            return A == B;
-        else
-            return false;
+        return std::is_same_v<Constant<A>, Constant<B>>;  // == on pointers to virtual methods is no constant expression
     }
 };
 

@@ -135,7 +135,7 @@ public:
     constexpr Result(Error error) : ok_(false), error_(error) {}
     constexpr Result(ErrorCode code) : Result(Error(code)) {}
     Result(const Result&) = default;
-    Result& operator=(const Result&) = delete;
+    Result& operator=(const Result&) = default;
 
     constexpr bool ok() const { return ok_; }
     constexpr explicit operator bool() const { return ok_; }

@@ -1,0 +1,247 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Inside of the hosted port: what belongs to one machine, to one of its CPUs, and to an interrupted context.
+//
+// Signals run kernel code at any instruction of a thread's stack. So the port calls libc with preemption off only,
+// and where a handler may be on the stack it makes system calls directly: they leave errno alone, which a thread
+// that was switched away in between would otherwise find changed, or belonging to another pthread.
+#pragma once
+
+#include "arch/hosted/machine.hpp"
+#include "arch/seam.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <time.h>
+#include <ucontext.h>
+
+#if !defined(HELIX_ADDRESS_SANITIZER)
+#if __has_feature(address_sanitizer)
+#define HELIX_ADDRESS_SANITIZER 1
+#else
+#define HELIX_ADDRESS_SANITIZER 0
+#endif
+#endif
+#if !defined(HELIX_THREAD_SANITIZER)  // trap.cpp is not instrumented and is told
+#if __has_feature(thread_sanitizer)
+#define HELIX_THREAD_SANITIZER 1
+#else
+#define HELIX_THREAD_SANITIZER 0
+#endif
+#endif
+#define HELIX_NO_SANITIZER __attribute__((disable_sanitizer_instrumentation))
+
+namespace helix::kernel {
+
+/// Either what a signal interrupted, or a synthetic frame: a tick that was delivered by a call.
+struct TrapFrame {
+    ucontext_t* context;   ///< null in a synthetic frame
+    uint32_t raised;       ///< by how much the handlers above will lower the preemption count when they return
+    Gate* gate = nullptr;  ///< synthetic: resume here instead of returning
+    GateFailure failure = GateFailure::None;
+};
+
+}  // namespace helix::kernel
+
+namespace helix::arch::hosted {
+
+inline constexpr uint64_t kPageSize = 4096;
+/// Below the stack pointer of a tick's handler, this much must be mapped; entry.S probes for it.
+inline constexpr uint64_t kTickHeadroom = 6144;
+inline constexpr uint64_t kBootStackBytes = HELIX_ADDRESS_SANITIZER || HELIX_THREAD_SANITIZER ? 1 << 20 : 256 << 10;
+inline constexpr size_t kConsoleRing = 4096;
+inline constexpr uint64_t kConsolePollNs = 10'000'000;
+
+/// The signal that ticks arrive as.
+inline int tick_signal() {
+    return SIGRTMIN;
+}
+
+/// What sanitizers know of a stack.
+struct SanitizerStack {
+    void* fiber = nullptr;         ///< thread sanitizer
+    const void* bottom = nullptr;  ///< address sanitizer
+    size_t size = 0;
+    void* fake_stack = nullptr;
+    bool owned = false;  ///< context_announce made it, context_retire frees it
+};
+
+/// One CPU: a pthread. Only its own pthread touches it, handlers of signals included.
+struct Cpu {
+    Port* port = nullptr;
+    CpuId index = 0;
+    pthread_t pthread = {};
+    CpuLocal early{};  ///< what %gs points to until the kernel has its own
+    CpuLocal* local = nullptr;
+    uint8_t* stacks = nullptr;  ///< mapping: guard page, alternate stack, guard page, boot stack
+    size_t stacks_size = 0;
+    MutableBytes alternate_stack;
+    MutableBytes boot_stack;
+    ThreadContext boot;   ///< runs kernel_main
+    ThreadContext leave;  ///< the pthread's own context, to which power_off goes
+    SanitizerStack leave_stack;
+    SanitizerStack* running = nullptr;  ///< the stack that runs now
+    timer_t timer = {};
+    bool timer_armed = false;
+    uint64_t period_ns = 0;
+    uint64_t interrupts = 0;    ///< ticks that arrived
+    bool tick_pending = false;  ///< thread sanitizer: a tick waits for a safe place
+    uint32_t fault_depth = 0;
+    uint64_t console_polled_ns = 0;
+    uint64_t stall_progress = 0;  ///< replay: Replay::progress at the last real tick, and how many saw the same
+    uint32_t stalled_ticks = 0;
+};
+
+/// The console. `lock` is taken with preemption off and never waited for.
+struct Console {
+    int input = 0;
+    int output = 1;
+    bool input_open = true;  ///< guarded by lock
+    bool is_raw = false;
+    termios saved{};
+    uint32_t lock = 0;
+    uint32_t head = 0;  ///< next free position in the ring; written under lock
+    uint32_t tail = 0;  ///< next byte to read; written by the one reader
+    uint8_t ring[kConsoleRing] = {};
+    // Replay: all input, read before the kernel started.
+    uint8_t* script = nullptr;
+    size_t script_size = 0;
+    size_t script_capacity = 0;
+    size_t script_next = 0;
+};
+
+/// The state of a replay. Everything in it follows from the seed and the kernel's own doing.
+struct Replay {
+    bool on = false;
+    uint64_t seed = 0;
+    uint64_t random = 0;
+    uint64_t clock_ns = 0;
+    uint64_t steps = 0;     ///< preemption points passed
+    uint64_t progress = 0;  ///< steps and readings of the clock: standing still means an endless loop
+    uint64_t hash = 0xcbf29ce484222325;
+};
+
+/// One machine. After start() it changes only where a member says so.
+struct Port {
+    Machine* machine = nullptr;
+    BootInfo boot{};
+    MemoryRange memory_range{};
+    int memory_file = -1;
+    uint8_t* direct_map = nullptr;
+    uint64_t memory_bytes = 0;
+    uint8_t* region = nullptr;
+    uint64_t region_bytes = 0;
+    /// One bit for each page of the region: whether it is mapped. Written by map and unmap, read by handlers.
+    uint64_t* mapped = nullptr;
+    uint64_t start_ns = 0;
+    uint64_t signal_frame_bytes = 0;  ///< what the host pushes for a signal, the red zone that it leaves included
+    uint32_t cpu_count = 1;
+    bool exit_process = false;
+    int messages = 2;
+    uint8_t status = 0;  ///< set by power_off
+    Console console;
+    Replay replay;
+    Cpu cpus[kMaximumCpus];
+
+    bool in_region(uint64_t address) const { return address - reinterpret_cast<uint64_t>(region) < region_bytes; }
+};
+
+extern "C" {
+/// The CPU that the calling pthread is; null on others. Never named directly: see this_cpu().
+extern __attribute__((tls_model("initial-exec"))) constinit thread_local Cpu* helix_hosted_cpu;
+}
+
+/// The CPU that runs this, or null. The compiler would keep the address of a thread_local across a switch to another
+/// pthread; it keeps nothing of an asm. CpuLocal has no member for the port, hence this.
+inline __attribute__((always_inline)) Cpu* this_cpu() {
+    Cpu* cpu;
+    asm volatile("movq helix_hosted_cpu@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(cpu)::"memory");
+    return cpu;
+}
+/// The machine that runs this; the same on each of its CPUs, so it does not become stale. On a CPU only.
+inline __attribute__((always_inline)) Port& this_port() {
+    return *this_cpu()->port;
+}
+
+inline __attribute__((always_inline)) uint32_t preempt_word() {
+    uint32_t word;
+    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
+    return word;
+}
+inline __attribute__((always_inline)) uint32_t preempt_count() {
+    return preempt_word() & ~kNoRescheduleWanted;
+}
+inline __attribute__((always_inline)) bool reschedule_wanted() {
+    return (preempt_word() & kNoRescheduleWanted) == 0;
+}
+/// Sets the count and leaves the reschedule bit as it is, in one instruction: a tick may clear that bit at any time.
+/// Preemption off, before and after.
+inline __attribute__((always_inline)) void set_preempt_count(uint32_t count) {
+    const uint32_t difference = count - preempt_count();
+    asm volatile("addl %0, %%gs:0" ::"r"(difference) : "memory", "cc");
+}
+/// Lowers the count without looking whether a reschedule is wanted.
+inline __attribute__((always_inline)) void preempt_lower() {
+    asm volatile("decl %%gs:0" ::: "memory", "cc");
+}
+
+/// A system call without errno and without any library: result, or minus the error.
+inline __attribute__((always_inline)) long system_call(long number, uint64_t a = 0, uint64_t b = 0, uint64_t c = 0,
+                                                       uint64_t d = 0, uint64_t e = 0) {
+    long result = number;
+    register uint64_t r10 asm("r10") = d;
+    register uint64_t r8 asm("r8") = e;
+    asm volatile("syscall" : "+a"(result) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory", "cc");
+    return result;
+}
+template <typename T>
+inline uint64_t word_of(T* pointer) {
+    return reinterpret_cast<uint64_t>(pointer);
+}
+
+/// Writes all of `text` to `file`, whatever it takes; gives up on an error. Any context.
+void write_all(int file, Text text);
+/// Says why this machine cannot go on, restores the terminal and ends the process. Any context.
+[[noreturn]] void fatal(Text reason, uint64_t number = 0);
+
+// ---- console.cpp
+void console_open(Console& console, const Options& options);
+void console_close(Console& console);
+void console_restore(Console& console);
+/// Fetches what was typed, if there is room. True if bytes wait to be read. Preemption off.
+bool console_refill(Console& console);
+bool console_has_bytes(const Console& console);
+
+// ---- context.cpp
+void sanitizer_adopt(Cpu& cpu);
+void sanitizer_forget(Cpu& cpu);
+/// The frames between `low` and the stack pointer of `gate` are gone.
+void sanitizer_cut(uint64_t low, const Gate& gate);
+
+// ---- memory.cpp
+Result<void> memory_create(Port& port, uint64_t bytes);
+void memory_destroy(Port& port);
+bool is_mapped(const Port& port, uint64_t address);
+
+// ---- time.cpp
+/// Calls the kernel with a tick that no signal brought. Preemption count as the caller left it; it is raised for
+/// the call and lowered afterwards. May switch threads when it was zero.
+void deliver_tick();
+
+// ---- replay.cpp
+void replay_start(Replay& replay, uint64_t seed);
+void replay_point(Port& port);
+void replay_idle(Port& port);
+void replay_stalled(Cpu& cpu, kernel::TrapFrame& frame);
+void replay_hash(Replay& replay, Bytes bytes);
+void replay_summary(const Port& port);
+
+// ---- trap.cpp
+void traps_install();
+/// Gives the calling CPU its alternate stack and lets its signals in, or undoes that.
+void traps_enter(Cpu& cpu);
+void traps_leave(Cpu& cpu);
+
+}  // namespace helix::arch::hosted

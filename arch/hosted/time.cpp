@@ -1,0 +1,152 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Time of a hosted machine: clocks, ticks and the wait for them.
+#include "arch/hosted/port.hpp"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace helix::arch {
+
+using namespace hosted;
+
+namespace {
+
+/// How long an idle CPU looks for work of other CPUs before it sleeps: waking a pthread takes about as long.
+constexpr uint64_t kSpinNs = 30'000;
+/// Replay: how often a CPU is looked at for an endless loop.
+constexpr uint64_t kStallCheckNs = 250'000'000;
+
+uint64_t host_now_ns() {
+    // No preemption guard: the clock is read in the vDSO, which keeps nothing for each thread.
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+/// Tells the kernel that bytes wait. Preemption count as for deliver_tick.
+void deliver_console_input() {
+    preempt_disable();
+    kernel::TrapFrame frame{nullptr, 1};
+    kernel::on_console_input(frame);
+    if (frame.gate != nullptr) gate_resume(*frame.gate, frame.failure);
+    preempt_lower();
+}
+
+/// Sleeps until a signal comes or input is there, if nothing came since `interrupts` was read.
+void sleep_until_interrupt(Cpu& cpu, uint64_t interrupts) {
+    uint64_t all = ~0ull;
+    uint64_t before = 0;
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&all), word_of(&before), sizeof(all));
+    // A tick that came earlier has been counted; one that comes from here on ends the sleep.
+    if (!reschedule_wanted() && __atomic_load_n(&cpu.interrupts, __ATOMIC_RELAXED) == interrupts) {
+        Console& console = cpu.port->console;
+        pollfd entry{console.input, POLLIN, 0};
+        const bool listens = cpu.index == 0 && __atomic_load_n(&console.input_open, __ATOMIC_RELAXED);
+        system_call(SYS_ppoll, word_of(&entry), listens ? 1 : 0, 0, word_of(&before), sizeof(before));
+    }
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&before), 0, sizeof(before));
+}
+
+}  // namespace
+
+uint64_t now_ns() {
+    Port& port = this_port();
+    if (port.replay.on) {
+        // Time passes a little with each look at it, so that waiting for it ends.
+        ++port.replay.progress;
+        return port.replay.clock_ns += 50;
+    }
+    return host_now_ns() - port.start_ns;
+}
+
+uint64_t cycles() {
+    Port& port = this_port();
+    return port.replay.on ? port.replay.clock_ns : __builtin_ia32_rdtsc();
+}
+
+void start_timer(uint64_t period_ns) {
+    PreemptionGuard guard;
+    Cpu& cpu = *this_cpu();
+    cpu.period_ns = period_ns;
+    if (cpu.timer_armed) fatal("the timer of a CPU was started twice");
+    sigevent event{};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = tick_signal();
+    event._sigev_un._tid = gettid();
+    if (timer_create(CLOCK_MONOTONIC, &event, &cpu.timer) != 0)
+        fatal("the host gives no timer, error ", static_cast<uint64_t>(errno));
+    cpu.timer_armed = true;
+    const uint64_t interval = cpu.port->replay.on ? kStallCheckNs : period_ns;
+    itimerspec setting{};
+    setting.it_interval.tv_sec = static_cast<time_t>(interval / 1'000'000'000);
+    setting.it_interval.tv_nsec = static_cast<long>(interval % 1'000'000'000);
+    setting.it_value = setting.it_interval;
+    timer_settime(cpu.timer, 0, &setting, nullptr);
+}
+
+void set_cpu_local(CpuLocal* local) {
+    Cpu& cpu = *this_cpu();
+    cpu.local = local;
+    if (system_call(SYS_arch_prctl, ARCH_SET_GS, word_of(local)) != 0) fatal("the host does not set %gs");
+}
+
+void spin_hint() {
+    __builtin_ia32_pause();
+}
+
+void hosted::deliver_tick() {
+    preempt_disable();
+    kernel::TrapFrame frame{nullptr, 1};
+    kernel::on_timer(frame);
+    if (frame.gate != nullptr) gate_resume(*frame.gate, frame.failure);
+    preempt_lower();
+}
+
+void preemption_point() {
+    Port& port = this_port();
+    if (port.replay.on) {
+        replay_point(port);
+    } else if constexpr (HELIX_THREAD_SANITIZER) {
+        preempt_disable();  // stay on this CPU
+        Cpu& cpu = *this_cpu();
+        const bool tick = cpu.tick_pending;
+        cpu.tick_pending = false;
+        preempt_lower();
+        if (tick) deliver_tick();
+    }
+}
+
+void idle() {
+    Cpu& cpu = *this_cpu();
+    Port& port = *cpu.port;
+    if (port.replay.on) {
+        replay_idle(port);
+        return;
+    }
+    const uint64_t interrupts = __atomic_load_n(&cpu.interrupts, __ATOMIC_RELAXED);
+    if (!cpu.tick_pending) {
+        if (cpu.index == 0 && console_has_bytes(port.console)) {
+            deliver_console_input();
+            if (reschedule_wanted()) return;
+        }
+        if (port.cpu_count > 1) {  // else nobody is there whose doing could be seen sooner by looking
+            const uint64_t until = host_now_ns() + kSpinNs;
+            while (host_now_ns() < until) {
+                if (reschedule_wanted() || __atomic_load_n(&cpu.interrupts, __ATOMIC_RELAXED) != interrupts) return;
+                spin_hint();
+            }
+        }
+        sleep_until_interrupt(cpu, interrupts);
+    }
+    if (cpu.tick_pending) {
+        cpu.tick_pending = false;
+        deliver_tick();
+    }
+    if (cpu.index == 0 && console_refill(port.console)) deliver_console_input();
+}
+
+}  // namespace helix::arch

@@ -1,0 +1,217 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Signals as interrupts: ticks on the interrupted thread's stack, faults on the CPU's alternate stack.
+#include "arch/hosted/port.hpp"
+
+extern "C" {
+// entry.S
+void helix_hosted_tick_entry(int, siginfo_t*, void*);
+void helix_hosted_fault_entry(int, siginfo_t*, void*);
+void __restore_rt();
+extern const char helix_hosted_tick_probe_near[];
+extern const char helix_hosted_tick_probe_far[];
+extern const char helix_hosted_tick_leave[];
+// What entry.S calls.
+void helix_hosted_on_tick(ucontext_t* context);
+void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context);
+void helix_hosted_foreign_fault(int signal);
+
+constinit thread_local helix::arch::hosted::Cpu* helix_hosted_cpu = nullptr;
+}
+
+namespace helix::arch::hosted {
+
+namespace {
+
+constexpr int kFaultSignals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+/// Faults in the handling of faults before the port gives up.
+constexpr uint32_t kMaximumFaultDepth = 4;
+
+/// The kernel's own layout; going past libc keeps sanitizers from delaying or filtering signals.
+struct SignalAction {
+    void (*handler)(int, siginfo_t*, void*);
+    uint64_t flags;
+    void (*restorer)();
+    uint64_t mask;
+};
+constexpr uint64_t kHasRestorer = 0x04000000;
+
+constexpr uint64_t bit_of(int signal) {
+    return 1ull << (signal - 1);
+}
+
+uint64_t fault_mask() {
+    uint64_t mask = 0;
+    for (const int signal : kFaultSignals) mask |= bit_of(signal);
+    return mask;
+}
+
+void install(int signal, const SignalAction& action) {
+    if (system_call(SYS_rt_sigaction, static_cast<uint64_t>(signal), word_of(&action), 0, sizeof(uint64_t)) != 0)
+        fatal("the host refuses a handler for signal ", static_cast<uint64_t>(signal));
+}
+
+uint64_t reg(const ucontext_t& context, int index) {
+    return static_cast<uint64_t>(context.uc_mcontext.gregs[index]);
+}
+
+bool inside(MutableBytes bytes, uint64_t address) {
+    return address - word_of(bytes.data()) < bytes.size();
+}
+
+/// Whether `address` lies in memory that can be a thread's stack.
+bool is_stack(const Cpu& cpu, uint64_t address) {
+    return is_mapped(*cpu.port, address) || inside(cpu.boot_stack, address);
+}
+
+/// Whether `address` is in the guard page below the stack that `stack_pointer` points into, or just left.
+bool is_below_stack(const Cpu& cpu, uint64_t stack_pointer, uint64_t address) {
+    constexpr uint64_t kLargestStackPages = 2048;
+    // The boot stack's guard page belongs to it here: the stack pointer may be there already.
+    const uint64_t boot_guard = word_of(cpu.boot_stack.data()) - kPageSize;
+    const bool is_known =
+        cpu.port->in_region(stack_pointer) || stack_pointer - boot_guard < kPageSize + cpu.boot_stack.size();
+    if (!is_known) return false;
+    uint64_t page = stack_pointer & ~(kPageSize - 1);
+    for (uint64_t steps = 0; steps < kLargestStackPages && is_stack(cpu, page); ++steps) page -= kPageSize;
+    return (address & ~(kPageSize - 1)) == page;
+}
+
+/// Whether a signal's frame would not fit below `stack_pointer`: the host then sends SIGSEGV instead.
+bool has_no_room_for_frame(const Cpu& cpu, uint64_t stack_pointer) {
+    if (inside(cpu.alternate_stack, stack_pointer)) return false;
+    return !is_stack(cpu, stack_pointer - 1) || !is_stack(cpu, stack_pointer - cpu.port->signal_frame_bytes);
+}
+
+kernel::Fault fault_of(const Cpu& cpu, int signal, const siginfo_t& info, const ucontext_t& context) {
+    enum Trap : uint64_t {
+        kDivide = 0,
+        kBreakpoint = 3,
+        kInvalidOpcode = 6,
+        kStackSegment = 12,
+        kProtection = 13,
+        kPage = 14
+    };
+    using kernel::FaultKind;
+    const uint64_t trap = reg(context, REG_TRAPNO);
+    const uint64_t stack_pointer = reg(context, REG_RSP);
+    // The host leaves the number of an earlier trap behind when it is the host that gave up.
+    if (signal == SIGSEGV && info.si_code == SI_KERNEL && has_no_room_for_frame(cpu, stack_pointer))
+        return {FaultKind::StackOverflow, stack_pointer, true, false};
+    if ((signal == SIGSEGV || signal == SIGBUS) && trap == kPage) {
+        const uint64_t address = reg(context, REG_CR2);
+        const uint64_t error = reg(context, REG_ERR);
+        const FaultKind kind =
+            is_below_stack(cpu, stack_pointer, address) ? FaultKind::StackOverflow : FaultKind::PageFault;
+        return {kind, address, (error & 2) != 0, (error & 16) != 0};
+    }
+    if (signal == SIGSEGV || signal == SIGBUS) {
+        const bool protection = trap == kProtection || trap == kStackSegment;
+        return {protection ? FaultKind::GeneralProtection : FaultKind::Other, 0, false, false};
+    }
+    if (signal == SIGFPE && trap == kDivide) return {FaultKind::DivideError, 0, false, false};
+    if (signal == SIGILL && trap == kInvalidOpcode) return {FaultKind::InvalidOpcode, 0, false, false};
+    if (signal == SIGTRAP && trap == kBreakpoint) return {FaultKind::Breakpoint, 0, false, false};
+    return {FaultKind::Other, 0, false, false};
+}
+
+/// The thread may continue on another CPU, whose alternate stack would be replaced by this one's when the host
+/// restores the context. An invalid value is passed over.
+void keep_alternate_stack(ucontext_t& context) {
+    context.uc_stack.ss_flags = 0x7fff;
+}
+
+}  // namespace
+
+void traps_install() {
+    static_assert(kTickHeadroom == 6144, "entry.S probes for it");
+    SignalAction tick{helix_hosted_tick_entry, SA_SIGINFO | SA_RESTART | SA_NODEFER | kHasRestorer, __restore_rt, 0};
+    install(tick_signal(), tick);
+    // Faults are not blocked: handling one may meet another, say where the kernel looks at a broken stack.
+    SignalAction fault{helix_hosted_fault_entry, SA_SIGINFO | SA_ONSTACK | SA_NODEFER | kHasRestorer, __restore_rt,
+                       ~fault_mask()};
+    for (const int signal : kFaultSignals) install(signal, fault);
+}
+
+void traps_enter(Cpu& cpu) {
+    stack_t stack{};
+    stack.ss_sp = cpu.alternate_stack.data();
+    stack.ss_size = cpu.alternate_stack.size();
+    if (system_call(SYS_sigaltstack, word_of(&stack), 0) != 0) fatal("the host refuses the alternate stack");
+    const uint64_t mask = ~(fault_mask() | bit_of(tick_signal()) | bit_of(SIGPIPE));
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&mask), 0, sizeof(mask));
+}
+
+void traps_leave(Cpu&) {
+    const uint64_t all = ~0ull;
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&all), 0, sizeof(all));
+    stack_t stack{};
+    stack.ss_flags = SS_DISABLE;
+    system_call(SYS_sigaltstack, word_of(&stack), 0);
+}
+
+}  // namespace helix::arch::hosted
+
+using namespace helix;
+using namespace helix::arch::hosted;
+
+/// Preemption count raised by one, on the interrupted thread's stack.
+void helix_hosted_on_tick(ucontext_t* context) {
+    keep_alternate_stack(*context);
+    Cpu& cpu = *this_cpu();
+    __atomic_store_n(&cpu.interrupts, cpu.interrupts + 1, __ATOMIC_RELAXED);
+    Port& port = *cpu.port;
+    kernel::TrapFrame frame{context, 1};
+    if (port.replay.on) {
+        replay_stalled(cpu, frame);
+        return;
+    }
+    // The thread sanitizer's runtime cannot be entered twice. Module code never runs inside it.
+    if (HELIX_THREAD_SANITIZER && !port.in_region(reg(*context, REG_RIP))) {
+        cpu.tick_pending = true;
+        return;
+    }
+    if (cpu.index == 0 && preempt_count() == 1 && port.console.input_open) {
+        const uint64_t now = arch::now_ns();
+        if (now - cpu.console_polled_ns >= kConsolePollNs) {
+            cpu.console_polled_ns = now;
+            if (console_refill(port.console)) kernel::on_console_input(frame);
+        }
+    }
+    // The thread may have been away, and this be another CPU by now.
+    kernel::on_timer(frame);
+}
+
+/// Preemption count raised by one, on the alternate stack, with every signal but faults blocked.
+void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context) {
+    Cpu& cpu = *this_cpu();
+    if (info->si_code <= 0) {  // somebody sent it: not a fault, and nothing that a kernel could handle
+        SignalAction otherwise{};
+        install(signal, otherwise);
+        system_call(SYS_tgkill, static_cast<uint64_t>(system_call(SYS_getpid)),
+                    static_cast<uint64_t>(system_call(SYS_gettid)), static_cast<uint64_t>(signal));
+        return;
+    }
+    const uint64_t instruction = reg(*context, REG_RIP);
+    if (cpu.local == nullptr) fatal("a fault before the kernel had set up its CPU, at ", instruction);
+    if (++cpu.fault_depth > kMaximumFaultDepth) fatal("faults in the handling of faults, at ", instruction);
+    if (instruction == word_of(helix_hosted_tick_probe_near) || instruction == word_of(helix_hosted_tick_probe_far)) {
+        // A tick found too little room. What it interrupted has the overflow; its handler only has to leave.
+        auto* interrupted = reinterpret_cast<ucontext_t*>(reg(*context, REG_RDX));
+        keep_alternate_stack(*interrupted);
+        kernel::TrapFrame frame{interrupted, 2};
+        const kernel::Fault fault{kernel::FaultKind::StackOverflow, reg(*context, REG_CR2), true, false};
+        kernel::on_fault(frame, fault);
+        context->uc_mcontext.gregs[REG_RIP] = static_cast<greg_t>(word_of(helix_hosted_tick_leave));
+    } else {
+        kernel::TrapFrame frame{context, 1};
+        kernel::on_fault(frame, fault_of(cpu, signal, *info, *context));
+    }
+    --cpu.fault_depth;
+}
+
+/// A fault in a pthread that is no CPU: as if the port were not there.
+void helix_hosted_foreign_fault(int signal) {
+    SignalAction otherwise{};
+    install(signal, otherwise);
+}

@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The console on COM1: a 16550 with polled output and input buffered by its interrupt.
+
+#include "arch/x86_64/cpu.hpp"
+#include "arch/x86_64/devices.hpp"
+
+namespace helix::x86_64 {
+
+namespace {
+
+constexpr uint16_t kPort = 0x3f8;
+constexpr uint16_t kData = kPort, kInterruptEnable = kPort + 1, kFifoControl = kPort + 2, kLineControl = kPort + 3,
+                   kModemControl = kPort + 4, kLineStatus = kPort + 5;
+constexpr uint8_t kDataReady = 0x01, kTransmitEmpty = 0x20;
+constexpr size_t kFifoSize = 16;
+
+// One producer (serial_receive, interrupts off) and one consumer (console_read). Positions only grow. When the
+// buffer is full, bytes wait in the device, which holds back the sender.
+constexpr uint32_t kInputSize = 1024;
+uint8_t input[kInputSize];
+uint32_t input_begin = 0;  // written by the consumer
+uint32_t input_end = 0;    // written by the producer
+
+}  // namespace
+
+void serial_initialize() {
+    out8(kInterruptEnable, 0);
+    out8(kLineControl, 0x80);  // divisor latch
+    out8(kData, 1);            // 115200 baud
+    out8(kInterruptEnable, 0);
+    out8(kLineControl, 0x03);  // 8 bits, no parity, one stop bit
+    out8(kFifoControl, 0x07);  // on, emptied, an interrupt for each byte
+    out8(kModemControl, 0x0b); // DTR, RTS, and OUT2, which lets interrupts out
+    out8(kInterruptEnable, 0x01);
+}
+
+void serial_receive() {
+    const uint32_t begin = __atomic_load_n(&input_begin, __ATOMIC_ACQUIRE);
+    uint32_t end = input_end;
+    while (end - begin < kInputSize) {
+        const uint8_t status = in8(kLineStatus);
+        if ((status & kDataReady) == 0 || status == 0xff) break;  // 0xff: no such device
+        input[end++ % kInputSize] = in8(kData);
+    }
+    __atomic_store_n(&input_end, end, __ATOMIC_RELEASE);
+}
+
+}  // namespace helix::x86_64
+
+namespace helix::arch {
+
+using namespace x86_64;
+
+void console_write(Text text) {
+    for (size_t at = 0; at < text.size();) {
+        // Off for one filling of the FIFO, lest an interrupt's own output overflow it.
+        const InterruptGuard guard;
+        while ((in8(kLineStatus) & kTransmitEmpty) == 0) {}
+        for (size_t i = 0; i < kFifoSize && at < text.size(); ++i) out8(kData, static_cast<uint8_t>(text[at++]));
+    }
+}
+
+int console_read() {
+    const uint32_t begin = input_begin;
+    if (begin == __atomic_load_n(&input_end, __ATOMIC_ACQUIRE)) {
+        const InterruptGuard guard;
+        serial_receive();
+        if (begin == input_end) return -1;
+    }
+    const int byte = input[begin % kInputSize];
+    __atomic_store_n(&input_begin, begin + 1, __ATOMIC_RELEASE);
+    return byte;
+}
+
+}  // namespace helix::arch

@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: Helix contributors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# First and last instructions of every exception and interrupt; builds the TrapFrame of trap.hpp.
+
+.macro SAVE_REGISTERS
+    pushq %rax
+    pushq %rbx
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %rbp
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    cld
+    movq %rsp, %rdi
+.endm
+
+.macro RESTORE_REGISTERS
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rbp
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    popq %rbx
+    popq %rax
+    addq $16, %rsp
+.endm
+
+# One stub of 16 bytes for each exception. The CPU pushes an error code for some of them.
+.text
+.balign 16
+.globl exception_stubs
+exception_stubs:
+.set vector, 0
+.rept 32
+    .balign 16
+    .if !((0x60227d00 >> vector) & 1)
+    pushq $0
+    .endif
+    pushq $vector
+    jmp exception_common
+    .set vector, vector + 1
+.endr
+
+exception_common:
+    SAVE_REGISTERS
+    callq x86_64_exception
+    RESTORE_REGISTERS
+    iretq
+
+# Device interrupts run on the interrupted thread's stack with preemption off. The count is lowered without a
+# look at the reschedule bit: the kernel has decided that in its handler.
+.macro INTERRUPT name, vector, handler
+    .balign 16
+    .globl \name
+\name:
+    incl %gs:0
+    pushq $0
+    pushq $\vector
+    SAVE_REGISTERS
+    callq \handler
+    RESTORE_REGISTERS
+    decl %gs:0
+    iretq
+.endm
+
+    INTERRUPT interrupt_timer, 0x20, x86_64_timer
+    INTERRUPT interrupt_console, 0x21, x86_64_console
+
+# The local APIC withdrew an interrupt; it wants no acknowledgement.
+    .balign 16
+.globl interrupt_spurious
+interrupt_spurious:
+    iretq
+
+.section .note.GNU-stack, "", @progbits

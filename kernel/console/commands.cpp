@@ -1,0 +1,107 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The table of shell commands, completion and suggestions.
+#include "kernel/console/commands.hpp"
+
+#include "kernel/kernel.hpp"
+
+namespace helix::kernel {
+
+namespace {
+constexpr Command kCommands[] = {
+    {"help", "[COMMAND]", "List the commands, or explain one.", run_help, 0, 1, {ArgumentKind::Command}},
+    {"modules", "", "List the modules.", run_modules, 0, 0},
+    {"module", "NAME", "Show all that is known of a module.", run_module, 1, 1, {ArgumentKind::Module}},
+    {"load", "FILE", "Load, initialise and start the module in a file of the initrd.", run_load, 1, 1,
+     {ArgumentKind::File}},
+    {"unload", "NAME", "Stop a module and remove it.", run_unload, 1, 1, {ArgumentKind::Module}},
+    {"reload", "NAME [FILE]", "Replace a running module, by the same file or another, keeping its state.", run_reload,
+     1, 2, {ArgumentKind::Module, ArgumentKind::File}},
+    {"swap", "INTERFACE NAME", "Make a module (or file) the primary of an interface, live.", run_swap, 2, 2,
+     {ArgumentKind::Interface, ArgumentKind::Implementor}},
+    {"interfaces", "", "List the interfaces and who implements them.", run_interfaces, 0, 0},
+    {"request", "NAME TYPE [PAYLOAD]", "Send a request to a module and print its response.", run_request, 2, 3,
+     {ArgumentKind::Module}},
+    {"event", "NAME [DATA]", "Send a custom event to its subscribers.", run_event, 1, 2},
+    {"health", "", "Ask every running module how it is.", run_health, 0, 0},
+    {"history", "", "List reloads, swaps and failures.", run_history, 0, 0},
+    {"threads", "", "List the threads.", run_threads, 0, 0},
+    {"cpus", "", "List the CPUs.", run_cpus, 0, 0},
+    {"memory", "", "Show how memory is used.", run_memory, 0, 0},
+    {"config", "NAME [KEY]", "Show the options of a module and their values.", run_config, 1, 2,
+     {ArgumentKind::Module, ArgumentKind::Key}},
+    {"log", "[COUNT]", "Print the latest log lines (256 at most).", run_log, 0, 1},
+    {"files", "", "List the files of the initrd.", run_files, 0, 0},
+    {"echo", "[WORD...]", "Print the words.", run_echo, 0, Command::kAnyNumber},
+    {"sleep", "MS", "Wait that many milliseconds.", run_sleep, 1, 1},
+    {"poweroff", "[STATUS]", "Stop everything and power off with an exit status (0 to 127).", run_poweroff, 0, 1},
+};
+}  // namespace
+
+Span<const Command> all_commands() { return kCommands; }
+
+const Command* find_command(Text name) {
+    for (const Command& command : kCommands)
+        if (command.name == name) return &command;
+    return nullptr;
+}
+
+Text boot_word(Text command_line, Text key) {
+    for (Text word : Words(command_line))
+        if (word.starts_with(key) && word.size() > key.size() && word[key.size()] == '=')
+            return word.substr(key.size() + 1);
+    return {};
+}
+
+void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlier, CompletionCandidates& out) {
+    switch (kind) {
+        case ArgumentKind::Other: return;
+        case ArgumentKind::Command:
+            for (const Command& command : kCommands) out.offer(command.name);
+            return;
+        case ArgumentKind::Implementor:
+        case ArgumentKind::Module:
+            kernel.modules.for_each([&](ModuleRecord& record) { out.offer(record.name()); });
+            if (kind == ArgumentKind::Module) return;
+            [[fallthrough]];
+        case ArgumentKind::File:
+            for (const ArchiveEntry& entry : Archive(kernel.boot.initrd))
+                if (entry.is_file() && entry.name.ends_with(".hmod")) out.offer(entry.name);
+            return;
+        case ArgumentKind::Interface:
+            kernel.modules.for_each_interface([&](InterfaceRecord& interface) { out.offer(interface.name.text()); });
+            return;
+        case ArgumentKind::Key:
+            if (earlier.size() < 2) return;
+            kernel.modules.for_each([&](ModuleRecord& record) {
+                if (record.name() != earlier[1]) return;
+                if (record.current == nullptr) return;
+                for (const Option& option : record.current->descriptor->options()) out.offer(option.key.text());
+            });
+            return;
+    }
+}
+
+Error with_suggestion(Kernel& kernel, const Error& error, ArgumentKind kind, Text word) {
+    if (error.code() != ErrorCode::NotFound || kind == ArgumentKind::Other) return error;
+    struct Candidates final : CompletionCandidates {
+        explicit Candidates(Text wrong) : nearest(wrong), word(wrong) {}
+        void offer(Text candidate) override {
+            exact |= candidate == word;
+            nearest.offer(candidate);
+        }
+        Nearest nearest;
+        Text word;
+        bool exact = false;
+    } candidates(word);
+    offer_candidates(kernel, kind, {}, candidates);
+    const Text best = candidates.nearest.best();
+    if (candidates.exact || best.empty()) return error;
+    auto suggestion = format<100>("; did you mean {}?", best);
+    if (suggestion.size() + error.sentence().size() > Error::kCapacity) return error;
+    FixedText<Error::kCapacity> sentence(error.sentence());
+    sentence.append(suggestion.text());
+    return Error(error.code(), sentence.text());
+}
+
+}  // namespace helix::kernel

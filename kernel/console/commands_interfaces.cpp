@@ -1,0 +1,199 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Commands about interfaces and about talking to modules.
+#include "kernel/console/duration.hpp"
+#include "kernel/console/transactions.hpp"
+#include "kernel/console/utf8.hpp"
+#include "kernel/kernel.hpp"
+
+namespace helix::kernel {
+
+void write_record(JsonWriter& json, const HistoryRecord& record) {
+    json.begin_object();
+    json.field("id", record.id);
+    json.field("time_ns", record.time_ns);
+    json.field("interface", record.interface.text());
+    json.field("from", record.from.text());
+    json.field("to", record.to.text());
+    json.field("result", describe(record.result));
+    json.field("phase", describe(record.phase));
+    json.field("reason", record.reason.text());
+    json.field("pause_ns", record.pause_ns);
+    json.field("prepare_ns", record.prepare_ns);
+    json.field("state_bytes", record.state_bytes);
+    json.field("pause_cycles", record.pause_cycles);
+    json.end_object();
+}
+
+Transactions::Transactions(Kernel& kernel) {
+    HistoryRecord record;
+    while (kernel.modules.history().next(before_, record)) before_ = record.id;
+}
+
+void Transactions::print_latest(Invocation& invocation, Text subject) const {
+    HistoryRecord record;
+    uint64_t last = before_;
+    while (invocation.kernel.modules.history().next(last, record)) last = record.id;
+    Output& out = invocation.out;
+    if (last == before_) {  // nothing had to change
+        if (invocation.json)
+            out.write("null");
+        else
+            out.print("{}: nothing to do", subject);
+    } else if (invocation.json) {
+        JsonWriter json(out);
+        write_record(json, record);
+    } else {
+        out.print("{}: {} -> {}, {}; ", subject, record.from, record.to, describe(record.result));
+        out.print("pause {}, prepared in {}, {} bytes of state", describe_duration(record.pause_ns),
+                  describe_duration(record.prepare_ns), record.state_bytes);
+    }
+    out.write("\n");
+}
+
+Result<void> run_interfaces(Invocation& invocation) {
+    JsonWriter json(invocation.out);
+    constexpr Column kColumns[] = {{"INTERFACE"}, {"VERSION"}, {"GENERATION", Column::Align::Right}, {"PRIMARY"},
+                                   {"IMPLEMENTORS"}};
+    Table table(invocation.out, kColumns, invocation.scratch);
+    if (invocation.json) json.begin_array();
+    invocation.kernel.modules.for_each_interface([&](InterfaceRecord& interface) {
+        const uint32_t generation =
+            interface.primary == nullptr ? 0 : __atomic_load_n(&interface.primary->generation, __ATOMIC_RELAXED);
+        if (invocation.json) {
+            json.begin_object();
+            json.field("name", interface.name.text());
+            json.key("primary");
+            if (interface.primary_record == nullptr)
+                json.null();
+            else
+                json.value(interface.primary_record->name());
+            json.key("implementors");
+            json.begin_array();
+            for (const Slot& slot : interface.implementors) json.value(slot.record->name());
+            json.end_array();
+            json.field("generation", generation);
+            json.end_object();
+            return;
+        }
+        FixedText<200> implementors;
+        for (const Slot& slot : interface.implementors) {
+            if (!implementors.empty()) implementors.append(", ");
+            implementors.append(slot.record->name());
+        }
+        table.cell(interface.name.text());
+        table.cell(format<12>("{}.{}", interface.major, interface.minor).text());
+        table.cell(generation);
+        table.cell(interface.primary_record == nullptr ? Text("(none)") : interface.primary_record->name());
+        table.cell(implementors.text());
+    });
+    if (invocation.json) {
+        json.end_array();
+        invocation.out.write("\n");
+    } else {
+        table.finish();
+    }
+    return {};
+}
+
+Result<void> run_swap(Invocation& invocation) {
+    Transactions transactions(invocation.kernel);
+    TRY(invocation.kernel.modules.swap(invocation.arguments[0], invocation.arguments[1]));
+    transactions.print_latest(invocation, invocation.arguments[0]);
+    return {};
+}
+
+namespace {
+/// Text from a module, made harmless for a terminal: what is not printable comes out as \xNN.
+void print_payload(Output& out, Text payload) {
+    size_t begin = 0;
+    for (size_t i = 0; i < payload.size();) {
+        const auto code = static_cast<uint8_t>(payload[i]);
+        const size_t length = character_length(payload, i);
+        if (length > 1 || code == '\n' || code == '\t' || (length == 1 && code >= ' ' && code != 0x7f)) {
+            i += length;
+            continue;
+        }
+        out.write(payload.substr(begin, i - begin));
+        const char digits[] = "0123456789abcdef";
+        const char escape[] = {'\\', 'x', digits[code >> 4], digits[code & 15]};
+        out.write(Text(escape, sizeof(escape)));
+        begin = ++i;
+    }
+    out.write(payload.substr(begin));
+    if (payload.empty()) out.write("ok");
+    if (!payload.ends_with("\n")) out.write("\n");
+}
+}  // namespace
+
+Result<void> run_request(Invocation& invocation) {
+    Response response = TRY(invocation.kernel.modules.request(nullptr, invocation.arguments[0], invocation.arguments[1],
+                                                              as_bytes(invocation.argument(2))));
+    if (!response.is_ok()) return Error(ErrorCode::InvalidState, response.sentence());
+    const Text payload = response.payload().text();
+    if (!invocation.json) {
+        print_payload(invocation.out, payload);
+        return {};
+    }
+    // A payload that is JSON is passed on, anything else becomes a string, and nothing is null.
+    JsonWriter json(invocation.out);
+    if (payload.empty())
+        json.null();
+    else if (is_json_value(payload))
+        json.raw(payload);
+    else
+        json.value(payload);
+    invocation.out.write("\n");
+    return {};
+}
+
+Result<void> run_event(Invocation& invocation) {
+    ModuleSystem& modules = invocation.kernel.modules;
+    TRY(modules.emit(invocation.arguments[0], as_bytes(invocation.argument(1))));
+    modules.drain_events();
+    if (!invocation.json) return {};
+    JsonWriter json(invocation.out);
+    json.begin_object();
+    json.field("event", invocation.arguments[0]);
+    json.end_object();
+    invocation.out.write("\n");
+    return {};
+}
+
+Result<void> run_history(Invocation& invocation) {
+    History& history = invocation.kernel.modules.history();
+    JsonWriter json(invocation.out);
+    using enum Column::Align;
+    constexpr Column kColumns[] = {{"ID", Right},  {"TIME", Right},  {"INTERFACE"}, {"FROM"},  {"TO"},
+                                   {"RESULT"},     {"PHASE"},        {"PAUSE", Right}, {"PREPARE", Right},
+                                   {"STATE", Right}, {"REASON"}};
+    Table table(invocation.out, kColumns, invocation.scratch);
+    if (invocation.json) json.begin_array();
+    uint64_t after = 0;
+    for (HistoryRecord record; history.next(after, record); after = record.id) {
+        if (invocation.json) {
+            write_record(json, record);
+            continue;
+        }
+        table.cell(record.id);
+        table.cell(describe_duration(record.time_ns).text());
+        table.cell(record.interface.empty() ? Text("-") : record.interface.text());
+        table.cell(record.from.text());
+        table.cell(record.to.text());
+        table.cell(describe(record.result));
+        table.cell(describe(record.phase));
+        table.cell(describe_duration(record.pause_ns).text());
+        table.cell(describe_duration(record.prepare_ns).text());
+        table.cell(record.state_bytes);
+        table.cell(record.reason.text());
+    }
+    if (invocation.json) {
+        json.end_array();
+        invocation.out.write("\n");
+    } else {
+        table.finish("(nothing was reloaded, and nothing failed)");
+    }
+    return {};
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,352 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Commands about modules.
+#include "kernel/console/commands.hpp"
+#include "kernel/console/transactions.hpp"
+#include "kernel/kernel.hpp"
+
+namespace helix::kernel {
+
+namespace {
+
+FixedText<20> describe_version(Version version) {
+    return format<20>("{}.{}.{}", version.major, version.minor, version.patch);
+}
+
+FixedText<20> version_of(const ModuleRecord& record) {
+    return record.current == nullptr ? FixedText<20>() : describe_version(record.current->info().version());
+}
+
+Text describe(Link link) { return link == Link::Static ? Text("static") : Text("dynamic"); }
+
+template <typename List>
+void write_texts(JsonWriter& json, Text key, const List& list) {
+    json.key(key);
+    json.begin_array();
+    for (size_t i = 0; i < list.size(); ++i) json.value(list[i]);
+    json.end_array();
+}
+
+void write_flags(JsonWriter& json, ModuleFlags flags) {
+    json.key("flags");
+    json.begin_array();
+    for (size_t bit = 0; bit < sizeof(kModuleFlagNames) / sizeof(Text); ++bit)
+        if (has(flags, static_cast<ModuleFlags>(1u << bit))) json.value(kModuleFlagNames[bit]);
+    json.end_array();
+}
+
+/// The members that every listing of a module has.
+void write_common(JsonWriter& json, const ModuleRecord& record) {
+    const ModuleInfo none;
+    const ModuleInfo& info = record.current == nullptr ? none : record.current->info();
+    json.field("name", record.name());
+    json.field("version", version_of(record).text());
+    json.field("state", describe(record.state()));
+    write_flags(json, info.flags());
+    json.field("link", describe(record.link));
+    json.field("placement", "kernel");
+    write_texts(json, "provides", info.provides());
+    json.field("generation", record.generation);
+}
+
+void write_details(JsonWriter& json, ModuleRecord& record) {
+    json.begin_object();
+    write_common(json, record);
+    json.field("file", record.file.text());
+    if (record.current != nullptr) {
+        Instance& instance = *record.current;
+        json.field("instance", static_cast<uint32_t>(instance.id));
+        json.field("description", instance.info().description());
+        json.field("author", instance.info().author());
+        json.field("license", instance.info().license());
+        write_texts(json, "dependencies", instance.info().dependencies());
+        json.key("interfaces");
+        json.begin_array();
+        for (const InterfaceEntry& interface : instance.descriptor->interfaces()) {
+            json.begin_object();
+            json.field("name", interface.name.text());
+            json.field("version", format<12>("{}.{}", interface.major, interface.minor).text());
+            json.end_object();
+        }
+        json.end_array();
+        const LedgerTotals owned = instance.totals();
+        json.key("owned");
+        json.begin_object();
+        json.field("blocks", owned.blocks);
+        json.field("bytes", owned.bytes);
+        json.field("threads", owned.threads);
+        json.field("semaphores", owned.semaphores);
+        json.field("handles", owned.handles);
+        json.field("subscriptions", owned.subscriptions);
+        json.end_object();
+        if (instance.state == ModuleState::Failed) json.field("failure", instance.failed_error().sentence());
+    }
+    json.key("kept");
+    json.begin_array();
+    for (const KeptRegion& region : record.kept) {
+        json.begin_object();
+        json.field("name", region.name.text());
+        json.field("version", region.version);
+        json.field("size", region.size);
+        json.end_object();
+    }
+    json.end_array();
+    json.end_object();
+}
+
+/// "LABEL  text", and nothing when there is no text.
+void print_line(Output& out, Text label, Text text) {
+    if (text.empty()) return;
+    out.write(label);
+    for (size_t i = label.size(); i < 14; ++i) out.write(" ");
+    out.write(text);
+    out.write("\n");
+}
+
+template <typename List>
+void print_list(Output& out, Text label, const List& list) {
+    if (list.size() == 0) return;
+    out.write(label);
+    for (size_t i = label.size(); i < 14; ++i) out.write(" ");
+    for (size_t i = 0; i < list.size(); ++i) {
+        if (i > 0) out.write(", ");
+        out.write(list[i]);
+    }
+    out.write("\n");
+}
+
+void print_details(Output& out, ModuleRecord& record) {
+    print_line(out, "name", record.name());
+    print_line(out, "state", describe(record.state()));
+    print_line(out, "link", describe(record.link));
+    print_line(out, "file", record.file.text());
+    print_line(out, "generation", format("{}", record.generation).text());
+    if (record.current != nullptr) {
+        Instance& instance = *record.current;
+        const ModuleInfo& info = instance.info();
+        print_line(out, "version", version_of(record).text());
+        print_line(out, "description", info.description());
+        print_line(out, "author", info.author());
+        print_line(out, "license", info.license());
+        FixedText<160> flags;
+        for (size_t bit = 0; bit < sizeof(kModuleFlagNames) / sizeof(Text); ++bit) {
+            if (!has(info.flags(), static_cast<ModuleFlags>(1u << bit))) continue;
+            if (!flags.empty()) flags.append(", ");
+            flags.append(kModuleFlagNames[bit]);
+        }
+        print_line(out, "flags", flags.text());
+        print_list(out, "needs", info.dependencies());
+        print_list(out, "provides", info.provides());
+        const LedgerTotals owned = instance.totals();
+        print_line(out, "owns",
+                   format("{} bytes in {} blocks, {} threads, {} semaphores, {} handles, {} subscriptions", owned.bytes,
+                          owned.blocks, owned.threads, owned.semaphores, owned.handles, owned.subscriptions)
+                       .text());
+        if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
+    }
+    for (const KeptRegion& region : record.kept)
+        print_line(out, "kept memory", format("{} version {}, {} bytes", region.name, region.version, region.size).text());
+}
+
+/// Calls `visit` for the module called `name`. Errors: NotFound.
+template <typename Visit>
+Result<void> with_module(Kernel& kernel, Text name, Visit visit) {
+    bool found = false;
+    kernel.modules.for_each([&](ModuleRecord& record) {
+        if (record.name() != name) return;
+        found = true;
+        visit(record);
+    });
+    if (found) return {};
+    return Error(ErrorCode::NotFound, format("no module is called {}", name.substr(0, 60)).text());
+}
+
+bool is_from_file(const ModuleRecord& record, Text file) {
+    const Text own = record.file.text();
+    return own == file || (own.ends_with(".hmod") && own.substr(0, own.size() - 5) == file);
+}
+
+}  // namespace
+
+Result<void> run_modules(Invocation& invocation) {
+    JsonWriter json(invocation.out);
+    constexpr Column kColumns[] = {{"NAME"}, {"VERSION"}, {"STATE"}, {"LINK"}, {"GENERATION", Column::Align::Right},
+                                   {"PROVIDES"}};
+    Table table(invocation.out, kColumns, invocation.scratch);
+    if (invocation.json) json.begin_array();
+    invocation.kernel.modules.for_each([&](ModuleRecord& record) {
+        if (invocation.json) {
+            json.begin_object();
+            write_common(json, record);
+            json.end_object();
+            return;
+        }
+        table.cell(record.name());
+        table.cell(version_of(record).text());
+        table.cell(describe(record.state()));
+        table.cell(describe(record.link));
+        table.cell(record.generation);
+        FixedText<200> provides;
+        if (record.current != nullptr) {
+            const auto& list = record.current->info().provides();
+            for (size_t i = 0; i < list.size(); ++i) {
+                if (i > 0) provides.append(", ");
+                provides.append(list[i]);
+            }
+        }
+        table.cell(provides.text());
+    });
+    if (invocation.json) {
+        json.end_array();
+        invocation.out.write("\n");
+    } else {
+        table.finish("(no module)");
+    }
+    return {};
+}
+
+Result<void> run_module(Invocation& invocation) {
+    return with_module(invocation.kernel, invocation.arguments[0], [&](ModuleRecord& record) {
+        if (invocation.json) {
+            JsonWriter json(invocation.out);
+            write_details(json, record);
+            invocation.out.write("\n");
+        } else {
+            print_details(invocation.out, record);
+        }
+    });
+}
+
+Result<void> run_load(Invocation& invocation) {
+    const Text file = invocation.arguments[0];
+    TRY(invocation.kernel.modules.load(file));
+    JsonWriter json(invocation.out);
+    bool shown = false;
+    invocation.kernel.modules.for_each([&](ModuleRecord& record) {
+        if (shown || record.link != Link::Dynamic || !is_from_file(record, file)) return;
+        shown = true;
+        if (invocation.json) {
+            json.begin_object();
+            write_common(json, record);
+            json.end_object();
+        } else {
+            invocation.out.print("{} {} is {}", record.name(), version_of(record), describe(record.state()));
+        }
+    });
+    // It may have failed, and be gone, between the two looks.
+    if (!shown) return Error(ErrorCode::NotFound, format("{} was loaded and has gone since; see history", file).text());
+    invocation.out.write("\n");
+    return {};
+}
+
+Result<void> run_unload(Invocation& invocation) {
+    const Text name = invocation.arguments[0];
+    TRY(invocation.kernel.modules.unload(name));
+    if (invocation.json) {
+        JsonWriter json(invocation.out);
+        json.begin_object();
+        json.field("name", name);
+        json.field("state", describe(ModuleState::Unloaded));
+        json.end_object();
+    } else {
+        invocation.out.write(name);
+        invocation.out.write(" is unloaded");
+    }
+    invocation.out.write("\n");
+    return {};
+}
+
+Result<void> run_reload(Invocation& invocation) {
+    Transactions transactions(invocation.kernel);
+    TRY(invocation.kernel.modules.reload(invocation.arguments[0], invocation.argument(1)));
+    transactions.print_latest(invocation, invocation.arguments[0]);
+    return {};
+}
+
+Result<void> run_config(Invocation& invocation) {
+    const Text name = invocation.arguments[0];
+    const Text key = invocation.argument(1);
+    JsonWriter json(invocation.out);
+    constexpr Column kColumns[] = {{"KEY"}, {"TYPE"}, {"VALUE"}, {"DEFAULT"}, {"MEANING"}};
+    constexpr Text kTypes[] = {"?", "integer", "boolean", "size", "duration", "string"};
+    Table table(invocation.out, kColumns, invocation.scratch);
+    bool found = false;
+    if (invocation.json) json.begin_array();
+    TRY(with_module(invocation.kernel, name, [&](ModuleRecord& record) {
+        if (record.current == nullptr) return;
+        for (const Option& option : record.current->descriptor->options()) {
+            if (!key.empty() && option.key != key) continue;
+            found = true;
+            const auto number = static_cast<size_t>(option.type);
+            const Text type = kTypes[number < sizeof(kTypes) / sizeof(Text) ? number : 0];
+            const Text value = invocation.kernel.modules.config(record, *record.current->descriptor, option.key.text())
+                                   .value_or(option.default_value.text());
+            if (invocation.json) {
+                json.begin_object();
+                json.field("key", option.key.text());
+                json.field("type", type);
+                json.field("value", value);
+                json.field("default", option.default_value.text());
+                json.field("documentation", option.documentation.text());
+                json.end_object();
+                continue;
+            }
+            table.cell(option.key.text());
+            table.cell(type);
+            table.cell(value);
+            table.cell(option.default_value.text());
+            table.cell(option.documentation.text());
+        }
+    }));
+    if (!found && !key.empty())
+        return Error(ErrorCode::NotFound, format("{} has no option {}", name, key.substr(0, 60)).text());
+    if (invocation.json) {
+        json.end_array();
+        invocation.out.write("\n");
+    } else {
+        table.finish("(the module has no options)");
+    }
+    return {};
+}
+
+Result<void> run_health(Invocation& invocation) {
+    JsonWriter json(invocation.out);
+    constexpr Column kColumns[] = {{"NAME"}, {"STATE"}, {"HEALTH"}};
+    Table table(invocation.out, kColumns, invocation.scratch);
+    if (invocation.json) json.begin_array();
+    // One after the other by position, for modules are not asked with the registry locked. One that leaves meanwhile
+    // moves the others up.
+    for (size_t position = 0;; ++position) {
+        FixedText<46> name;
+        ModuleState state{};
+        size_t i = 0;
+        invocation.kernel.modules.for_each([&](ModuleRecord& record) {
+            if (i++ != position) return;
+            name.assign(record.name());
+            state = record.state();
+        });
+        if (name.empty()) break;
+        if (state != ModuleState::Running && state != ModuleState::Failed) continue;
+        const bool healthy = state == ModuleState::Running && invocation.kernel.modules.ask_health(name.text());
+        if (invocation.json) {
+            json.begin_object();
+            json.field("name", name.text());
+            json.field("state", describe(state));
+            json.field("healthy", healthy);
+            json.end_object();
+            continue;
+        }
+        table.cell(name.text());
+        table.cell(describe(state));
+        table.cell(healthy ? Text("healthy") : Text("unhealthy"));
+    }
+    if (invocation.json) {
+        json.end_array();
+        invocation.out.write("\n");
+    } else {
+        table.finish("(no module runs)");
+    }
+    return {};
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,28 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Durations as people read them: "12 ns", "3.456 us", "78.901 ms", "2.345 s".
+#pragma once
+
+#include "helix/format.hpp"
+
+namespace helix::kernel {
+
+/// At most three digits behind the point, the rest cut off.
+inline FixedText<24> describe_duration(uint64_t ns) {
+    if (ns < 1000) return format<24>("{} ns", ns);
+    uint64_t thousandths = ns;
+    Text unit = " us";
+    if (ns >= 1'000'000'000) {
+        thousandths = ns / 1'000'000;
+        unit = " s";
+    } else if (ns >= 1'000'000) {
+        thousandths = ns / 1000;
+        unit = " ms";
+    }
+    FixedText<24> out = format<24>("{}.", thousandths / 1000);
+    for (uint64_t place = 100; place > 0; place /= 10) out.append(static_cast<char>('0' + thousandths / place % 10));
+    out.append(unit);
+    return out;
+}
+
+}  // namespace helix::kernel

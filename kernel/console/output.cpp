@@ -1,0 +1,120 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Output and Table.
+#include "kernel/console/output.hpp"
+
+#include "arch/seam.hpp"
+#include "kernel/console/utf8.hpp"
+
+namespace helix::kernel {
+
+Output::~Output() {
+    finish();
+    if (buffer_ != nullptr) heap_.free(buffer_);
+}
+
+bool Output::grow() {
+    const size_t capacity = capacity_ == 0 ? kFirstCapacity : capacity_ * 2;
+    if (capacity > kMaximumCapacity) return false;
+    auto* const buffer = static_cast<char*>(heap_.allocate(capacity));
+    if (buffer == nullptr) return false;
+    if (used_ > 0) __builtin_memcpy(buffer, buffer_, used_);
+    if (buffer_ != nullptr) heap_.free(buffer_);
+    buffer_ = buffer;
+    capacity_ = capacity;
+    return true;
+}
+
+void Output::write_out() {
+    if (!echo_held_) log_.hold_echo();
+    echo_held_ = true;
+    if (used_ > 0) arch::console_write(Text(buffer_, used_));
+    used_ = 0;
+}
+
+void Output::write(Text text) {
+    while (text.size() > capacity_ - used_ && grow()) {
+    }
+    if (text.size() > capacity_ - used_) {
+        write_out();
+        if (text.size() > capacity_) {  // larger than any piece, or no memory for one
+            arch::console_write(text);
+            return;
+        }
+    }
+    __builtin_memcpy(buffer_ + used_, text.data(), text.size());
+    used_ += text.size();
+}
+
+void Output::finish() {
+    if (used_ > 0) write_out();
+    if (echo_held_) log_.release_echo();
+    echo_held_ = false;
+}
+
+// A row is kept as its cells one behind the other, each with its size in front.
+
+void Table::cell(Text text) {
+    text = text.substr(0, kMaximumCell);
+    const size_t reserved = columns_.size() - column_;  // a size for this cell and each that follows in the row
+    if (used_ + reserved + text.size() > scratch_.size() && row_begin_ > 0) {
+        // The rows that are complete go out; the cells of this one move to the front.
+        print_rows(row_begin_);
+        __builtin_memmove(scratch_.data(), scratch_.data() + row_begin_, used_ - row_begin_);
+        used_ -= row_begin_;
+        row_begin_ = 0;
+    }
+    text = text.substr(0, scratch_.size() - used_ - reserved);
+    scratch_[used_++] = static_cast<char>(text.size());
+    __builtin_memcpy(scratch_.data() + used_, text.data(), text.size());
+    used_ += text.size();
+    const size_t width = character_count(text);
+    if (width > widths_[column_]) widths_[column_] = width;
+    if (++column_ == columns_.size()) {
+        column_ = 0;
+        row_begin_ = used_;
+    }
+}
+
+void Table::print_rows(size_t end) {
+    if (!titled_) {
+        titled_ = true;
+        for (size_t i = 0; i < columns_.size(); ++i) {
+            const size_t width = character_count(columns_[i].title);
+            if (width > widths_[i]) widths_[i] = width;
+        }
+        for (size_t i = 0; i < columns_.size(); ++i) print_cell(i, columns_[i].title);
+    }
+    size_t column = 0;
+    for (size_t at = 0; at < end;) {
+        const auto size = static_cast<uint8_t>(scratch_[at++]);
+        print_cell(column, Text(scratch_.data() + at, size));
+        at += size;
+        column = column + 1 == columns_.size() ? 0 : column + 1;
+    }
+}
+
+void Table::print_cell(size_t column, Text text) {
+    const bool last = column + 1 == columns_.size();
+    const auto pad = [&] {
+        for (size_t i = character_count(text); i < widths_[column]; ++i) out_.write(" ");
+    };
+    const bool right = columns_[column].align == Column::Align::Right;
+    if (right) pad();
+    out_.write(text);
+    if (!right && !last) pad();
+    out_.write(last ? Text("\n") : Text("  "));
+}
+
+void Table::finish(Text otherwise) {
+    if (row_begin_ > 0 || titled_) {
+        print_rows(row_begin_);
+    } else {
+        out_.write(otherwise);
+        out_.write("\n");
+    }
+    used_ = 0;
+    row_begin_ = 0;
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,285 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The shell.
+#include "kernel/console/shell.hpp"
+
+#include "kernel/kernel.hpp"
+#include "kernel/panic.hpp"
+
+#include <new>
+
+namespace helix::kernel {
+
+namespace {
+
+constexpr Text kPrompt = "helix> ";
+
+/// The console as the editor sees it: keystrokes cost few writes.
+class Terminal final : public TextSink {
+public:
+    void write(Text text) override {
+        for (char c : text) {
+            if (used_ == sizeof(buffer_)) flush();
+            buffer_[used_++] = c;
+        }
+    }
+    void flush() {
+        if (used_ > 0) arch::console_write(Text(buffer_, used_));
+        used_ = 0;
+    }
+
+private:
+    size_t used_ = 0;
+    char buffer_[256];
+};
+
+/// Large (tens of KiB): lives on the heap, for as long as the kernel.
+class Shell final : public Completer {
+public:
+    explicit Shell(Kernel& kernel)
+        : kernel_(kernel),
+          out_(kernel.heap, kernel.log),
+          interactive_(boot_word(kernel.boot.command_line, "interactive") == "1"),
+          json_(boot_word(kernel.boot.command_line, "json") == "1"),
+          editor_(terminal_, interactive_ ? LineEditor::Mode::Interactive : LineEditor::Mode::Plain, this) {}
+
+    /// Runs the commands of `script` until one fails or wants the end; false if one failed.
+    bool run_script(Text script);
+    /// Runs lines from the console to the end of input.
+    void run_console();
+    /// What the session ends with.
+    uint8_t status() const {
+        return end_.status != SessionEnd::kByOutcome ? static_cast<uint8_t>(end_.status) : (failed_ ? 1 : 0);
+    }
+
+    void complete(Text before, CompletionCandidates& out) override;
+
+private:
+    /// Runs the commands of a line, all of them up to the first that fails.
+    bool run_line(Text line, Span<char> storage);
+    bool run_command(const CommandWords& words);
+    Result<void> dispatch(const CommandWords& words, bool& json);
+    bool report(const Error& error, bool json);
+    uint8_t next_byte();
+    void print_banner();
+
+    Kernel& kernel_;
+    Output out_;
+    SessionEnd end_;
+    bool interactive_;
+    bool json_;
+    bool failed_ = false;
+    Terminal terminal_;
+    LineEditor editor_;
+    char words_[LineEditor::kCapacity];
+    char scratch_[8 * 1024];
+};
+
+bool Shell::report(const Error& error, bool json) {
+    failed_ = true;
+    if (json) {
+        JsonWriter writer(out_);
+        writer.begin_object();
+        writer.field("error", error.sentence());
+        writer.end_object();
+        out_.write("\n");
+    } else {
+        out_.write("error: ");
+        out_.write(error.sentence());
+        out_.write("\n");
+    }
+    out_.finish();
+    return false;
+}
+
+Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
+    const Command* const command = find_command(words.words[0]);
+    Text arguments[CommandWords::kMaximum];
+    size_t count = 0;
+    bool explain = false;
+    bool options_ended = false;
+    Text unknown;
+    for (size_t i = 1; i < words.count; ++i) {
+        const Text word = words.words[i];
+        if (options_ended || !word.starts_with("--"))
+            arguments[count++] = word;
+        else if (word == "--")
+            options_ended = true;
+        else if (word == "--json")
+            json = true;
+        else if (word == "--help")
+            explain = true;
+        else if (unknown.empty())
+            unknown = word;
+    }
+    if (command == nullptr) {
+        Nearest nearest(words.words[0]);
+        for (const Command& other : all_commands()) nearest.offer(other.name);
+        const Text name = words.words[0].substr(0, 60);
+        if (nearest.best().empty())
+            return Error(ErrorCode::NotFound, format("unknown command \"{}\"; help lists them", name).text());
+        return Error(ErrorCode::NotFound,
+                     format("unknown command \"{}\"; did you mean {}?", name, nearest.best()).text());
+    }
+    Invocation invocation{kernel_, *command, Span<const Text>(arguments, count), json, out_, Span<char>(scratch_), end_};
+    if (explain) {
+        const Text own_name[] = {command->name};
+        invocation.arguments = own_name;
+        return run_help(invocation);
+    }
+    if (!unknown.empty())
+        return Error(ErrorCode::InvalidArgument,
+                     format("{} has no option {}; it takes --json and --help, and -- ends the options", command->name,
+                            unknown.substr(0, 40))
+                         .text());
+    if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
+        return Error(ErrorCode::InvalidArgument,
+                     format("{} {}; usage: {} {}", command->name,
+                            count < command->required ? Text("needs more arguments") : Text("takes fewer arguments"),
+                            command->name, command->usage)
+                         .text());
+    const auto result = command->run(invocation);
+    if (result.ok()) return {};
+    // The word that was not found is most likely the first one that names nothing.
+    for (size_t i = 0; i < count && i < Command::kMaximumArguments; ++i) {
+        const Error better = with_suggestion(kernel_, result.error(), command->kinds[i], arguments[i]);
+        if (better.sentence() != result.error().sentence()) return better;
+    }
+    return result.error();
+}
+
+bool Shell::run_command(const CommandWords& words) {
+    bool json = json_;
+    const auto result = dispatch(words, json);
+    if (!result.ok()) {
+        out_.discard();
+        return report(result.error(), json);
+    }
+    out_.finish();
+    return true;
+}
+
+bool Shell::run_line(Text line, Span<char> storage) {
+    while (!line.empty() && !end_.wanted) {
+        CommandWords words;
+        const auto taken = split_command(line, storage, words);
+        if (!taken.ok()) return report(taken.error(), json_);
+        line = line.substr(taken.value());
+        if (words.count > 0 && !run_command(words)) return false;
+    }
+    return true;
+}
+
+bool Shell::run_script(Text script) {
+    if (script.empty()) return true;
+    auto* const storage = static_cast<char*>(kernel_.heap.allocate(script.size()));
+    if (storage == nullptr) return report(Error(ErrorCode::OutOfMemory, "no memory to run the file exec"), json_);
+    const bool succeeded = run_line(script, Span<char>(storage, script.size()));
+    kernel_.heap.free(storage);
+    return succeeded;
+}
+
+uint8_t Shell::next_byte() {
+    int byte = arch::console_read();
+    if (byte >= 0) return static_cast<uint8_t>(byte);
+    terminal_.flush();
+    if (interactive_) {
+        // From here on a log line that is echoed redraws what is being typed.
+        struct Line final : TextSink {
+            void write(Text part) override { fits &= text.append(part); }
+            FixedText<200> text;
+            bool fits = true;
+        } line;
+        editor_.redraw(line);
+        kernel_.log.set_input_line(line.fits ? line.text.text() : Text());
+    }
+    while (byte < 0) {
+        kernel_.threads.wait_console_input();
+        byte = arch::console_read();
+    }
+    if (interactive_) kernel_.log.set_input_line({});
+    return static_cast<uint8_t>(byte);
+}
+
+void Shell::print_banner() {
+    size_t count = 0;
+    kernel_.modules.for_each([&](ModuleRecord&) { ++count; });
+    out_.print("Helix 0.1.0, profile {}, {} modules; type help\n", kernel_.profile.value("profile.name", "(none)"), count);
+    out_.finish();
+}
+
+void Shell::run_console() {
+    if (interactive_) print_banner();
+    while (!end_.wanted && !editor_.ended()) {
+        editor_.begin(kPrompt);
+        auto action = LineEditor::Action::Continue;
+        while (action == LineEditor::Action::Continue) action = editor_.feed(next_byte());
+        terminal_.flush();
+        switch (action) {
+            case LineEditor::Action::Continue: break;
+            case LineEditor::Action::Line: run_line(editor_.line(), Span<char>(words_)); break;
+            case LineEditor::Action::TooLong:
+                report(Error(ErrorCode::InvalidArgument,
+                             format("a line is longer than {} bytes; split it", size_t{LineEditor::kCapacity}).text()),
+                       json_);
+                break;
+            case LineEditor::Action::EndOfInput: break;
+        }
+    }
+    // A person who made a mistake on the way did not fail.
+    if (interactive_) failed_ = false;
+}
+
+void Shell::complete(Text before, CompletionCandidates& out) {
+    // Only the command that is being typed matters; what stands before it is skipped command by command.
+    CommandWords words;
+    size_t begin = 0;
+    const size_t word_begin = last_word_begin(before);
+    for (;;) {
+        const Text rest = before.substr(begin, word_begin - begin);
+        if (rest.empty()) break;
+        const auto taken = split_command(rest, Span<char>(words_), words);
+        if (!taken.ok()) return;
+        const char last = rest[taken.value() - 1];
+        if (taken.value() == rest.size() && last != ';') break;
+        begin += taken.value();
+        words.count = 0;
+    }
+    if (words.count == 0) {
+        offer_candidates(kernel_, ArgumentKind::Command, {}, out);
+        return;
+    }
+    if (before.substr(word_begin).starts_with("-")) {
+        out.offer("--json");
+        out.offer("--help");
+        return;
+    }
+    const Command* const command = find_command(words.words[0]);
+    if (command == nullptr || words.count > Command::kMaximumArguments) return;
+    offer_candidates(kernel_, command->kinds[words.count - 1], Span<const Text>(words.words, words.count), out);
+}
+
+}  // namespace
+
+void shut_down(Kernel& kernel, uint8_t status) {
+    if (const auto emitted = kernel.modules.emit(Event::make_shutdown()); emitted.ok())
+        kernel.modules.drain_events();
+    else
+        kernel.log.warning("kernel", "shutdown: modules were not told: {}", emitted.error().sentence());
+    kernel.modules.stop_all();
+    arch::power_off(status);
+}
+
+void run_shell(Kernel& kernel) {
+    void* const memory = kernel.heap.allocate(sizeof(Shell), alignof(Shell));
+    if (memory == nullptr) panic("no memory for the shell");
+    Shell& shell = *new (memory) Shell(kernel);
+    if (const auto script = Archive(kernel.boot.initrd).find("exec"); script.ok())
+        (void)shell.run_script(as_text(script.value()));
+    else
+        shell.run_console();
+    const uint8_t status = shell.status();
+    shut_down(kernel, status);
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Start-up: memory, threads, modules, shell, in this order.
+
+#include "kernel/console/shell.hpp"
+#include "kernel/kernel.hpp"
+#include "kernel/panic.hpp"
+#include "helix/units.hpp"
+
+#include <new>
+
+namespace helix::kernel {
+
+namespace {
+
+alignas(Kernel) unsigned char kernel_storage[sizeof(Kernel)];
+
+void require(const Result<void>& result, Text what) {
+    if (!result.ok()) panic(format("{}: {}", what, result.error().sentence()).text());
+}
+
+/// The first thread: everything that may block.
+void main_thread(void* argument) {
+    auto& kernel = *static_cast<Kernel*>(argument);
+    require(kernel.threads.start_reaper(), "threads");
+    require(kernel.modules.init(), "module system");
+    require(kernel.modules.boot_modules(), "boot");
+    const uint64_t cycles = arch::cycles() - kernel.boot.entry_cycles;
+    kernel.log.info("kernel", "profile {} is up after {} cycles", kernel.profile.value("profile.name", "?"), cycles);
+    kernel.boot_cycles = cycles;
+    run_shell(kernel);
+}
+
+}  // namespace
+
+void kernel_main(const arch::BootInfo& boot) {
+    auto& kernel = *new (kernel_storage) Kernel(boot);
+    kernel.threads.adopt_boot_cpu();
+    require(kernel.pages.init(boot.memory), "memory");
+    require(kernel.region.init(boot.region, kernel.pages), "address space");
+    kernel.heap.init(kernel.pages);
+
+    require(Archive::validate(boot.bundle), "bundle");
+    require(Archive::validate(boot.initrd), "initrd");
+    auto text = Archive(boot.bundle).find("profile");
+    if (!text.ok()) panic("the bundle holds no profile");
+    auto profile = Profile::parse(text.value());
+    if (!profile.ok()) panic(profile.error().sentence());
+    kernel.profile = profile.value();
+    if (kernel.profile.has("console.log_level"))
+        require(kernel.log.set_echo_level(kernel.profile.value("console.log_level")), "console.log_level");
+
+    const uint64_t stack_kb = kernel.profile.has("kernel.stack_size_kb")
+                                  ? kernel.profile.number("kernel.stack_size_kb").value_or(0)
+                                  : 16;
+    if (stack_kb < 16 || stack_kb > 1024) panic("kernel.stack_size_kb is 16 to 1024");
+    require(kernel.threads.init(stack_kb * 1024), "threads");
+    auto started = kernel.threads.create("main", main_thread, &kernel, {.kind = ThreadClass::Kernel});
+    if (!started.ok()) panic(started.error().sentence());
+    kernel.threads.run_idle();
+}
+
+Result<arch::PhysicalAddress> allocate_frame() {
+    const arch::PhysicalAddress frame = TRY(this_kernel().pages.allocate(1));
+    __builtin_memset(arch::direct_map(frame), 0, kPageSize);
+    return frame;
+}
+
+void free_frame(arch::PhysicalAddress frame) { this_kernel().pages.free(frame, 1); }
+
+}  // namespace helix::kernel

@@ -1,0 +1,103 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// EventQueue: one thread hands each event to every subscriber, in the order in which the modules were started.
+
+#include "kernel/module/event_queue.hpp"
+
+#include "kernel/kernel.hpp"
+
+namespace helix::kernel {
+
+Result<void> EventQueue::init(Kernel& kernel) {
+    TRY(kernel.threads.create("events", thread_main, &kernel, {.priority = 24}));
+    return {};
+}
+
+Result<void> EventQueue::push(Kernel&, const Event& event) {
+    Queued queued;
+    queued.event = event;
+    if (event.kind == EventKind::Custom) {
+        if (event.custom.name.size() > queued.name.capacity())
+            return Error(ErrorCode::InvalidArgument, "an event's name has at most 46 characters");
+        queued.name.assign(event.custom.name);
+        queued.data = TRY(Buffer::copy_of(event.custom.data));
+    }
+    bool full = false;
+    queue_.wake_all([&] {
+        if (event.kind == EventKind::Tick && count_ > 0) {
+            Queued& last = ring_[(first_ + count_ - 1) % kCapacity];
+            if (last.event.kind == EventKind::Tick) {
+                last.event = event;
+                return;
+            }
+        }
+        full = count_ == kCapacity;
+        if (!full) ring_[(first_ + count_++) % kCapacity] = std::move(queued);
+    });
+    if (full) return Error(ErrorCode::Busy, "the event queue is full");
+    return {};
+}
+
+void EventQueue::drain() {
+    queue_.wait_until([&] { return count_ == 0 && !delivering_; }, kForever, Cancellable::No);
+}
+
+void EventQueue::thread_main(void* argument) {
+    auto& kernel = *static_cast<Kernel*>(argument);
+    EventQueue& self = kernel.modules.events_;
+    for (;;) {
+        Queued next;
+        self.queue_.wait_until([&] {
+            if (self.count_ == 0) return false;
+            next = std::move(self.ring_[self.first_]);
+            self.first_ = (self.first_ + 1) % kCapacity;
+            --self.count_;
+            self.delivering_ = true;
+            return true;
+        });
+        self.deliver(kernel, next);
+        self.queue_.wake_all([&] { self.delivering_ = false; });
+    }
+}
+
+void EventQueue::deliver(Kernel& kernel, Queued& queued) {
+    if (queued.event.kind == EventKind::Custom) {
+        queued.event.custom.name = queued.name.text();
+        queued.event.custom.data = queued.data.bytes();
+    }
+    const auto wants = [&](const Instance& instance) {
+        if (queued.event.kind != EventKind::Custom)
+            return (instance.event_kinds >> static_cast<uint32_t>(queued.event.kind) & 1) != 0;
+        for (uint32_t i = 0; i < instance.event_name_count; ++i)
+            if (instance.event_names[i] == queued.name.text()) return true;
+        return false;
+    };
+    // The registry is unlocked around each call; an instance that was already told is known by its number.
+    InstanceId last = InstanceId::None;
+    for (;;) {
+        ModuleRecord* next = nullptr;
+        InstanceId next_id = InstanceId::None;
+        kernel.modules.for_each([&](ModuleRecord& record) {
+            if (record.state() != ModuleState::Running || !wants(*record.current)) return;
+            if (record.current->id <= last || (next != nullptr && record.current->id >= next_id)) return;
+            if (next != nullptr) __atomic_fetch_sub(&next->pins, 1, __ATOMIC_ACQ_REL);
+            next = &record;
+            next_id = record.current->id;
+            __atomic_fetch_add(&record.pins, 1, __ATOMIC_ACQ_REL);
+        });
+        if (next == nullptr) return;
+        last = next_id;
+        MutexGuard guard(next->call_lock);
+        if (next->state() == ModuleState::Running) {
+            Instance& instance = *next->current;
+            auto response = instance.call<&Module::handle_event>(queued.event);
+            if (!response.ok())
+                kernel.log.warning("events", "{}", response.error().sentence());
+            else if (response.value().kind() == EventResponse::Kind::Error)
+                kernel.log.warning("events", "{}: {}", instance.name(), response.value().sentence());
+        }
+        __atomic_fetch_sub(&next->pins, 1, __ATOMIC_ACQ_REL);
+    }
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// EventQueue: events on their way to subscribers, delivered in order by one thread.
+#pragma once
+
+#include "helix/module.hpp"
+#include "kernel/thread/wait_queue.hpp"
+
+namespace helix::kernel {
+
+struct Kernel;
+
+/// At most kCapacity events wait; one more is refused with Busy. A Tick that finds a Tick waiting is merged with it.
+class EventQueue {
+public:
+    static constexpr size_t kCapacity = 64;
+
+    /// Starts the thread. Once, at boot.
+    Result<void> init(Kernel& kernel);
+    /// Copies the event. Errors: Busy, OutOfMemory. Thread context, preemption on.
+    Result<void> push(Kernel& kernel, const Event& event);
+    /// Waits until the queue is empty and nothing is being delivered.
+    void drain();
+
+private:
+    struct Queued {
+        Event event{};
+        FixedText<46> name;
+        Buffer data;
+    };
+    static void thread_main(void* kernel);
+    void deliver(Kernel& kernel, Queued& queued);
+
+    WaitQueue queue_{LockRank::Slot};
+    // Guarded by queue_.
+    Queued ring_[kCapacity];
+    size_t first_ = 0;
+    size_t count_ = 0;
+    bool delivering_ = false;
+};
+
+}  // namespace helix::kernel

@@ -1,0 +1,40 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Where a CPU exception ends: behind the innermost gate if a module caused it, in a panic otherwise.
+
+#include "kernel/kernel.hpp"
+#include "kernel/panic.hpp"
+
+namespace helix::kernel {
+
+void on_fault(TrapFrame& frame, const Fault& fault) {
+    Gate* const gate = cpu_local()->gate;
+    if (gate == nullptr || gate->kind == GateKind::Kernel) {
+        panic(format("fault {} in the kernel: address 0x{:x}, instruction 0x{:x}", static_cast<uint32_t>(fault.kind),
+                     fault.address, arch::trap_instruction_pointer(frame))
+                  .text());
+    }
+    if (gate->kind != GateKind::Copy) {
+        FailureNote note;
+        note.failure = GateFailure::Fault;
+        note.kind = fault.kind;
+        note.address = fault.address;
+        note.instruction = arch::trap_instruction_pointer(frame);
+        module_failed(*owner_of(gate->instance), note);
+    }
+    arch::trap_resume_at_gate(frame, *gate, GateFailure::Fault);
+}
+
+void module_failed(Owner& owner, const FailureNote& note) {
+    auto& instance = static_cast<Instance&>(owner);
+    if (__atomic_exchange_n(&instance.noted, 1, __ATOMIC_ACQ_REL) != 0) return;
+    instance.note = note;
+    __atomic_store_n(&instance.ended, 1, __ATOMIC_RELEASE);
+    instance.kernel.modules.push_failed(instance);
+    this_cpu().failure_pending = 1;
+    want_reschedule();
+}
+
+void wake_supervisor() { this_kernel().modules.wake_supervisor(); }
+
+}  // namespace helix::kernel

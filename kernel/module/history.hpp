@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// History: a record of every reload and swap, and of every failure that the supervisor handled.
+#pragma once
+
+#include "kernel/thread/spin_lock.hpp"
+
+namespace helix::kernel {
+
+enum class TransactionResult : uint8_t { Committed, RolledBack, Refused, Cancelled };
+constexpr Text describe(TransactionResult result) {
+    constexpr Text kNames[] = {"committed", "rolled-back", "refused", "cancelled"};
+    return kNames[static_cast<size_t>(result)];
+}
+
+/// The phases of a reload, in order. A record's phase is where it ended.
+enum class Phase : uint8_t { Prepare, Init, Hold, Transfer, Verify, Commit, Probation, Serving };
+constexpr Text describe(Phase phase) {
+    constexpr Text kNames[] = {"prepare", "init", "hold", "transfer", "verify", "commit", "probation", "serving"};
+    return kNames[static_cast<size_t>(phase)];
+}
+inline constexpr size_t kPhases = 8;
+
+struct HistoryRecord {
+    uint64_t id = 0;
+    uint64_t time_ns = 0;          ///< since boot, when it began
+    FixedText<46> interface;       ///< what was swapped; empty for a module that was reloaded or failed by itself
+    FixedText<46> from;            ///< module, with version after a space
+    FixedText<46> to;
+    TransactionResult result = TransactionResult::Refused;
+    Phase phase = Phase::Prepare;
+    FixedText<186> reason;         ///< empty when it was committed
+    uint64_t pause_ns = 0;         ///< first caller held to last released
+    uint64_t pause_cycles = 0;     ///< the same in cycles (instructions under an emulator that counts them)
+    uint64_t prepare_ns = 0;
+    uint64_t phase_ns[kPhases] = {};
+    uint64_t state_bytes = 0;
+};
+
+/// The newest records, in a ring. Any thread context.
+class History {
+public:
+    static constexpr size_t kCapacity = 128;
+
+    /// Stores `record` under the next id, which it returns.
+    uint64_t add(HistoryRecord record) {
+        SpinLockGuard guard(lock_);
+        record.id = ++last_id_;
+        records_[record.id % kCapacity] = record;
+        return record.id;
+    }
+    /// Changes record `id` if it is still there.
+    template <typename Change>
+    void amend(uint64_t id, Change change) {
+        SpinLockGuard guard(lock_);
+        if (records_[id % kCapacity].id == id) change(records_[id % kCapacity]);
+    }
+    /// The record with the smallest id above `after`; false if there is none.
+    bool next(uint64_t after, HistoryRecord& out) {
+        SpinLockGuard guard(lock_);
+        uint64_t id = after + 1;
+        if (last_id_ >= kCapacity && id <= last_id_ - kCapacity) id = last_id_ - kCapacity + 1;
+        if (id > last_id_) return false;
+        out = records_[id % kCapacity];
+        return true;
+    }
+
+private:
+    SpinLock lock_{LockRank::Semaphore};
+    uint64_t last_id_ HELIX_GUARDED_BY(lock_) = 0;
+    HistoryRecord records_[kCapacity] HELIX_GUARDED_BY(lock_);
+};
+
+}  // namespace helix::kernel

@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A loaded module file, and the mappings of it in which instances run.
+#pragma once
+
+#include "kernel/module/elf.hpp"
+#include "kernel/module/frames.hpp"
+
+namespace helix::kernel {
+
+/// A module file as the kernel keeps it: the frames of its code and constants, which all mappings share, and the
+/// template of its writable data. Nothing refers to the file any more. Immutable, so any thread may read it; whoever
+/// holds a reference may take another.
+class Image {
+public:
+    /// Largest symbol table with names that is kept for backtraces; a larger one is left out.
+    static constexpr size_t kMaximumSymbols = 256 * 1024;
+
+    /// Validates `file` and takes over what is needed of it, with one reference for the caller. Preemption on, no
+    /// lock held. Errors: those of ElfModule::parse; OutOfMemory. Nothing stays allocated after an error.
+    static Result<Image*> create(Memory& memory, Bytes file, Text file_name);
+    Image(const Image&) = delete;
+    Image& operator=(const Image&) = delete;
+
+    void retain() { __atomic_add_fetch(&references_, 1u, __ATOMIC_RELAXED); }
+    /// Gives a reference back; the last one destroys the image. No lock held.
+    void release();
+
+    /// The kernel's own validated copy of the descriptor, which no module can change. options() and interfaces()
+    /// work on it; its functions are null, those of a Mapping's descriptor are not.
+    const ModuleDescriptor& descriptor() const { return *descriptor_; }
+    const ModuleInfo& info() const { return descriptor_->info; }
+    uint64_t memory_size() const { return memory_size_; }
+    /// The function that contains `address`, counted from the start of a mapping; empty if none is known.
+    Text symbol_for(uint64_t address, uint64_t& offset) const {
+        return ElfModule::find_symbol(symbols_, symbol_names_, address, offset);
+    }
+
+private:
+    friend class Mapping;
+
+    /// Addresses fit 32 bits: modules are at most kMaximumModuleSize large.
+    struct Relocation {
+        uint32_t offset;
+        uint32_t addend;
+    };
+    struct Segment {
+        ElfSegment layout;
+        Frames frames;   ///< shared by all mappings; none for a writable segment
+        Bytes contents;  ///< template of a writable segment, in the image's own block
+    };
+
+    explicit Image(Memory& memory) : memory_(memory) {}
+    ~Image() = default;
+    Result<void> take(const ElfModule& module, uint8_t* block);
+    void destroy();
+
+    Memory& memory_;
+    uint32_t references_ = 1;
+    uint32_t segment_count_ = 0;
+    uint64_t memory_size_ = 0;
+    uint64_t descriptor_address_ = 0;
+    ModuleDescriptor* descriptor_ = nullptr;
+    Span<const Relocation> relocations_;
+    Bytes symbols_;
+    Bytes symbol_names_;
+    Segment segments_[ElfModule::kMaximumSegments];
+};
+
+/// One instance's mapping of an image: shared code and constants, writable data of its own, relocated. Pages between
+/// segments and one behind the last are not mapped. Read by any thread.
+class Mapping {
+public:
+    /// Takes a reference to `image`. Preemption on, no lock held. Errors: OutOfMemory (undone).
+    static Result<Mapping*> create(Memory& memory, Image& image);
+    /// Unmaps, gives all back, and releases the image. Nothing runs in it or refers to it any more. No lock held.
+    static void destroy(Mapping* mapping);
+    Mapping(const Mapping&) = delete;
+    Mapping& operator=(const Mapping&) = delete;
+
+    Image& image() const { return image_; }
+    uint64_t base() const { return reinterpret_cast<uint64_t>(base_); }
+    /// The descriptor in the mapping, with its functions. The module can write to it: take texts and numbers from
+    /// image().descriptor().
+    const ModuleDescriptor& descriptor() const {
+        return *reinterpret_cast<const ModuleDescriptor*>(base_ + image_.descriptor_address_);
+    }
+    bool contains(uint64_t address) const { return address - base() < image_.memory_size(); }
+    /// The function that contains the address, and how far behind its start that is; empty if none is known.
+    Text symbol_for(uint64_t address, uint64_t& offset) const {
+        return contains(address) ? image_.symbol_for(address - base(), offset) : Text();
+    }
+
+private:
+    Mapping(Memory& memory, Image& image) : memory_(memory), image_(image) { image.retain(); }
+    ~Mapping() = default;
+    Result<void> establish();
+    Result<void> map_segments();
+    void relocate();
+    size_t reserved_pages() const { return image_.memory_size() / kPageSize + 1; }
+
+    Memory& memory_;
+    Image& image_;
+    uint8_t* base_ = nullptr;
+    Frames data_[ElfModule::kMaximumSegments];  ///< of the writable segments
+};
+
+}  // namespace helix::kernel

@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Instance: construction, destruction and what it says when it failed.
+
+#include "kernel/module/instance.hpp"
+
+#include "kernel/kernel.hpp"
+#include "kernel/memory/make.hpp"
+#include "kernel/panic.hpp"
+
+namespace helix::kernel {
+
+extern const Services kServices;
+
+namespace {
+
+Text describe(FaultKind kind) {
+    switch (kind) {
+        case FaultKind::PageFault: return "page fault";
+        case FaultKind::StackOverflow: return "stack overflow";
+        case FaultKind::DivideError: return "divide error";
+        case FaultKind::InvalidOpcode: return "invalid instruction";
+        case FaultKind::GeneralProtection: return "general protection fault";
+        case FaultKind::Breakpoint: return "breakpoint";
+        case FaultKind::Other: return "CPU exception";
+    }
+    return "fault";
+}
+
+}  // namespace
+
+Instance::Instance(Kernel& of, ModuleRecord& in, Image& from, InstanceId number)
+    : kernel(of),
+      record(in),
+      id(number),
+      image(&from),
+      context(&kServices, token_of(this), number),
+      ledger(of.heap) {}
+
+Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& image) {
+    Instance* const instance = make<Instance>(kernel.heap, kernel, record, image, kernel.modules.next_instance_id());
+    if (instance == nullptr) return ErrorCode::OutOfMemory;
+    image.retain();
+    auto mapping = Mapping::create(kernel.memory, image);
+    if (!mapping.ok()) {
+        destroy(instance);
+        return mapping.error();
+    }
+    instance->mapping = mapping.value();
+    instance->descriptor = &image.descriptor();
+
+    const ModuleDescriptor& mapped = mapping.value()->descriptor();
+    Module* module = nullptr;
+    const GateFailure failure = detail::gate_call_words<GateKind::Module, Module*>(
+        token_of(instance), reinterpret_cast<void*>(mapped.create), &kServices, &module, token_of(instance));
+    if (failure != GateFailure::None || module == nullptr) {
+        const Error error = instance->failed_error();
+        destroy(instance);
+        return error;
+    }
+    instance->module = module;
+    const Span<const InterfaceEntry> interfaces = mapped.interfaces();
+    for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i) {
+        void* implementation = nullptr;
+        const GateFailure failed = detail::gate_call_words<GateKind::Module, void*>(
+            token_of(instance), reinterpret_cast<void*>(interfaces[i].cast), module, &implementation);
+        if (failed != GateFailure::None || implementation == nullptr) {
+            const Error error = instance->failed_error();
+            destroy(instance);
+            return error;
+        }
+        instance->targets[i] = {implementation, token_of(instance)};
+    }
+    instance->become(ModuleState::Loaded);
+    return instance;
+}
+
+void Instance::give_back() {
+    if (mapping != nullptr && module != nullptr && !is_ended()) {
+        const auto destructor = reinterpret_cast<void*>(mapping->descriptor().destroy);
+        (void)detail::gate_call_words<GateKind::Module, void>(token_of(this), destructor, module, nullptr);
+    }
+    module = nullptr;
+    kernel.modules.release_semaphores_of(*this);
+    ledger.release_all();
+    event_kinds = 0;
+    event_name_count = 0;
+    if (mapping != nullptr) {
+        failure_text = is_ended() ? describe_failure(note, *this) : FixedText<186>();
+        Mapping::destroy(mapping);
+        mapping = nullptr;
+    }
+}
+
+void Instance::destroy(Instance* instance) {
+    instance->give_back();
+    instance->kernel.modules.forget_failed(*instance);
+    instance->image->release();
+    unmake(instance->kernel.heap, instance);
+}
+
+void Instance::become(ModuleState next) {
+    HELIX_ASSERT(may_become(state, next));
+    state = next;
+}
+
+LedgerTotals Instance::totals() {
+    LedgerTotals totals;
+    totals.blocks = ledger.blocks();
+    totals.bytes = ledger.bytes();
+    totals.threads = __atomic_load_n(&threads, __ATOMIC_ACQUIRE);
+    totals.semaphores = __atomic_load_n(&semaphores, __ATOMIC_ACQUIRE);
+    totals.handles = __atomic_load_n(&handles, __ATOMIC_ACQUIRE);
+    totals.subscriptions = event_name_count + static_cast<uint32_t>(__builtin_popcount(event_kinds));
+    return totals;
+}
+
+FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
+    if (!instance.failure_text.empty()) return instance.failure_text;
+    FixedText<186> text(instance.name());
+    if (note.failure == GateFailure::None) {
+        text.append(" could not be constructed");
+        return text;
+    }
+    text.append(" failed: ");
+    if (!note.rule.empty()) {
+        text.append(note.rule);
+    } else if (note.failure == GateFailure::Budget) {
+        text.append("its call ran over its budget of CPU time");
+    } else if (note.failure == GateFailure::Abort) {
+        text.append(note.reason.empty() ? Text("it aborted") : note.reason.text());
+    } else {
+        text.append(describe(note.kind));
+        if (note.kind == FaultKind::PageFault) text.append(format(" at address 0x{:x}", note.address).text());
+    }
+    if (note.instruction != 0 && instance.mapping != nullptr && instance.mapping->contains(note.instruction)) {
+        uint64_t offset = 0;
+        const Text symbol = instance.mapping->symbol_for(note.instruction, offset);
+        text.append(" in ");
+        if (symbol.empty())
+            text.append(format<60>("{}+0x{:x}", instance.name(), note.instruction - instance.mapping->base()).text());
+        else
+            text.append(format<120>("{}+0x{:x}", symbol, offset).text());
+    }
+    return text;
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Instance: one module object in a mapping of its own, and the gated way into it.
+#pragma once
+
+#include "helix/module.hpp"
+#include "kernel/module/image.hpp"
+#include "kernel/module/ledger.hpp"
+#include "kernel/module/lifecycle.hpp"
+#include "kernel/thread/owner.hpp"
+
+namespace helix::kernel {
+
+struct Kernel;
+class ModuleRecord;
+struct Instance;
+
+/// The sentence for a call that failed: "NAME failed: divide error in SYMBOL+0x12".
+FixedText<186> describe_failure(const FailureNote& note, Instance& instance);
+
+/// Created and destroyed by the module system only. The address is the InstanceToken that modules and gates carry.
+struct Instance : Owner {
+    /// Maps `image`, constructs the module object. Errors: OutOfMemory, ModuleFailed (its constructor failed).
+    static Result<Instance*> create(Kernel& kernel, ModuleRecord& record, Image& image);
+    /// Destroys the module object if that is still possible and gives everything back. No thread is inside, no slot
+    /// leads here, and the instance is not Running.
+    static void destroy(Instance* instance);
+
+    const ModuleInfo& info() const { return descriptor->info; }
+    Text name() const { return descriptor->info.name(); }
+    /// What it holds now, beside its mapping.
+    LedgerTotals totals();
+    /// Ends the module object and gives back all that the instance holds, its mapping included. Nobody is inside.
+    void give_back();
+    void become(ModuleState next);
+
+    /// Calls `Method` of the module behind a gate: the one way in for lifecycle, state, events and requests.
+    /// The caller holds the record's call lock (or is its only user). Errors: ModuleFailed with the cause, and the
+    /// method's own.
+    template <auto Method, typename... Arguments>
+    auto call(Arguments&&... arguments) -> typename detail::CallResult<GateReturn<Method>>::Type {
+        using R = GateReturn<Method>;
+        if (is_ended()) return failed_error();
+        GateResult<R> result;
+        const GateFailure failure = gate_call<Method>(token_of(this), module, &result.value,
+                                                      static_cast<Arguments&&>(arguments)...);
+        if (failure != GateFailure::None) return failed_error();
+        typename detail::CallResult<R>::Type taken(std::move(result.value));
+        result.value.~R();
+        return taken;
+    }
+    Error failed_error() { return Error(ErrorCode::ModuleFailed, describe_failure(note, *this).text()); }
+
+    Kernel& kernel;
+    ModuleRecord& record;
+    InstanceId id;
+    Image* image;
+    Mapping* mapping = nullptr;
+    const ModuleDescriptor* descriptor = nullptr;
+    Module* module = nullptr;
+    ModuleState state = ModuleState::Registered;
+    Context context;
+    Ledger ledger;
+    SlotTarget targets[6] = {};  ///< one for each interface, in the descriptor's order
+    uint8_t heap_owner = 0;      ///< its number with the heap, for an allocator that is or was plugged in
+
+    // Subscriptions; guarded by the registry's lock.
+    uint32_t event_kinds = 0;  ///< bit n: EventKind n
+    static constexpr size_t kMaximumNames = 8;
+    FixedText<46> event_names[kMaximumNames];
+    uint32_t event_name_count = 0;
+    uint32_t semaphores = 0;  ///< atomic
+    uint32_t handles = 0;     ///< atomic
+
+    // Failure: the first note counts.
+    uint32_t noted = 0;  ///< atomic
+    FailureNote note;
+    FixedText<186> failure_text;      ///< set when the mapping goes, since symbols go with it
+    Instance* next_failed = nullptr;  ///< in the list that module_failed pushes to
+
+    Instance(Kernel& kernel, ModuleRecord& record, Image& image, InstanceId id);
+};
+
+inline Instance& instance_of(InstanceToken* token) { return *static_cast<Instance*>(owner_of(token)); }
+
+}  // namespace helix::kernel

@@ -1,0 +1,45 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// InterfaceRegistry: records come with their first implementor and go with their last user.
+
+#include "kernel/module/interface_registry.hpp"
+
+#include "kernel/memory/make.hpp"
+
+namespace helix::kernel {
+
+InterfaceRecord* InterfaceRegistry::find(Text name) {
+    for (InterfaceRecord& interface : records_)
+        if (interface.name == name) return &interface;
+    return nullptr;
+}
+
+Result<InterfaceRecord*> InterfaceRegistry::obtain(Heap& heap, Text name, uint16_t major, uint16_t minor, size_t cpus) {
+    if (InterfaceRecord* const found = find(name)) return found;
+    auto* const interface = make<InterfaceRecord>(heap);
+    if (interface == nullptr) return ErrorCode::OutOfMemory;
+    interface->name.assign(name);
+    interface->major = major;
+    interface->minor = minor;
+    auto slot = Slot::create(heap, *interface, nullptr, cpus);
+    if (!slot.ok()) {
+        unmake(heap, interface);
+        return slot.error();
+    }
+    interface->primary = slot.value();
+    records_.push_back(*interface);
+    return interface;
+}
+
+void InterfaceRegistry::prune(Heap& heap) {
+    for (auto it = records_.begin(); it != records_.end();) {
+        InterfaceRecord& interface = *it++;
+        if (!interface.implementors.empty() || __atomic_load_n(&interface.primary->bindings, __ATOMIC_ACQUIRE) != 0)
+            continue;
+        records_.erase(records_.iterator_to(interface));
+        Slot::destroy(heap, interface.primary);
+        unmake(heap, &interface);
+    }
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Ledger: all memory that one module instance holds, and counts of what else it holds.
+#pragma once
+
+#include "kernel/memory/heap.hpp"
+#include "kernel/thread/spin_lock.hpp"
+
+#include <boost/intrusive/list.hpp>
+
+namespace helix::kernel {
+
+class Ledger;
+
+/// Precedes every block that a module got; keeps the block aligned to 16 bytes.
+struct alignas(16) LedgerBlock : boost::intrusive::list_base_hook<> {
+    Ledger* ledger = nullptr;
+    uint32_t size = 0;
+    uint32_t offset = 0;  ///< from the start of the heap block to this header
+};
+
+/// What an instance holds at a moment.
+struct LedgerTotals {
+    uint64_t blocks = 0;
+    uint64_t bytes = 0;
+    uint32_t threads = 0;
+    uint32_t semaphores = 0;
+    uint32_t handles = 0;
+    uint32_t subscriptions = 0;
+
+    bool empty() const { return blocks == 0 && threads == 0 && semaphores == 0 && handles == 0; }
+};
+
+/// Safe from several threads. Memory and buffers are in one list; a buffer may move to another ledger.
+class Ledger {
+public:
+    explicit Ledger(Heap& heap) : heap_(heap) {}
+    Ledger(const Ledger&) = delete;
+    Ledger& operator=(const Ledger&) = delete;
+
+    /// Null when memory is short, or `size` exceeds 1 GiB. `alignment` is a power of two up to 4,096.
+    void* allocate(size_t size, size_t alignment);
+    /// Gives back a block of any ledger.
+    static void free(void* block);
+    /// `block` belongs to `to` from now on; nothing is copied.
+    static void transfer(void* block, Ledger& to);
+    /// Whether `block` is one of this ledger's; safe for any address.
+    bool owns(const void* block);
+    /// Gives everything back.
+    void release_all();
+
+    uint64_t blocks() const { return __atomic_load_n(&blocks_, __ATOMIC_RELAXED); }
+    uint64_t bytes() const { return __atomic_load_n(&bytes_, __ATOMIC_RELAXED); }
+
+private:
+    static LedgerBlock& header_of(void* block) { return static_cast<LedgerBlock*>(block)[-1]; }
+
+    Heap& heap_;
+    SpinLock lock_{LockRank::Semaphore};
+    boost::intrusive::list<LedgerBlock> list_ HELIX_GUARDED_BY(lock_);
+    uint64_t blocks_ = 0;  // written under lock_
+    uint64_t bytes_ = 0;   // written under lock_
+};
+
+}  // namespace helix::kernel

@@ -1,0 +1,545 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// ModuleSystem: boot, load, unload, look-up, requests and bindings. Reloads are in transaction.cpp.
+
+#include "kernel/module/module_system.hpp"
+
+#include "kernel/kernel.hpp"
+#include "kernel/memory/make.hpp"
+#include "kernel/module/options.hpp"
+#include "kernel/module/resolver.hpp"
+#include "kernel/panic.hpp"
+
+namespace helix::kernel {
+
+namespace {
+
+constexpr uint64_t kCallWaitNs = 5'000'000'000;   // how long a request waits for its turn
+constexpr uint64_t kLeaveWaitNs = 5'000'000'000;  // how long an unload waits for calls and threads to end
+
+Error with_name(Text name, const Error& error) {
+    return Error(error.code(), format("{}: {}", name, error.sentence()).text());
+}
+
+bool is_plugged_by_kernel(Text interface) {
+    return interface == InterfaceTraits<Scheduler>::kId.name || interface == InterfaceTraits<Allocator>::kId.name;
+}
+
+}  // namespace
+
+ModuleSystem::ModuleSystem(Kernel& kernel)
+    : kernel_(kernel), bundle_(kernel.boot.bundle), initrd_(kernel.boot.initrd), kernel_ledger_(kernel.heap) {}
+
+Result<void> ModuleSystem::init() {
+    TRY(semaphores_.init(kernel_.memory));
+    TRY(events_.init(kernel_));
+    TRY(kernel_.threads.create("supervisor", supervisor_main, this, {.kind = ThreadClass::Kernel}));
+    return {};
+}
+
+Result<void> ModuleSystem::boot_modules() {
+    MutexGuard guard(change_);
+    for (Text name : kernel_.profile.words("modules.static")) {
+        Phase phase{};
+        ModuleRecord* const record = TRY(load_record(name, Link::Static, phase));
+        TRY(plug_in_primaries(*record));
+    }
+    for (Text name : kernel_.profile.words("boot.load")) {
+        Phase phase{};
+        TRY(load_record(name, Link::Dynamic, phase));
+    }
+    return {};
+}
+
+/// Makes `record` primary where the profile wants it, and wherever an allocator is still missing.
+Result<void> ModuleSystem::plug_in_primaries(ModuleRecord& record) {
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        InterfaceRecord& interface = record.slots[i]->interface;
+        const Text wanted = kernel_.profile.value(format<100>("primary.{}", interface.name.text()).text());
+        const bool first_allocator =
+            interface.name == InterfaceTraits<Allocator>::kId.name && interface.primary_record == nullptr;
+        if (wanted != record.name() && !first_allocator) continue;
+        if (interface.primary_record == &record) continue;
+        HistoryRecord entry;
+        TRY(swap_primary(interface, record, entry));
+        history_.add(entry);
+    }
+    return {};
+}
+
+void ModuleSystem::stop_all() {
+    MutexGuard guard(change_);
+    for (Probation& probation : probations_)
+        if (probation.active) end_probation(probation);
+    // The policies come last and stay plugged in: threads run until the very end.
+    for (;;) {
+        ModuleRecord* last = nullptr;
+        for_each([&](ModuleRecord& record) {
+            if (record.state() == ModuleState::Running) last = &record;
+        });
+        if (last == nullptr) return;
+        if (last->call_lock.lock_for(kCallWaitNs)) {
+            auto stopped = last->current->call<&Module::stop>();
+            if (!stopped.ok())
+                kernel_.log.warning("kernel", "{} did not stop: {}", last->name(), stopped.error().sentence());
+            last->call_lock.unlock();
+        }
+        last->current->become(last->current->is_ended() ? ModuleState::Failed : ModuleState::Stopped);
+    }
+}
+
+// ---- Look-up.
+
+ModuleRecord* ModuleSystem::find_record(Text name) {
+    MutexGuard guard(registry_);
+    for (ModuleRecord& record : records_)
+        if (record.name() == name) return &record;
+    return nullptr;
+}
+
+RecordPin ModuleSystem::find(Text name) {
+    MutexGuard guard(registry_);
+    for (ModuleRecord& record : records_)
+        if (record.name() == name) return RecordPin(&record);
+    return RecordPin(nullptr);
+}
+
+Result<Bytes> ModuleSystem::find_file(Text name, FixedText<62>& full_name) const {
+    for (const Text ending : {Text(""), Text(".hmod")}) {
+        full_name.assign(name);
+        if (!full_name.append(ending)) break;
+        for (const Archive* archive : {&initrd_, &bundle_}) {
+            auto found = archive->find(full_name.text());
+            if (found.ok()) return found.value();
+        }
+    }
+    return Error(ErrorCode::NotFound, format("no file {} in the initrd or the bundle; `files` lists them", name).text());
+}
+
+Result<Text> ModuleSystem::config(ModuleRecord& record, const ModuleDescriptor& descriptor, Text key) const {
+    const auto own = format<120>("module.{}.{}", record.name(), key);
+    if (kernel_.profile.has(own.text())) return kernel_.profile.value(own.text());
+    for (const InterfaceEntry& interface : descriptor.interfaces()) {
+        const auto shared = format<120>("interface.{}.{}", interface.name.text(), key);
+        if (kernel_.profile.has(shared.text())) return kernel_.profile.value(shared.text());
+    }
+    for (const Option& option : descriptor.options())
+        if (option.key == key) return option.default_value.text();
+    return Error(ErrorCode::NotFound, format("{} has no option {}", record.name(), key).text());
+}
+
+const SlotTarget* ModuleSystem::target_of(Instance& instance, Text interface) const {
+    const Span<const InterfaceEntry> interfaces = instance.descriptor->interfaces();
+    for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i)
+        if (interfaces[i].name == interface) return &instance.targets[i];
+    return nullptr;
+}
+
+// ---- Loading.
+
+Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
+    size_t count = 0;
+    for_each([&](ModuleRecord&) { ++count; });
+    auto* const nodes = static_cast<ResolverNode*>(kernel_.heap.allocate((count + 1) * sizeof(ResolverNode)));
+    if (nodes == nullptr) return ErrorCode::OutOfMemory;
+    size_t used = 0;
+    for_each([&](ModuleRecord& record) {
+        if (record.state() == ModuleState::Running)
+            nodes[used++] = {record.name(), record.current->info().version(), &record.current->info()};
+    });
+    for (size_t i = 0; i < info.dependencies().size(); ++i) {
+        const Text text = info.dependencies()[i];
+        auto requirement = Requirement::parse(text);
+        if (!requirement.ok()) {
+            kernel_.heap.free(nodes);
+            return requirement.error();
+        }
+        auto provider = provider_of(Span<const ResolverNode>(nodes, used), requirement.value());
+        if (!provider.ok()) {
+            kernel_.heap.free(nodes);
+            return Error(provider.error().code(), format("{} needs {}: {}", info.name(), text,
+                                                         provider.error().sentence()).text());
+        }
+    }
+    kernel_.heap.free(nodes);
+    return {};
+}
+
+Result<void> ModuleSystem::check_options(ModuleRecord& record, const ModuleDescriptor& descriptor) {
+    for (const Option& option : descriptor.options()) {
+        const Text value = TRY(config(record, descriptor, option.key.text()));
+        TRY(check_option(option, value));
+    }
+    return {};
+}
+
+/// A new instance of `image` for `record`, constructed and initialised but not started.
+Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& image, Phase& phase) {
+    phase = Phase::Prepare;
+    TRY(check_dependencies(image.info()));
+    TRY(check_options(record, image.descriptor()));
+    if (has(image.info().flags(), ModuleFlags::Userspace))
+        return Error(ErrorCode::NotSupported, "modules in ring 3 are not supported yet");
+    for (const InterfaceEntry& interface : image.descriptor().interfaces()) {
+        for (const InterfaceId& known : {InterfaceTraits<Scheduler>::kId, InterfaceTraits<Allocator>::kId}) {
+            if (interface.name != known.name) continue;
+            if (interface.major != known.major || interface.minor < known.minor)
+                return Error(ErrorCode::Incompatible, format("it implements {} {}.{}, this kernel wants {}.{}",
+                                                             known.name, interface.major, interface.minor, known.major,
+                                                             known.minor).text());
+        }
+    }
+    Instance* const instance = TRY(Instance::create(kernel_, record, image));
+    phase = Phase::Init;
+    auto initialised = instance->call<&Module::init>(instance->context);
+    if (!initialised.ok()) {
+        expel(*instance);
+        Instance::destroy(instance);
+        return initialised.error();
+    }
+    instance->become(ModuleState::Initialized);
+    return instance;
+}
+
+Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, Phase& phase) {
+    phase = Phase::Prepare;
+    FixedText<62> full_name;
+    const Bytes bytes = TRY(find_file(file, full_name));
+    Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
+    const Text name = image->info().name();
+    if (find_record(name) != nullptr) {
+        const auto sentence = format("{}: a module {} is loaded already; use reload to replace it", full_name.text(), name);
+        image->release();
+        return Error(ErrorCode::AlreadyExists, sentence.text());
+    }
+    auto* const record = make<ModuleRecord>(kernel_.heap, name, link, full_name.text());
+    if (record == nullptr) {
+        image->release();
+        return ErrorCode::OutOfMemory;
+    }
+    auto candidate = make_candidate(*record, *image, phase);
+    image->release();
+    if (!candidate.ok()) {
+        const Error error = with_name(full_name.text(), candidate.error());
+        unmake(kernel_.heap, record);
+        return error;
+    }
+    record->current = candidate.value();
+    Instance& instance = *record->current;
+    auto started = instance.call<&Module::start>();
+    if (started.ok()) {
+        instance.become(ModuleState::Running);
+        record->generation = 1;
+        started = publish_interfaces(*record);
+        if (!started.ok() && instance.call<&Module::stop>().ok()) instance.become(ModuleState::Stopped);
+    }
+    if (!started.ok()) {
+        const Error error = with_name(full_name.text(), started.error());
+        expel(instance);
+        record->current = nullptr;
+        Instance::destroy(&instance);
+        release_kept(*record);
+        unmake(kernel_.heap, record);
+        return error;
+    }
+    MutexGuard guard(registry_);
+    records_.push_back(*record);
+    return record;
+}
+
+Result<void> ModuleSystem::load(Text file) {
+    MutexGuard guard(change_);
+    Phase phase{};
+    TRY(load_record(file, Link::Dynamic, phase));
+    return {};
+}
+
+Result<void> ModuleSystem::publish_interfaces(ModuleRecord& record) {
+    const Span<const InterfaceEntry> interfaces = record.current->descriptor->interfaces();
+    for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i) {
+        MutexGuard guard(registry_);
+        auto interface = interfaces_.obtain(kernel_.heap, interfaces[i].name.text(), interfaces[i].major,
+                                            interfaces[i].minor, kernel_.threads.cpu_count());
+        if (!interface.ok()) return interface.error();
+        auto slot = Slot::create(kernel_.heap, *interface.value(), &record, kernel_.threads.cpu_count());
+        if (!slot.ok()) return slot.error();
+        slot.value()->fill(&record.current->targets[i]);
+        record.slots[record.slot_count++] = slot.value();
+        interface.value()->implementors.push_back(*slot.value());
+        if (interface.value()->primary_record == nullptr && !is_plugged_by_kernel(interfaces[i].name.text())) {
+            interface.value()->primary_record = &record;
+            interface.value()->primary->fill(&record.current->targets[i]);
+        }
+    }
+    return {};
+}
+
+/// The slots of `record`, and the primary ones that it fills, lead to `with` from now on. Closed or bounded.
+void ModuleSystem::refill_slots(ModuleRecord& record, Instance& with) {
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        InterfaceRecord& interface = record.slots[i]->interface;
+        const SlotTarget* const target = target_of(with, interface.name.text());
+        record.slots[i]->fill(target);
+        if (interface.primary_record == &record) interface.primary->fill(target);
+    }
+}
+
+// ---- Unloading.
+
+Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
+    const ModuleInfo& info = record.current->info();
+    if (has(info.flags(), ModuleFlags::Essential))
+        return Error(ErrorCode::PermissionDenied, format("{} is essential and cannot be unloaded", record.name()).text());
+    if (record.state() == ModuleState::Running) {
+        FixedText<120> dependents;
+        size_t count = 0;
+        for_each([&](ModuleRecord&) { ++count; });
+        auto* const nodes = static_cast<ResolverNode*>(kernel_.heap.allocate((count + 1) * sizeof(ResolverNode)));
+        if (nodes == nullptr) return ErrorCode::OutOfMemory;
+        size_t used = 0;
+        for_each([&](ModuleRecord& other) {
+            if (&other != &record && other.state() == ModuleState::Running)
+                nodes[used++] = {other.name(), other.current->info().version(), &other.current->info()};
+        });
+        for (size_t i = 0; i < used; ++i) {
+            const ModuleInfo::Dependencies& dependencies = nodes[i].info->dependencies();
+            for (size_t k = 0; k < dependencies.size(); ++k) {
+                auto requirement = Requirement::parse(dependencies[k]);
+                if (!requirement.ok() || provider_of(Span<const ResolverNode>(nodes, used), requirement.value()).ok())
+                    continue;
+                if (!dependents.empty()) dependents.append(", ");
+                dependents.append(nodes[i].name);
+                break;
+            }
+        }
+        kernel_.heap.free(nodes);
+        if (!dependents.empty())
+            return Error(ErrorCode::Busy, format("{} is needed by {}", record.name(), dependents.text()).text());
+    }
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        InterfaceRecord& interface = record.slots[i]->interface;
+        if (interface.primary_record == &record && is_plugged_by_kernel(interface.name.text()))
+            return Error(ErrorCode::Busy,
+                         format("{} rules {}; swap another module in first", record.name(), interface.name.text()).text());
+        if (__atomic_load_n(&record.slots[i]->bindings, __ATOMIC_ACQUIRE) != 0)
+            return Error(ErrorCode::Busy, format("{} is in use: other modules hold handles to it", record.name()).text());
+    }
+    const uint8_t owner = record.current->heap_owner;
+    if (owner != 0 && !record.current->is_ended() && !kernel_.heap.try_detach(owner))
+        return Error(ErrorCode::Busy, format("{} still holds blocks that are in use", record.name()).text());
+    record.current->heap_owner = 0;
+    return {};
+}
+
+void ModuleSystem::withdraw_interfaces(ModuleRecord& record) {
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        Slot& slot = *record.slots[i];
+        InterfaceRecord& interface = slot.interface;
+        slot.close();
+        slot.fill(nullptr);
+        if (interface.primary_record == &record) {
+            MutexGuard guard(registry_);
+            ModuleRecord* next = nullptr;
+            for (Slot& other : interface.implementors)
+                if (next == nullptr && &other != &slot && other.record->state() == ModuleState::Running) next = other.record;
+            interface.primary_record = next;
+            interface.primary->fill(next == nullptr ? nullptr : target_of(*next->current, interface.name.text()));
+        }
+        if (!slot.wait_empty(kLeaveWaitNs).ok())
+            kernel_.log.warning("kernel", "{}: callers are still inside {}", record.name(), interface.name.text());
+        slot.open();
+    }
+}
+
+bool ModuleSystem::expel(Instance& instance) {
+    __atomic_store_n(&instance.ended, 1, __ATOMIC_RELEASE);
+    kernel_.threads.cancel_threads_of(instance);
+    return kernel_.threads.wait_threads_of(instance, kLeaveWaitNs).ok();
+}
+
+void ModuleSystem::report_leaks(Instance& instance) {
+    const LedgerTotals left = instance.totals();
+    if (left.empty()) return;
+    kernel_.log.warning("kernel", "{} stopped cleanly but leaked {} bytes in {} blocks, {} threads, {} semaphores, {} handles",
+                        instance.name(), left.bytes, left.blocks, left.threads, left.semaphores, left.handles);
+}
+
+void ModuleSystem::release_kept(ModuleRecord& record) {
+    while (!record.kept.empty()) {
+        KeptRegion& region = record.kept.front();
+        record.kept.pop_front();
+        kernel_.heap.free(region.memory);
+        unmake(kernel_.heap, &region);
+    }
+}
+
+Result<void> ModuleSystem::unload(Text name) {
+    MutexGuard guard(change_);
+    ModuleRecord* const record = find_record(name);
+    if (record == nullptr) return Error(ErrorCode::NotFound, format("no module {} is loaded", name).text());
+    end_probation_of(*record);
+    TRY(check_removable(*record));
+    return remove_record(*record);
+}
+
+Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
+    if (!record.call_lock.lock_for(kLeaveWaitNs))
+        return Error(ErrorCode::TimedOut, format("{} is still busy with a call; nothing was changed", record.name()).text());
+    withdraw_interfaces(record);
+    Instance& instance = *record.current;
+    FixedText<186> complaint;
+    if (record.state() == ModuleState::Running) {
+        auto answer = instance.call<&Module::stop>();
+        if (answer.ok()) {
+            instance.become(ModuleState::Stopped);
+            report_leaks(instance);
+        } else {
+            instance.become(ModuleState::Failed);
+            complaint = format("{} was removed, but did not stop cleanly: {}", record.name(), answer.error().sentence());
+        }
+    }
+    const bool gone = expel(instance);
+    {
+        MutexGuard registry(registry_);
+        records_.erase(records_.iterator_to(record));
+        for (uint32_t i = 0; i < record.slot_count; ++i) {
+            InterfaceRecord& interface = record.slots[i]->interface;
+            interface.implementors.erase(interface.implementors.iterator_to(*record.slots[i]));
+            Slot::destroy(kernel_.heap, record.slots[i]);
+        }
+        record.slot_count = 0;
+        interfaces_.prune(kernel_.heap);
+    }
+    record.call_lock.unlock();
+    // Calls that found the record before it left the registry see that it has no instance, and go.
+    record.current = nullptr;
+    while (__atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) != 0) kernel_.threads.yield();
+    if (gone) {
+        Instance::destroy(&instance);
+    } else {
+        complaint = format("{}: threads are still inside it; its memory stays", record.name());
+    }
+    release_kept(record);
+    unmake(kernel_.heap, &record);
+    if (complaint.empty()) return {};
+    kernel_.log.warning("kernel", "{}", complaint.text());
+    return Error(ErrorCode::ModuleFailed, complaint.text());
+}
+
+// ---- Calls.
+
+Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
+    RecordPin record = find(target);
+    if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
+    if (record->call_lock.held_by_me())
+        return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
+    if (!record->call_lock.lock_for(kCallWaitNs))
+        return Error(ErrorCode::TimedOut, format("{} was busy with another call", target).text());
+    auto result = [&]() -> Result<Response> {
+        if (record->current == nullptr || record->state() != ModuleState::Running)
+            return Error(ErrorCode::InvalidState, format("{} is not running", target).text());
+        Instance& instance = *record->current;
+        const Request request{source == nullptr ? InstanceId::None : source->id, type, payload};
+        auto response = instance.call<&Module::handle_request>(request);
+        if (!response.ok()) {
+            if (response.error().code() == ErrorCode::NotImplemented)
+                return Error(ErrorCode::NotImplemented, format("{} has no request \"{}\"", target, type).text());
+            return response;
+        }
+        if (uint8_t* const data = const_cast<uint8_t*>(response.value().payload().bytes().data()); data != nullptr) {
+            if (!instance.ledger.owns(data)) {
+                response.value().payload().release();
+                return Error(ErrorCode::ModuleFailed, format("{} answered with a buffer that is not its own", target).text());
+            }
+            Ledger::transfer(data, source == nullptr ? kernel_ledger_ : source->ledger);
+        }
+        return response;
+    }();
+    record->call_lock.unlock();
+    return result;
+}
+
+Result<void> ModuleSystem::emit(Text name, Bytes data) { return events_.push(kernel_, Event::make_custom(name, data)); }
+
+bool ModuleSystem::ask_health(Text name) {
+    RecordPin record = find(name);
+    if (!record || record->call_lock.held_by_me() || !record->call_lock.lock_for(kCallWaitNs)) return false;
+    bool healthy = false;
+    if (record->state() == ModuleState::Running) {
+        auto answer = record->current->call<&Module::is_healthy>();
+        healthy = answer.ok() && answer.value();
+    }
+    record->call_lock.unlock();
+    return healthy;
+}
+
+// ---- For the services.
+
+Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module) {
+    MutexGuard guard(registry_);
+    InterfaceRecord* const found = interfaces_.find(interface);
+    if (found == nullptr) return Error(ErrorCode::NotFound, format("nobody implements {}", interface).text());
+    if (found->major != major || found->minor < minor)
+        return Error(ErrorCode::Incompatible, format("{} is {}.{} here, not {}.{}", interface, found->major, found->minor,
+                                                     major, minor).text());
+    Slot* slot = found->primary;
+    if (!module.empty()) {
+        slot = nullptr;
+        for (Slot& candidate : found->implementors)
+            if (candidate.record->name() == module) slot = &candidate;
+        if (slot == nullptr)
+            return Error(ErrorCode::NotFound, format("{} does not implement {}", module, interface).text());
+    }
+    const bool serves_kernel = is_plugged_by_kernel(interface) && (slot->record == nullptr || slot->record == found->primary_record);
+    if (serves_kernel)
+        return Error(ErrorCode::PermissionDenied, format("the ruling {} serves the kernel alone", interface).text());
+    __atomic_fetch_add(&slot->bindings, 1, __ATOMIC_ACQ_REL);
+    __atomic_fetch_add(&instance.handles, 1, __ATOMIC_ACQ_REL);
+    return static_cast<SlotHead*>(slot);
+}
+
+void ModuleSystem::unbind(Instance& instance, Slot& slot) {
+    __atomic_fetch_sub(&slot.bindings, 1, __ATOMIC_ACQ_REL);
+    __atomic_fetch_sub(&instance.handles, 1, __ATOMIC_ACQ_REL);
+}
+
+Result<void> ModuleSystem::subscribe(Instance& instance, EventKind kind, Text name) {
+    MutexGuard guard(registry_);
+    if (kind != EventKind::Custom) {
+        instance.event_kinds |= 1u << static_cast<uint32_t>(kind);
+        return {};
+    }
+    for (uint32_t i = 0; i < instance.event_name_count; ++i)
+        if (instance.event_names[i] == name) return {};
+    if (instance.event_name_count == Instance::kMaximumNames)
+        return Error(ErrorCode::OutOfRange, "a module subscribes to at most 8 event names");
+    instance.event_names[instance.event_name_count++].assign(name);
+    return {};
+}
+
+Result<void*> ModuleSystem::kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment) {
+    MutexGuard guard(registry_);
+    for (KeptRegion& region : instance.record.kept) {
+        if (region.name != name || region.version != version) continue;
+        if (region.size != size)
+            return Error(ErrorCode::InvalidArgument, format("kept memory {} has {} bytes, not {}", name, region.size, size).text());
+        return region.memory;
+    }
+    if (size == 0 || size > size_t{1} << 26 || name.size() > 46)
+        return Error(ErrorCode::InvalidArgument, "kept memory has 1 byte to 64 MiB and a name of at most 46 characters");
+    auto* const region = make<KeptRegion>(kernel_.heap);
+    if (region == nullptr) return ErrorCode::OutOfMemory;
+    region->memory = kernel_.heap.allocate(size, alignment < 16 ? 16 : alignment);
+    if (region->memory == nullptr) {
+        unmake(kernel_.heap, region);
+        return ErrorCode::OutOfMemory;
+    }
+    __builtin_memset(region->memory, 0, size);
+    region->name.assign(name);
+    region->version = version;
+    region->size = size;
+    instance.record.kept.push_back(*region);
+    return region->memory;
+}
+
+}  // namespace helix::kernel

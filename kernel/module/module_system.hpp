@@ -1,0 +1,171 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// ModuleSystem: registry, interfaces, requests, events and reloads; what the shell and the services call.
+//
+// Unless a line says otherwise, every function is called from a thread with preemption on and no lock held, may
+// block, and is safe to call from several threads. `change_` orders whatever changes the set of modules, for as long
+// as that takes; `registry_` guards the lists themselves and is held briefly, never around a call into a module.
+#pragma once
+
+#include "arch/seam.hpp"
+#include "helix/module.hpp"
+#include "kernel/module/archive.hpp"
+#include "kernel/module/event_queue.hpp"
+#include "kernel/module/history.hpp"
+#include "kernel/module/instance.hpp"
+#include "kernel/module/interface_registry.hpp"
+#include "kernel/module/probation.hpp"
+#include "kernel/module/profile.hpp"
+#include "kernel/module/record.hpp"
+#include "kernel/module/semaphore_table.hpp"
+
+namespace helix::kernel {
+
+struct Kernel;
+
+class ModuleSystem {
+public:
+    explicit ModuleSystem(Kernel& kernel);
+
+    /// Starts the supervisor and the event thread. Once, at boot, after memory and threads are up.
+    Result<void> init();
+    /// Loads, initialises and starts the static modules of the profile in order and plugs in the primaries, then loads
+    /// what `boot.load` names. The error names the module that was not reached.
+    Result<void> boot_modules();
+    /// Stops all modules, dependents first. For power-off.
+    void stop_all();
+
+    // ---- Modules by name.
+
+    /// Loads, initialises and starts the module in `file`, a name in the initrd or the bundle ("helix-workload.hmod";
+    /// the ending may be left out). Errors name file and reason; nothing stays behind.
+    Result<void> load(Text file);
+    /// Stops and removes a module. Refused for Essential modules, those that others depend on, and a ruling policy.
+    Result<void> unload(Text name);
+    /// Replaces the running instance of `name` by a new one, of the same file or of `file`, as a transaction.
+    Result<void> reload(Text name, Text file = {});
+    /// Makes `name` (a module, or a file, which is then loaded) the primary of `interface`.
+    Result<void> swap(Text interface, Text name);
+
+    // ---- Talking to modules.
+
+    /// `source` is null for the kernel and its shell. The payload outlives the call; the response's buffer belongs to
+    /// `source`. Errors: NotFound, InvalidState (not running), Busy (it is being called by this thread already),
+    /// TimedOut, ModuleFailed, and the module's own.
+    Result<Response> request(Instance* source, Text target, Text type, Bytes payload);
+    /// Queues a Custom event for its subscribers. Errors: Busy (queue full), OutOfMemory.
+    Result<void> emit(Text name, Bytes data);
+    Result<void> emit(const Event& event) { return events_.push(kernel_, event); }
+    /// Waits until all events queued so far were handled.
+    void drain_events() { events_.drain(); }
+    /// False if the module says so, failed while it was asked, or does not run.
+    bool ask_health(Text name);
+
+    // ---- Looking. `visit` is called with the registry locked: it copies what it needs and calls nothing here.
+
+    template <typename Visit>
+    void for_each(Visit visit) {
+        MutexGuard guard(registry_);
+        for (ModuleRecord& record : records_) visit(record);
+    }
+    template <typename Visit>
+    void for_each_interface(Visit visit) {
+        MutexGuard guard(registry_);
+        for (InterfaceRecord& interface : interfaces_) visit(interface);
+    }
+    History& history() { return history_; }
+    const Archive& initrd() const { return initrd_; }
+    const Archive& bundle() const { return bundle_; }
+    /// The value of option `key` for `record`: from the profile (its own table, then the table of an interface that it
+    /// implements), or the declared default. Errors: NotFound.
+    Result<Text> config(ModuleRecord& record, const ModuleDescriptor& descriptor, Text key) const;
+
+    // ---- For the services (services.cpp). `instance` is the caller.
+
+    Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module);
+    void unbind(Instance& instance, Slot& slot);
+    Result<void> subscribe(Instance& instance, EventKind kind, Text name);
+    Result<void*> kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment);
+    SemaphoreTable& semaphores() { return semaphores_; }
+    void release_semaphores_of(Instance& instance) { semaphores_.release_all(instance); }
+    InstanceId next_instance_id() {
+        return static_cast<InstanceId>(__atomic_add_fetch(&last_instance_id_, 1, __ATOMIC_RELAXED));
+    }
+    Ledger& kernel_ledger() { return kernel_ledger_; }
+
+    // ---- Failures.
+
+    /// Queues a failed instance for the supervisor. Any context.
+    void push_failed(Instance& instance);
+    /// Preemption count one or zero, no lock held.
+    void wake_supervisor();
+    /// The instance goes away: the supervisor must not look at it any more. Change lock held.
+    void forget_failed(Instance& instance);
+
+private:
+    friend class EventQueue;
+
+    // module_system.cpp
+    RecordPin find(Text name);
+    ModuleRecord* find_record(Text name);
+    Result<Bytes> find_file(Text name, FixedText<62>& full_name) const;
+    Result<ModuleRecord*> load_record(Text file, Link link, Phase& phase);
+    Result<Instance*> make_candidate(ModuleRecord& record, Image& image, Phase& phase);
+    Result<void> check_dependencies(const ModuleInfo& info);
+    Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
+    Result<void> publish_interfaces(ModuleRecord& record);
+    void withdraw_interfaces(ModuleRecord& record);
+    Result<void> plug_in_primaries(ModuleRecord& record);
+    Result<void> remove_record(ModuleRecord& record);
+    void refill_slots(ModuleRecord& record, Instance& with);
+    void release_kept(ModuleRecord& record);
+    Result<void> check_removable(ModuleRecord& record);
+    void report_leaks(Instance& instance);
+    /// Ends threads and calls of an ended instance and waits until nobody is inside. Call lock held.
+    bool expel(Instance& instance);
+    const SlotTarget* target_of(Instance& instance, Text interface) const;
+
+    // transaction.cpp
+    Result<void> reload_in_place(ModuleRecord& record, Image& image, HistoryRecord& entry);
+    Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, HistoryRecord& entry);
+    // scheduler_swap.cpp
+    Result<void> plug_in_scheduler(ModuleRecord& record, Instance& candidate, HistoryRecord& entry);
+    Result<void> transfer_and_verify_scheduler(Instance* old, Instance& candidate, MutableBytes buffer,
+                                               HistoryRecord& entry);
+    // allocator_swap.cpp
+    Result<void> plug_in_allocator(ModuleRecord& record, HistoryRecord& entry);
+    // supervisor.cpp
+    static void supervisor_main(void* system);
+    void supervise();
+    void handle_failed(Instance& instance);
+    void retire_failed(ModuleRecord& record);
+    void begin_probation(Probation probation);
+    void end_probation_of(ModuleRecord& record);
+    void end_scheduler_probation();
+    void end_probation(Probation& probation);
+    void roll_back(Probation& probation, Text reason);
+    void expire_probations(uint64_t now_ns);
+    uint64_t probation_ns(ModuleRecord& record) const;
+
+    Kernel& kernel_;
+    Archive bundle_;
+    Archive initrd_;
+    Mutex change_;
+    Mutex registry_;
+    boost::intrusive::list<ModuleRecord> records_;  // in order of start
+    InterfaceRegistry interfaces_;
+    History history_;
+    EventQueue events_;
+    SemaphoreTable semaphores_;
+    Ledger kernel_ledger_;
+    uint32_t last_instance_id_ = 0;
+
+    static constexpr size_t kMaximumProbations = 16;
+    Probation probations_[kMaximumProbations];  // guarded by change_
+    Instance* failed_ = nullptr;                // atomic: a stack that any context pushes to
+    Instance* failed_seen_ = nullptr;           // guarded by change_: those taken from it
+    WaitQueue supervisor_queue_;
+    bool supervisor_wanted_ = false;            // guarded by supervisor_queue_
+};
+
+}  // namespace helix::kernel

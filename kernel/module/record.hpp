@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// ModuleRecord: a module's place in the registry. It survives reloads; instances come and go in it.
+#pragma once
+
+#include "kernel/module/instance.hpp"
+#include "kernel/module/slot.hpp"
+#include "kernel/thread/mutex.hpp"
+
+namespace helix::kernel {
+
+enum class Link : uint8_t { Static, Dynamic };
+
+/// Memory that belongs to a place and passes from instance to instance without a copy.
+struct KeptRegion : boost::intrusive::list_base_hook<> {
+    FixedText<46> name;
+    uint32_t version = 0;
+    size_t size = 0;
+    void* memory = nullptr;
+};
+
+class ModuleRecord : public boost::intrusive::list_base_hook<> {
+public:
+    static constexpr size_t kMaximumInterfaces = 6;
+
+    ModuleRecord(Text name_text, Link linked, Text file_name) : name_(name_text), link(linked), file(file_name) {}
+
+    Text name() const { return name_.text(); }
+    ModuleState state() const { return current == nullptr ? ModuleState::Registered : current->state; }
+
+private:
+    FixedText<46> name_;
+
+public:
+    const Link link;
+    FixedText<62> file;                ///< from which it was loaded: reload without a file takes it again
+    // Changed under ModuleSystem's change lock and the registry's lock, read under either.
+    Instance* current = nullptr;
+    uint32_t generation = 0;           ///< instances that have run here
+    Slot* slots[kMaximumInterfaces] = {};
+    uint32_t slot_count = 0;
+    boost::intrusive::list<KeptRegion> kept;
+    uint32_t pins = 0;                 ///< threads between look-up and return of a call; atomic
+    /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
+    Mutex call_lock;
+};
+
+/// Keeps a record from being removed while a call is on its way.
+class RecordPin {
+public:
+    explicit RecordPin(ModuleRecord* record) : record_(record) {
+        if (record_ != nullptr) __atomic_fetch_add(&record_->pins, 1, __ATOMIC_ACQ_REL);
+    }
+    RecordPin(RecordPin&& other) : record_(other.record_) { other.record_ = nullptr; }
+    RecordPin(const RecordPin&) = delete;
+    RecordPin& operator=(const RecordPin&) = delete;
+    ~RecordPin() {
+        if (record_ != nullptr) __atomic_fetch_sub(&record_->pins, 1, __ATOMIC_ACQ_REL);
+    }
+    ModuleRecord* operator->() const { return record_; }
+    ModuleRecord& operator*() const { return *record_; }
+    explicit operator bool() const { return record_ != nullptr; }
+
+private:
+    ModuleRecord* record_;
+};
+
+}  // namespace helix::kernel

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Start order from dependencies: providers before those who need them.
+#pragma once
+
+#include "helix/info.hpp"
+#include "kernel/module/version_range.hpp"
+
+namespace helix::kernel {
+
+/// One module that takes part. Dependencies and provided capabilities come from `info`, which outlives the call.
+struct ResolverNode {
+    Text name;
+    Version version;
+    const ModuleInfo* info;
+};
+
+inline constexpr size_t kMaximumResolverNodes = 1024;
+
+/// Fills the first nodes.size() places of `order` with the indices of `nodes`, every provider before its dependents
+/// and otherwise in the given order. Pure: no allocation, any context; time grows with the square of the count.
+/// Errors, each one sentence with the chain of names (cut in its middle when it is long): AlreadyExists (a name
+/// twice), NotFound (a dependency is missing), Incompatible (no provider has a suitable version), InvalidArgument
+/// (a malformed dependency), InvalidState (a cycle), OutOfRange (`order` too small, too many nodes).
+/// `order` holds nothing of use after an error.
+Result<void> resolve(Span<const ResolverNode> nodes, Span<uint16_t> order);
+
+/// The index of the node that meets `requirement`: the module of that name, otherwise the first that provides it as
+/// a capability. Capabilities carry the version of the module that provides them.
+/// Errors: NotFound (nobody), Incompatible (only unsuitable versions).
+Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& requirement);
+
+}  // namespace helix::kernel

@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Swapping the scheduler: the new policy is mirrored while the old one rules, and the swap is a flip under the locks
+// of all CPUs. The old policy stays mirrored through probation, so that going back is the same flip.
+
+#include "kernel/kernel.hpp"
+#include "kernel/module/module_system.hpp"
+
+namespace helix::kernel {
+
+namespace {
+constexpr uint64_t kCallWaitNs = 2'000'000'000;
+constexpr size_t kStateCapacity = 4096;
+}  // namespace
+
+/// Under all CPU locks: state from `old` to `candidate`, and the checks that decide. Nothing here may allocate.
+Result<void> ModuleSystem::transfer_and_verify_scheduler(Instance* old, Instance& candidate, MutableBytes buffer,
+                                                         HistoryRecord& entry) {
+    entry.phase = Phase::Transfer;
+    if (old != nullptr && !old->is_ended()) {
+        StateWriter writer(buffer, old->info().state_schema());
+        TRY(old->call<&Module::save_state>(writer));
+        if (!writer.empty()) {
+            const Bytes state = TRY(writer.finish());
+            entry.state_bytes = state.size();
+            StateReader reader = TRY(StateReader::open(state));
+            TRY(candidate.call<&Module::restore_state>(reader, Reason::Reload));
+        }
+    }
+    entry.phase = Phase::Verify;
+    if (kernel_.threads.policy().mirror_failed()) return candidate.failed_error();
+    const bool healthy = TRY(candidate.call<&Module::is_healthy>());
+    if (!healthy) return Error(ErrorCode::InvalidState, "the new policy says that it is not healthy");
+    for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) {
+        Cpu& cpu = kernel_.threads.cpu(id);
+        const SchedulerStatistics statistics = TRY(kernel_.threads.policy().mirror_statistics(cpu));
+        if (statistics.runnable != cpu.ready_count)
+            return Error(ErrorCode::InvalidState, "the new policy does not hold the threads that are runnable");
+    }
+    return {};
+}
+
+// The old policy's call lock is held only if there is an old policy, which the analysis cannot follow.
+Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& candidate,
+                                             HistoryRecord& entry) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    PolicySlot& policy = kernel_.threads.policy();
+    const uint64_t began_ns = arch::now_ns();
+    if (entry.time_ns == 0) entry.time_ns = began_ns;
+    const bool in_place = record.current != &candidate;  // a reload: another instance of the ruling module
+    end_scheduler_probation();
+
+    // Prepare: the candidate sees every event from here on, and a snapshot of what is runnable.
+    entry.phase = Phase::Prepare;
+    const auto discard = [&] {
+        policy.drop_mirror();
+        if (!in_place) return;
+        if (!candidate.is_ended()) (void)candidate.call<&Module::stop>().ok();
+        expel(candidate);
+        Instance::destroy(&candidate);
+    };
+    const SlotTarget* const target = target_of(candidate, InterfaceTraits<Scheduler>::kId.name);
+    auto mirrored = policy.mirror(static_cast<Scheduler*>(target->implementation), &candidate);
+    if (!mirrored.ok()) {
+        const Error error = candidate.is_ended() ? candidate.failed_error() : mirrored.error();
+        discard();
+        return error;
+    }
+    auto buffer = Buffer::create(kStateCapacity);
+    auto* const old = static_cast<Instance*>(policy.ruling_instance());
+    if (!buffer.ok() || (old != nullptr && !old->record.call_lock.lock_for(kCallWaitNs))) {
+        discard();
+        entry.result = TransactionResult::Cancelled;
+        return Error(ErrorCode::TimedOut, "a call into the ruling policy did not end in time");
+    }
+    // The whole of self_check is too slow for the hold: it is done here, CPU by CPU, and the counts once more below.
+    for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) {
+        preempt_disable();
+        Cpu& cpu = kernel_.threads.cpu(id);
+        cpu.lock.acquire();
+        auto consistent = policy.mirror_self_check(cpu);
+        cpu.lock.release();
+        preempt_enable();
+        if (!consistent.ok() || !consistent.value()) {
+            const Error error = candidate.is_ended() ? candidate.failed_error()
+                                                     : Error(ErrorCode::InvalidState, "its self-check failed");
+            if (old != nullptr) old->record.call_lock.unlock();
+            entry.phase = Phase::Verify;
+            discard();
+            return error;
+        }
+    }
+    entry.prepare_ns = arch::now_ns() - began_ns;
+    entry.phase_ns[static_cast<size_t>(Phase::Prepare)] = entry.prepare_ns;
+
+    // Hold, transfer, verify, commit.
+    entry.phase = Phase::Hold;
+    kernel_.threads.lock_all_cpus();
+    const uint64_t held_ns = arch::now_ns();
+    const uint64_t held_cycles = arch::cycles();
+    auto decided = transfer_and_verify_scheduler(old, candidate, buffer.value().mutable_bytes(), entry);
+    if (decided.ok()) policy.flip();
+    entry.pause_cycles = arch::cycles() - held_cycles;
+    entry.pause_ns = arch::now_ns() - held_ns;
+    kernel_.threads.unlock_all_cpus();
+    if (old != nullptr) old->record.call_lock.unlock();
+    if (!decided.ok()) {
+        entry.result = TransactionResult::RolledBack;
+        discard();
+        return decided;
+    }
+    entry.result = TransactionResult::Committed;
+    entry.phase = Phase::Probation;
+
+    ModuleRecord* previous_record = nullptr;
+    {
+        MutexGuard guard(registry_);
+        InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Scheduler>::kId.name);
+        previous_record = interface.primary_record;
+        interface.primary_record = &record;
+        if (in_place) {
+            record.current = &candidate;
+            ++record.generation;
+            refill_slots(record, candidate);
+        } else {
+            interface.primary->fill(target);
+        }
+    }
+    if (old == nullptr) {
+        entry.phase = Phase::Serving;
+        return {};
+    }
+    Probation probation;
+    probation.record = &record;
+    probation.previous_policy = old;
+    probation.previous_record = previous_record;
+    begin_probation(std::move(probation));
+    return {};
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,286 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The table of kernel services that every module gets. Each entry marks the thread as being in the kernel, so that a
+// kill waits until the service is done, and copies what the module points to before it looks at it.
+
+#include "kernel/kernel.hpp"
+#include "kernel/panic.hpp"
+
+namespace helix::kernel {
+
+namespace {
+
+void set_gate(Gate* gate) { asm volatile("movq %0, %%gs:8" ::"r"(gate) : "memory"); }
+
+/// While it lives the calling thread is inside the kernel, not inside the module.
+class ServiceScope {
+public:
+    ServiceScope() {
+        gate_.previous = cpu_local()->gate;
+        gate_.kind = GateKind::Kernel;
+        gate_.instance = nullptr;
+        set_gate(&gate_);
+    }
+    ~ServiceScope() { set_gate(gate_.previous); }
+    ServiceScope(const ServiceScope&) = delete;
+    ServiceScope& operator=(const ServiceScope&) = delete;
+
+private:
+    Gate gate_;
+};
+
+/// Ends the module's call here if its instance was ended meanwhile: the service is done, nothing is held.
+void return_to_module() {
+    Gate* const gate = cpu_local()->gate;
+    if (gate != nullptr && (gate->kind == GateKind::Module || gate->kind == GateKind::Thread) &&
+        owner_of(gate->instance)->is_ended())
+        arch::gate_resume(*gate, GateFailure::Killed);
+}
+
+void copy_bytes(void* to, const void* from, size_t size) { __builtin_memcpy(to, from, size); }
+
+/// Copies what a module points to; false if it points nowhere.
+bool copy_in(Instance& instance, void* to, const void* from, size_t size) {
+    if (size == 0) return true;
+    return detail::gate_call_words<GateKind::Copy, void>(token_of(&instance), reinterpret_cast<void*>(copy_bytes), to,
+                                                         nullptr, from, size) == GateFailure::None;
+}
+
+/// A copy of a text from a module: cut at N characters; `ok` false if it points nowhere or was too long.
+template <size_t N>
+struct CopiedText {
+    CopiedText(Instance& instance, Text text) {
+        char buffer[N];
+        const size_t size = text.size() < N ? text.size() : N;
+        ok = copy_in(instance, buffer, text.data(), size) && text.size() <= N;
+        if (copy_in(instance, buffer, text.data(), size)) value.assign(Text(buffer, size));
+    }
+    FixedText<N> value;
+    bool ok = false;
+};
+
+constexpr Text kBadText = "a text or payload points to memory that cannot be read, or is too long";
+
+bool may_block() { return preempt_count() == 0; }
+Error cannot_block() { return Error(ErrorCode::InvalidState, "this service may block and preemption is off"); }
+
+// ---- The services. Each runs inside a ServiceScope.
+
+void log(Instance& instance, LogLevel level, Text line) {
+    const CopiedText<200> copy(instance, line);
+    instance.kernel.log.write(level, instance.name(), copy.value.text());
+}
+uint64_t now_ns(Instance&) { return arch::now_ns(); }
+
+Result<Text> config(Instance& instance, Text key) {
+    const CopiedText<46> copy(instance, key);
+    if (!copy.ok) return Error(ErrorCode::InvalidArgument, kBadText);
+    return instance.kernel.modules.config(instance.record, *instance.descriptor, copy.value.text());
+}
+
+void* allocate(Instance& instance, size_t size, size_t alignment) { return instance.ledger.allocate(size, alignment); }
+void free_block(Instance&, void* block) {
+    if (block != nullptr) Ledger::free(block);
+}
+uint8_t* buffer_allocate(Instance& instance, size_t size) {
+    return static_cast<uint8_t*>(instance.ledger.allocate(size, 16));
+}
+void buffer_free(Instance&, uint8_t* data) {
+    if (data != nullptr) Ledger::free(data);
+}
+Result<void*> kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment) {
+    if (!may_block()) return cannot_block();
+    const CopiedText<46> copy(instance, name);
+    if (!copy.ok) return Error(ErrorCode::InvalidArgument, kBadText);
+    return instance.kernel.modules.kept_memory(instance, copy.value.text(), version, size, alignment);
+}
+Result<void*> heap_pages(Instance& instance, uint32_t size_class, size_t count) {
+    if (instance.heap_owner == 0)
+        return Error(ErrorCode::PermissionDenied, "only an allocator that is plugged in gets heap pages");
+    return instance.kernel.heap.policy_pages(instance.heap_owner, size_class, count);
+}
+void heap_pages_free(Instance& instance, void* pages, size_t count) {
+    if (instance.heap_owner != 0) (void)instance.kernel.heap.policy_pages_free(instance.heap_owner, pages, count);
+}
+
+Result<Response> request(Instance& instance, Text target, Text type, Bytes payload) {
+    if (!may_block()) return cannot_block();
+    const CopiedText<46> target_copy(instance, target);
+    const CopiedText<62> type_copy(instance, type);
+    if (!target_copy.ok || !type_copy.ok || payload.size() > size_t{1} << 26)
+        return Error(ErrorCode::InvalidArgument, kBadText);
+    Buffer copy = TRY(Buffer::create(payload.size()));
+    if (!copy_in(instance, copy.mutable_bytes().data(), payload.data(), payload.size()))
+        return Error(ErrorCode::InvalidArgument, kBadText);
+    return instance.kernel.modules.request(&instance, target_copy.value.text(), type_copy.value.text(), copy.bytes());
+}
+Result<void> subscribe(Instance& instance, uint32_t kind, Text name) {
+    if (!may_block()) return cannot_block();
+    const CopiedText<46> copy(instance, name);
+    if (!copy.ok || kind < 1 || kind > 5) return Error(ErrorCode::InvalidArgument, kBadText);
+    return instance.kernel.modules.subscribe(instance, static_cast<EventKind>(kind), copy.value.text());
+}
+Result<void> emit(Instance& instance, Text name, Bytes data) {
+    if (!may_block()) return cannot_block();
+    const CopiedText<46> name_copy(instance, name);
+    if (!name_copy.ok || data.size() > size_t{1} << 20) return Error(ErrorCode::InvalidArgument, kBadText);
+    Buffer copy = TRY(Buffer::create(data.size()));
+    if (!copy_in(instance, copy.mutable_bytes().data(), data.data(), data.size()))
+        return Error(ErrorCode::InvalidArgument, kBadText);
+    return instance.kernel.modules.emit(name_copy.value.text(), copy.bytes());
+}
+Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module) {
+    if (!may_block()) return cannot_block();
+    const CopiedText<46> interface_copy(instance, interface);
+    const CopiedText<46> module_copy(instance, module);
+    if (!interface_copy.ok || !module_copy.ok) return Error(ErrorCode::InvalidArgument, kBadText);
+    return instance.kernel.modules.bind(instance, interface_copy.value.text(), major, minor, module_copy.value.text());
+}
+void unbind(Instance& instance, SlotHead* slot) { instance.kernel.modules.unbind(instance, *static_cast<Slot*>(slot)); }
+
+void call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure failure, Error* out) {
+    const CopiedText<46> method_copy(instance, method);
+    const Text interface = static_cast<Slot*>(slot)->interface.name.text();
+    constexpr Text kReasons[] = {"", "faulted", "ran over its budget", "aborted", "was ended"};
+    const auto index = static_cast<size_t>(failure);
+    *out = Error(ErrorCode::ModuleFailed, format("{}.{}: the implementation {}", interface, method_copy.value.text(),
+                                                 index < 5 ? kReasons[index] : Text("failed")).text());
+}
+Result<void> slot_wait(Instance&, SlotHead* slot) {
+    if (!may_block()) return cannot_block();
+    return static_cast<Slot*>(slot)->wait_open();
+}
+void slot_left(Instance&, SlotHead* slot) { static_cast<Slot*>(slot)->left(); }
+
+Result<ThreadId> thread_create(Instance& instance, Text name, ThreadEntry entry, void* argument, uint32_t priority) {
+    if (!may_block()) return cannot_block();
+    const CopiedText<200> copy(instance, name);
+    return instance.kernel.threads.create(copy.value.text(), entry, argument, {.priority = priority, .owner = &instance});
+}
+void thread_yield(Instance& instance) {
+    if (may_block()) instance.kernel.threads.yield();
+}
+Result<void> thread_sleep(Instance& instance, uint64_t duration_ns) {
+    if (!may_block()) return cannot_block();
+    return instance.kernel.threads.sleep(duration_ns);
+}
+Result<void> thread_join(Instance& instance, ThreadId thread) {
+    if (!may_block()) return cannot_block();
+    if (thread == current_thread().id) return Error(ErrorCode::InvalidArgument, "a thread cannot join itself");
+    return instance.kernel.threads.join(thread);
+}
+ThreadId thread_current(Instance&) { return current_thread().id; }
+Result<SemaphoreId> semaphore_create(Instance& instance, uint32_t initial) {
+    return instance.kernel.modules.semaphores().create(instance, initial);
+}
+Result<void> semaphore_destroy(Instance& instance, SemaphoreId id) {
+    return instance.kernel.modules.semaphores().destroy(instance, id);
+}
+Result<void> semaphore_wait(Instance& instance, SemaphoreId id, uint64_t timeout_ns) {
+    if (!may_block()) return cannot_block();
+    return instance.kernel.modules.semaphores().wait(instance, id, timeout_ns);
+}
+Result<void> semaphore_signal(Instance& instance, SemaphoreId id) {
+    return instance.kernel.modules.semaphores().signal(instance, id);
+}
+void execution_statistics(Instance& instance, ExecutionStatistics* out) { *out = instance.kernel.threads.statistics(); }
+void memory_statistics(Instance& instance, MemoryStatistics* out) { *out = instance.kernel.heap.statistics(); }
+
+/// The entry that the module sees: a scope around `Function`, and a look at the end whether the call is over.
+template <auto Function>
+struct Service;
+template <typename R, typename... A, R (*Function)(Instance&, A...)>
+struct Service<Function> {
+    static R call(InstanceToken* token, A... arguments) {
+        arch::preemption_point();
+        if constexpr (std::is_void_v<R>) {
+            {
+                ServiceScope scope;
+                Function(instance_of(token), arguments...);
+            }
+            return_to_module();
+        } else {
+            R result = [&] {
+                ServiceScope scope;
+                return Function(instance_of(token), arguments...);
+            }();
+            return_to_module();
+            return result;
+        }
+    }
+};
+
+__attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
+    Instance& instance = instance_of(token);
+    Gate* const gate = cpu_local()->gate;
+    if (gate == nullptr || (gate->kind != GateKind::Module && gate->kind != GateKind::Thread))
+        panic("a module aborted outside of any call into it");
+    FailureNote note;
+    note.failure = GateFailure::Abort;
+    note.instruction = reinterpret_cast<uint64_t>(__builtin_return_address(0));
+    {
+        ServiceScope scope;
+        note.reason = FixedText<100>(CopiedText<100>(instance, reason).value.text());
+    }
+    module_failed(instance, note);
+    arch::gate_resume(*gate, GateFailure::Abort);
+}
+
+__attribute__((noreturn)) void thread_exit(InstanceToken* token) {
+    // The gates of the module are left behind with the stack.
+    if (current_thread().owner != &instance_of(token))
+        abort_call(token, "thread_exit outside of a thread of the module");
+    set_gate(nullptr);
+    this_kernel().threads.exit();
+}
+
+}  // namespace
+
+extern const Services kServices;
+constinit const Services kServices = {
+    .size = sizeof(Services),
+    .abi_version = kAbiVersion,
+    .log = Service<log>::call,
+    .now_ns = Service<now_ns>::call,
+    .abort = abort_call,
+    .config = Service<config>::call,
+    .allocate = Service<allocate>::call,
+    .free = Service<free_block>::call,
+    .buffer_allocate = Service<buffer_allocate>::call,
+    .buffer_free = Service<buffer_free>::call,
+    .kept_memory = Service<kept_memory>::call,
+    .heap_pages = Service<heap_pages>::call,
+    .heap_pages_free = Service<heap_pages_free>::call,
+    .request = Service<request>::call,
+    .subscribe = Service<subscribe>::call,
+    .emit = Service<emit>::call,
+    .bind = Service<bind>::call,
+    .unbind = Service<unbind>::call,
+    .call_failed = Service<call_failed>::call,
+    .slot_wait = Service<slot_wait>::call,
+    .slot_left = Service<slot_left>::call,
+    .thread_create = Service<thread_create>::call,
+    .thread_yield = Service<thread_yield>::call,
+    .thread_sleep = Service<thread_sleep>::call,
+    .thread_join = Service<thread_join>::call,
+    .thread_current = Service<thread_current>::call,
+    .thread_exit = thread_exit,
+    .semaphore_create = Service<semaphore_create>::call,
+    .semaphore_destroy = Service<semaphore_destroy>::call,
+    .semaphore_wait = Service<semaphore_wait>::call,
+    .semaphore_signal = Service<semaphore_signal>::call,
+    .execution_statistics = Service<execution_statistics>::call,
+    .memory_statistics = Service<memory_statistics>::call,
+};
+
+}  // namespace helix::kernel
+
+namespace helix::runtime {
+
+// The kernel's own Buffers; what a module hands over is moved to this ledger or freed through its own.
+uint8_t* buffer_allocate(size_t size) {
+    return static_cast<uint8_t*>(kernel::this_kernel().modules.kernel_ledger().allocate(size, 16));
+}
+void buffer_free(uint8_t* data) { kernel::Ledger::free(data); }
+
+}  // namespace helix::runtime

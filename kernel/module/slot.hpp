@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Slot: where an implementation of an interface is plugged in. Handles lead here; what fills it may change.
+#pragma once
+
+#include "helix/abi.hpp"
+#include "kernel/memory/heap.hpp"
+#include "kernel/thread/wait_queue.hpp"
+
+#include <boost/intrusive/list.hpp>
+
+namespace helix::kernel {
+
+class ModuleRecord;
+struct InterfaceRecord;
+
+struct Slot : SlotHead, boost::intrusive::list_base_hook<> {
+    /// Errors: OutOfMemory. `record` is null for the primary slot of an interface.
+    static Result<Slot*> create(Heap& heap, InterfaceRecord& interface, ModuleRecord* record, size_t cpus);
+    static void destroy(Heap& heap, Slot* slot);
+
+    /// Fills the slot with `filling` (null: empties it). Handles see it at once; afterwards no bounded call is left in
+    /// what filled it before. Preemption on, blocking callers are outside (closed) or do not matter.
+    void fill(const SlotTarget* filling);
+    /// From now on blocking callers wait outside.
+    void close();
+    /// Waits until those inside have left. Errors: TimedOut.
+    Result<void> wait_empty(uint64_t timeout_ns);
+    void open();
+    /// For callers: waits until the slot is open. Errors: Cancelled.
+    Result<void> wait_open();
+    /// For callers who left a closed slot.
+    void left();
+
+    uint64_t callers_inside() const;
+
+    InterfaceRecord& interface;
+    ModuleRecord* const record;
+    const size_t cpus;
+    uint32_t bindings = 0;  ///< handles that lead here; atomic
+    WaitQueue queue{LockRank::Slot};
+
+    Slot(InterfaceRecord& of, ModuleRecord* by, size_t cpu_count) : SlotHead{}, interface(of), record(by), cpus(cpu_count) {}
+};
+
+}  // namespace helix::kernel

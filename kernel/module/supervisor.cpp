@@ -1,0 +1,286 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The supervisor: looks after failed instances and ends probations. A thread of the kernel class.
+
+#include "kernel/kernel.hpp"
+#include "kernel/module/module_system.hpp"
+#include "helix/units.hpp"
+
+namespace helix::kernel {
+
+namespace {
+constexpr uint64_t kDefaultProbationNs = 1'000'000'000;
+constexpr uint64_t kCallWaitNs = 5'000'000'000;
+}  // namespace
+
+void ModuleSystem::push_failed(Instance& instance) {
+    Instance* head = __atomic_load_n(&failed_, __ATOMIC_RELAXED);
+    do {
+        instance.next_failed = head;
+    } while (!__atomic_compare_exchange_n(&failed_, &head, &instance, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+void ModuleSystem::wake_supervisor() {
+    supervisor_queue_.wake_all([&] { supervisor_wanted_ = true; });
+}
+
+void ModuleSystem::forget_failed(Instance& instance) {
+    Instance* taken = __atomic_exchange_n(&failed_, nullptr, __ATOMIC_ACQUIRE);
+    while (taken != nullptr) {
+        Instance* const next = taken->next_failed;
+        taken->next_failed = failed_seen_;
+        failed_seen_ = taken;
+        taken = next;
+    }
+    for (Instance** link = &failed_seen_; *link != nullptr; link = &(*link)->next_failed) {
+        if (*link != &instance) continue;
+        *link = instance.next_failed;
+        break;
+    }
+}
+
+void ModuleSystem::supervisor_main(void* argument) {
+    auto& system = *static_cast<ModuleSystem*>(argument);
+    for (;;) {
+        uint64_t deadline = kForever;
+        {
+            MutexGuard guard(system.change_);
+            for (const Probation& probation : system.probations_)
+                if (probation.active && probation.deadline_ns < deadline) deadline = probation.deadline_ns;
+        }
+        system.supervisor_queue_.wait_until(
+            [&] {
+                const bool wanted = system.supervisor_wanted_;
+                system.supervisor_wanted_ = false;
+                return wanted;
+            },
+            deadline, Cancellable::No);
+        // A failed policy is replaced at once by the mirrored one, before anything that might wait.
+        system.kernel_.threads.policy().return_to_mirror();
+        system.supervise();
+    }
+}
+
+void ModuleSystem::supervise() {
+    MutexGuard guard(change_);
+    for (;;) {
+        Instance* taken = failed_seen_;
+        if (taken != nullptr) {
+            failed_seen_ = taken->next_failed;
+        } else {
+            taken = __atomic_load_n(&failed_, __ATOMIC_ACQUIRE);
+            while (taken != nullptr && !__atomic_compare_exchange_n(&failed_, &taken, taken->next_failed, false,
+                                                                    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+            }
+        }
+        if (taken == nullptr) break;
+        handle_failed(*taken);
+    }
+    expire_probations(arch::now_ns());
+}
+
+void ModuleSystem::handle_failed(Instance& instance) {
+    ModuleRecord& record = instance.record;
+    const FixedText<186> sentence = describe_failure(instance.note, instance);
+    kernel_.log.error("supervisor", "{}", sentence.text());
+    for (Probation& probation : probations_) {
+        if (!probation.active) continue;
+        if (probation.record == &record && record.current == &instance) {
+            roll_back(probation, sentence.text());
+            return;
+        }
+        if (probation.previous_policy == &instance) {
+            // The policy that waited behind the ruling one failed: there is nothing to go back to.
+            end_probation(probation);
+            return;
+        }
+    }
+    // An instance that is not the current one belongs to a transaction, which sees the failure itself.
+    if (record.current != &instance || instance.state == ModuleState::Failed) return;
+
+    HistoryRecord entry;
+    entry.time_ns = arch::now_ns();
+    entry.from = FixedText<46>(record.name());
+    entry.phase = Phase::Serving;
+    entry.result = TransactionResult::Cancelled;
+    entry.reason.assign(sentence.text());
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        InterfaceRecord& interface = record.slots[i]->interface;
+        if (interface.primary_record != &record) continue;
+        entry.interface = interface.name;
+        if (interface.name == InterfaceTraits<Scheduler>::kId.name) {
+            kernel_.threads.policy().drop_ruling();
+            kernel_.log.error("supervisor", "the built-in FIFO schedules until another policy is swapped in");
+        } else if (interface.name == InterfaceTraits<Allocator>::kId.name) {
+            kernel_.heap.owner_failed(instance.heap_owner);
+            kernel_.log.error("supervisor", "the built-in allocator serves until another one is swapped in");
+        }
+    }
+    history_.add(entry);
+    retire_failed(record);
+}
+
+/// Withdraws a failed instance and gives back what it held; the record stays, as Failed.
+void ModuleSystem::retire_failed(ModuleRecord& record) {
+    Instance& instance = *record.current;
+    kernel_.threads.cancel_threads_of(instance);
+    if (!record.call_lock.lock_for(kCallWaitNs)) {
+        kernel_.log.error("supervisor", "{}: a call into the failed module does not end; its memory stays", record.name());
+        return;
+    }
+    withdraw_interfaces(record);
+    instance.become(ModuleState::Failed);
+    if (expel(instance))
+        instance.give_back();
+    else
+        kernel_.log.error("supervisor", "{}: threads are still inside; its memory stays", record.name());
+    record.call_lock.unlock();
+}
+
+// ---- Probation.
+
+uint64_t ModuleSystem::probation_ns(ModuleRecord& record) const {
+    uint64_t duration = kDefaultProbationNs;
+    Text value = kernel_.profile.value(format<100>("module.{}.probation", record.name()).text());
+    if (value.empty()) value = kernel_.profile.value("kernel.probation");
+    if (!value.empty() && !parse_duration(value, duration))
+        kernel_.log.warning("kernel", "probation = \"{}\" is not a duration such as 500ms", value);
+    return duration;
+}
+
+void ModuleSystem::begin_probation(Probation probation) {
+    probation.active = true;
+    probation.history_id = 0;  // the caller notes it when the record is stored
+    probation.deadline_ns = deadline_after(probation_ns(*probation.record));
+    Probation* place = &probations_[0];
+    for (Probation& candidate : probations_) {
+        if (!candidate.active) {
+            place = &candidate;
+            break;
+        }
+        if (candidate.deadline_ns < place->deadline_ns) place = &candidate;
+    }
+    if (place->active) end_probation(*place);
+    *place = std::move(probation);
+    wake_supervisor();
+}
+
+void ModuleSystem::end_probation(Probation& probation) {
+    probation.active = false;
+    history_.amend(probation.history_id, [](HistoryRecord& entry) {
+        if (entry.result == TransactionResult::Committed) entry.phase = Phase::Serving;
+    });
+    if (probation.previous_policy != nullptr) {
+        kernel_.threads.policy().drop_mirror();
+        // After a reload in place the previous policy is an instance that no record holds any more.
+        Instance* const old = probation.previous_policy;
+        if (&old->record == probation.record && probation.record->current != old) {
+            if (!old->is_ended() && old->call<&Module::stop>().ok()) {
+                old->become(ModuleState::Stopped);
+                report_leaks(*old);
+            }
+            expel(*old);
+            Instance::destroy(old);
+        }
+        probation.previous_policy = nullptr;
+    }
+    if (probation.spare != nullptr) {
+        expel(*probation.spare);
+        Instance::destroy(probation.spare);
+        probation.spare = nullptr;
+    }
+    probation.state = Buffer();
+}
+
+void ModuleSystem::end_probation_of(ModuleRecord& record) {
+    for (Probation& probation : probations_)
+        if (probation.active && (probation.record == &record || probation.previous_record == &record))
+            end_probation(probation);
+}
+
+void ModuleSystem::end_scheduler_probation() {
+    for (Probation& probation : probations_)
+        if (probation.active && probation.previous_policy != nullptr) end_probation(probation);
+}
+
+void ModuleSystem::expire_probations(uint64_t now_ns) {
+    for (Probation& probation : probations_)
+        if (probation.active && probation.deadline_ns <= now_ns) end_probation(probation);
+}
+
+void ModuleSystem::roll_back(Probation& probation, Text reason) {
+    ModuleRecord& record = *probation.record;
+    Instance* const failed = record.current;
+    history_.amend(probation.history_id, [&](HistoryRecord& entry) {
+        entry.result = TransactionResult::RolledBack;
+        entry.phase = Phase::Probation;
+        entry.reason.assign(reason);
+    });
+    if (probation.previous_policy != nullptr) {
+        // The flip back has happened already, in return_to_mirror; here the registry follows.
+        Instance* const previous = probation.previous_policy;
+        probation.active = false;
+        probation.previous_policy = nullptr;
+        {
+            MutexGuard guard(registry_);
+            InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Scheduler>::kId.name);
+            interface.primary_record = probation.previous_record;
+            if (&previous->record == &record) {
+                record.current = previous;
+                ++record.generation;
+                refill_slots(record, *previous);
+            } else {
+                interface.primary->fill(target_of(*previous, interface.name.text()));
+            }
+        }
+        kernel_.log.warning("supervisor", "{} rules helix.scheduler again", previous->name());
+        if (&previous->record == &record) {
+            expel(*failed);
+            failed->become(ModuleState::Failed);
+            Instance::destroy(failed);
+        } else {
+            retire_failed(record);
+            if (probation.unload_on_rollback) (void)remove_record(record).ok();
+        }
+        return;
+    }
+
+    Instance* const spare = probation.spare;
+    probation.spare = nullptr;
+    probation.active = false;
+    kernel_.threads.cancel_threads_of(*failed);
+    if (!record.call_lock.lock_for(kCallWaitNs)) {
+        kernel_.log.error("supervisor", "{}: a call into the failed module does not end", record.name());
+        return;
+    }
+    for (uint32_t i = 0; i < record.slot_count; ++i) record.slots[i]->close();
+    auto returned = [&]() -> Result<void> {
+        if (probation.state.size() != 0) {
+            StateReader reader = TRY(StateReader::open(probation.state.bytes()));
+            TRY(spare->call<&Module::restore_state>(reader, Reason::Rollback));
+        }
+        return spare->call<&Module::start>();
+    }();
+    probation.state = Buffer();
+    if (returned.ok()) {
+        spare->become(ModuleState::Running);
+        MutexGuard guard(registry_);
+        record.current = spare;
+        ++record.generation;
+        refill_slots(record, *spare);
+    }
+    for (uint32_t i = 0; i < record.slot_count; ++i) record.slots[i]->open();
+    record.call_lock.unlock();
+    if (!returned.ok()) {
+        kernel_.log.error("supervisor", "{}: the previous version could not return: {}", record.name(), returned.error().sentence());
+        expel(*spare);
+        Instance::destroy(spare);
+        retire_failed(record);
+        return;
+    }
+    kernel_.log.warning("supervisor", "{} returned to its previous version", record.name());
+    failed->become(ModuleState::Failed);
+    if (expel(*failed)) Instance::destroy(failed);
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Cpu: what the kernel keeps for each CPU, and the lock that guards its queues.
+#pragma once
+
+#include "kernel/thread/thread.hpp"
+
+namespace helix::kernel {
+
+struct Kernel;
+
+/// Guards one CPU's queues and the scheduling state of its threads. Held across a context switch and released by
+/// whoever runs next, so it is not tied to a scope. Preemption is off while it is held; the holder sees to that.
+/// Several are taken in ascending CPU order. Nothing but the timer queue's lock may be held when it is taken.
+class CpuLock {
+public:
+    void acquire() {
+        while (__atomic_exchange_n(&held_, 1, __ATOMIC_ACQUIRE) != 0)
+            while (__atomic_load_n(&held_, __ATOMIC_RELAXED) != 0) arch::spin_hint();
+    }
+    void release() { __atomic_store_n(&held_, 0, __ATOMIC_RELEASE); }
+    bool is_held() const { return __atomic_load_n(&held_, __ATOMIC_RELAXED) != 0; }
+
+private:
+    uint32_t held_ = 0;
+};
+
+struct alignas(64) Cpu {
+    CpuLocal local{};  ///< first: `%gs` points here
+    Kernel* kernel = nullptr;
+
+    CpuLock lock;
+    // Guarded by lock.
+    Thread* current = nullptr;
+    Thread* previous = nullptr;  ///< who ran before the switch that is being finished
+    Thread* idle = nullptr;
+    ReadyList kernel_ready;  ///< threads of the kernel class, first come first served
+    ReadyList ended;         ///< threads whose stacks the reaper gives back
+    ReadyList policy_ready;  ///< all runnable threads of the policy class: the kernel's truth, and its FIFO
+    size_t ready_count = 0;
+    uint64_t switched_at_cycles = 0;
+    uint64_t switches = 0;
+    bool give_way = false;   ///< a woken thread should run before the current one
+    uint64_t fifo_picks = 0;  ///< threads that the built-in FIFO had to pick
+    SchedulerCpu view[Thread::kPolicies] = {};
+
+    // Written by this CPU's interrupt handlers only; single machine instructions.
+    uint64_t ticks = 0;
+    uint32_t tick_pending = 0;
+    uint32_t input_pending = 0;
+    uint32_t reap_pending = 0;
+    uint32_t failure_pending = 0;  ///< a module failed here: wake the supervisor at the next chance
+};
+
+inline Cpu& this_cpu() { return *reinterpret_cast<Cpu*>(cpu_local()); }
+inline Thread& current_thread() { return *static_cast<Thread*>(cpu_local()->thread); }
+
+/// The CPU will look for another thread as soon as preemption allows. Own CPU; any context.
+inline void want_reschedule() { asm volatile("andl %0, %%gs:0" ::"i"(0x7fffffff) : "memory", "cc"); }
+/// Forgets that a reschedule was wanted. Own CPU, preemption off.
+inline void clear_reschedule() { asm volatile("orl %0, %%gs:0" ::"i"(static_cast<int>(kNoRescheduleWanted)) : "memory", "cc"); }
+/// Lowers the preemption count without looking whether a reschedule is wanted.
+inline void preempt_enable_quietly() { asm volatile("decl %%gs:0" ::: "memory", "cc"); }
+inline uint32_t preempt_count() {
+    uint32_t word;
+    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
+    return word & ~kNoRescheduleWanted;
+}
+inline bool reschedule_wanted() {
+    uint32_t word;
+    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
+    return (word & kNoRescheduleWanted) == 0;
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Owner: what the thread code knows of a module instance. The module system's Instance begins with one, and the
+// InstanceToken that modules and gates carry is its address.
+#pragma once
+
+#include "arch/seam.hpp"
+
+namespace helix::kernel {
+
+struct Owner {
+    /// The instance failed or is being ended by force: calls inside it end, its threads end. Atomic; never cleared.
+    uint32_t ended = 0;
+    /// Threads that belong to it and were not reaped yet. Atomic.
+    uint32_t threads = 0;
+    /// CPU time that one call may use, in ticks: calls with preemption off, and all others.
+    uint32_t bounded_budget_ticks = 50;
+    uint32_t call_budget_ticks = 1000;
+
+    bool is_ended() const { return __atomic_load_n(&ended, __ATOMIC_ACQUIRE) != 0; }
+};
+
+inline Owner* owner_of(InstanceToken* token) { return reinterpret_cast<Owner*>(token); }
+inline InstanceToken* token_of(Owner* owner) { return reinterpret_cast<InstanceToken*>(owner); }
+
+/// Why an instance failed, noted where it happened. Plain data: written in interrupt and fault context.
+struct FailureNote {
+    GateFailure failure = GateFailure::None;
+    FaultKind kind = FaultKind::Other;
+    uint64_t address = 0;              ///< what was touched, for a fault
+    uint64_t instruction = 0;          ///< where; 0 when unknown
+    Text rule;                         ///< a rule that was broken, in words; a constant of the kernel
+    FixedText<100> reason;             ///< what the module said when it aborted
+};
+
+/// Marks `owner` as ended, keeps the first note and tells the supervisor. Any context, any lock held; does not block.
+void module_failed(Owner& owner, const FailureNote& note);
+/// The supervisor has failed instances to look after: wakes its thread. Preemption count one, no lock held.
+void wake_supervisor();
+
+}  // namespace helix::kernel

@@ -1,0 +1,203 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// PolicySlot: telling the ruling and the mirrored policy what happens, and believing neither blindly.
+
+#include "kernel/thread/policy_slot.hpp"
+
+#include "kernel/kernel.hpp"
+#include "kernel/thread/owner.hpp"
+
+namespace helix::kernel {
+
+namespace {
+constexpr uint8_t bit(uint32_t place) { return static_cast<uint8_t>(1u << place); }
+}  // namespace
+
+/// Calls `Method` of the policy in `place`, which serves; false if the call failed. `out` is null for void methods.
+template <auto Method, typename... Arguments>
+bool PolicySlot::ask(uint32_t place, void* out, Arguments&&... arguments) {
+    Place& asked = places_[place];
+    const GateFailure failure =
+        gate_call<Method>(token_of(asked.instance), asked.policy, out, static_cast<Arguments&&>(arguments)...);
+    if (failure == GateFailure::None) return true;
+    asked.failed = true;  // the fault path has noted the cause with the instance
+    return false;
+}
+
+void PolicySlot::break_rule(uint32_t place, Text rule) {
+    places_[place].failed = true;
+    FailureNote note;
+    note.failure = GateFailure::Abort;
+    note.rule = rule;
+    module_failed(*places_[place].instance, note);
+}
+
+void PolicySlot::enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason) {
+    cpu.policy_ready.push_back(thread);
+    ++cpu.ready_count;
+    for (uint32_t place : {ruling_, mirror_}) {
+        if (!serves(place)) continue;
+        thread.queued_in |= bit(place);
+        thread.view[place].cpu = cpu.local.cpu;
+        ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], reason);
+    }
+}
+
+Thread* PolicySlot::validated(Cpu& cpu, uint32_t place, SchedulerThread* answer) {
+    if (answer == nullptr) {
+        break_rule(place, "pick_next returned no thread although some are runnable");
+        return nullptr;
+    }
+    Thread* const thread = threads_.thread_of_view(place, answer);
+    if (thread == nullptr) {
+        break_rule(place, "pick_next returned something that is not a thread");
+        return nullptr;
+    }
+    if (thread->state != ThreadState::Runnable || thread->cpu != cpu.local.cpu || (thread->queued_in & bit(place)) == 0) {
+        break_rule(place, "pick_next returned a thread that is not runnable here");
+        return nullptr;
+    }
+    return thread;
+}
+
+Thread* PolicySlot::pick(Cpu& cpu) {
+    if (cpu.policy_ready.empty()) return nullptr;
+    Thread* picked = nullptr;
+    if (serves(ruling_)) {
+        SchedulerThread* answer = nullptr;
+        if (ask<&Scheduler::pick_next>(ruling_, &answer, cpu.view[ruling_])) picked = validated(cpu, ruling_, answer);
+    }
+    if (picked == nullptr) {
+        picked = &cpu.policy_ready.front();
+        ++cpu.fifo_picks;
+    }
+    cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
+    --cpu.ready_count;
+    if (serves(mirror_) && (picked->queued_in & bit(mirror_)) != 0)
+        ask<&Scheduler::dequeue>(mirror_, nullptr, cpu.view[mirror_], picked->view[mirror_], DequeueReason::Picked);
+    picked->queued_in = 0;
+    return picked;
+}
+
+bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
+    if (serves(mirror_)) {
+        TickDecision ignored{};
+        ask<&Scheduler::tick>(mirror_, &ignored, cpu.view[mirror_], now_ns);
+    }
+    if (!serves(ruling_)) return !cpu.policy_ready.empty();
+    TickDecision decision{};
+    if (!ask<&Scheduler::tick>(ruling_, &decision, cpu.view[ruling_], now_ns)) return true;
+    return decision == TickDecision::Preempt;
+}
+
+bool PolicySlot::should_preempt(Cpu& cpu, Thread& woken) {
+    if (!serves(ruling_) || cpu.view[ruling_].current == nullptr) return false;
+    bool answer = false;
+    return ask<&Scheduler::should_preempt>(ruling_, &answer, cpu.view[ruling_], woken.view[ruling_]) && answer;
+}
+
+void PolicySlot::set_current(Cpu& cpu, Thread* thread) {
+    const bool known = thread != nullptr && thread->kind == ThreadClass::Policy;
+    for (uint32_t place = 0; place < Thread::kPolicies; ++place)
+        cpu.view[place].current = known ? &thread->view[place] : nullptr;
+}
+
+void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
+    const uint32_t old = thread.priority;
+    thread.priority = priority;
+    for (uint32_t place = 0; place < Thread::kPolicies; ++place) {
+        thread.view[place].priority = priority;
+        if (thread.kind != ThreadClass::Policy || (place != ruling_ && place != mirror_) || !serves(place)) continue;
+        const bool queued = (thread.queued_in & bit(place)) != 0;
+        ask<&Scheduler::priority_changed>(place, nullptr, cpu.view[place], thread.view[place], old, queued);
+    }
+}
+
+Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
+    if (mirror_ != kNone) return Error(ErrorCode::Busy, "another scheduler is being swapped in");
+    const uint32_t place = ruling_ == 0 ? 1 : 0;
+
+    // Nobody looks at this place yet: make the policy's areas as new, a few threads at a time.
+    threads_.for_each_locked([&](Thread& thread) {
+        thread.queued_in &= static_cast<uint8_t>(~bit(place));
+        thread.view[place] = SchedulerThread{thread.id, thread.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}};
+    });
+    threads_.lock_all_cpus();
+    places_[place] = Place{policy, instance, false};
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        Cpu& cpu = threads_.cpu(id);
+        SchedulerCpu& view = cpu.view[place];
+        SchedulerThread* const current = view.current;
+        __builtin_memset(&view, 0, sizeof(view));
+        view.id = id;
+        view.current = current;
+    }
+    mirror_ = place;
+    threads_.unlock_all_cpus();
+
+    // From here on every event reaches the mirror too; what was runnable before is told it now.
+    threads_.for_each_locked([&](Thread& thread) {
+        if (thread.kind != ThreadClass::Policy || thread.state != ThreadState::Runnable) return;
+        if ((thread.queued_in & bit(place)) != 0 || !serves(place)) return;
+        Cpu& cpu = threads_.cpu(thread.cpu);
+        thread.queued_in |= bit(place);
+        thread.view[place].cpu = cpu.local.cpu;
+        ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], EnqueueReason::Snapshot);
+    });
+    if (places_[place].failed) {
+        drop_mirror();
+        return Error(ErrorCode::ModuleFailed, "it failed while it was shown the runnable threads");
+    }
+    mirror_complete_ = true;
+    return {};
+}
+
+void PolicySlot::flip() {
+    const uint32_t old = ruling_;
+    ruling_ = mirror_;
+    mirror_ = old;
+}
+
+bool PolicySlot::return_to_mirror() {
+    threads_.lock_all_cpus();
+    const bool possible = ruling_ != kNone && places_[ruling_].failed && mirror_ != kNone && mirror_complete_ &&
+                          !places_[mirror_].failed;
+    if (possible) {
+        flip();
+        places_[mirror_] = Place{};
+        mirror_ = kNone;
+    }
+    threads_.unlock_all_cpus();
+    return possible;
+}
+
+void PolicySlot::drop_mirror() {
+    threads_.lock_all_cpus();
+    if (mirror_ != kNone) places_[mirror_] = Place{};
+    mirror_ = kNone;
+    mirror_complete_ = false;
+    threads_.unlock_all_cpus();
+}
+
+void PolicySlot::drop_ruling() {
+    threads_.lock_all_cpus();
+    if (ruling_ != kNone) places_[ruling_] = Place{};
+    ruling_ = kNone;
+    threads_.unlock_all_cpus();
+}
+
+Result<SchedulerStatistics> PolicySlot::statistics_of(uint32_t place, Cpu& cpu) {
+    if (!serves(place)) return ErrorCode::ModuleAbsent;
+    GateResult<SchedulerStatistics> out;
+    if (!ask<&Scheduler::statistics>(place, &out.value, cpu.view[place])) return ErrorCode::ModuleFailed;
+    return out.value;
+}
+
+Result<bool> PolicySlot::mirror_self_check(Cpu& cpu) {
+    if (!serves(mirror_)) return ErrorCode::ModuleAbsent;
+    bool consistent = false;
+    if (!ask<&Scheduler::self_check>(mirror_, &consistent, cpu.view[mirror_])) return ErrorCode::ModuleFailed;
+    return consistent;
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// PolicySlot: where a scheduling policy is plugged in. One policy rules; a second may be mirrored.
+//
+// A mirrored policy is told every event and keeps its own queues in its own areas of threads and CPUs, so that it
+// can begin to rule at any moment: the swap flips which of the two places rules, under all CPU locks, and costs the
+// same however many threads there are. If the ruling policy fails, the kernel's own FIFO answers at once.
+#pragma once
+
+#include "helix/interfaces/scheduler.hpp"
+#include "kernel/thread/cpu.hpp"
+
+namespace helix::kernel {
+
+class Threads;
+struct Owner;
+
+class PolicySlot {
+public:
+    static constexpr uint32_t kNone = 2;
+
+    explicit PolicySlot(Threads& threads) : threads_(threads) {}
+
+    // ---- Called by Threads under the lock of `cpu`.
+
+    void enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason);
+    /// Takes the next thread out of the queues; null when there is none.
+    Thread* pick(Cpu& cpu);
+    /// True if the running thread has to give way.
+    bool tick(Cpu& cpu, uint64_t now_ns);
+    bool should_preempt(Cpu& cpu, Thread& woken);
+    void set_current(Cpu& cpu, Thread* thread);
+    void set_priority(Cpu& cpu, Thread& thread, uint32_t priority);
+
+    // ---- Called by a transaction; one at a time, preemption on unless said otherwise.
+
+    /// Puts a policy into the free place and lets it follow every event, beginning with a snapshot of what is
+    /// runnable. Afterwards it could rule. Errors: Busy (no free place), ModuleFailed (it failed on the way).
+    Result<void> mirror(Scheduler* policy, Owner* instance);
+    /// The mirrored policy rules from now on and the one that ruled becomes the mirror. All CPU locks held.
+    void flip();
+    /// If the ruling policy failed and the mirrored one could rule, it does from now on. True if it happened.
+    bool return_to_mirror();
+    /// Ends the mirroring; the place is free again. Afterwards no CPU is inside that policy.
+    void drop_mirror();
+    /// Nobody rules any more: the built-in FIFO serves. For the last resort.
+    void drop_ruling();
+
+    bool has_ruling() const { return ruling_ != kNone; }
+    bool has_mirror() const { return mirror_ != kNone; }
+    Owner* ruling_instance() const { return ruling_ == kNone ? nullptr : places_[ruling_].instance; }
+    Owner* mirror_instance() const { return mirror_ == kNone ? nullptr : places_[mirror_].instance; }
+    Scheduler* mirror_policy() const { return mirror_ == kNone ? nullptr : places_[mirror_].policy; }
+    bool mirror_failed() const { return mirror_ != kNone && places_[mirror_].failed; }
+    bool ruling_failed() const { return ruling_ != kNone && places_[ruling_].failed; }
+    /// What a policy counts on `cpu`; compared with the kernel's truth in verify. Under the lock of `cpu`.
+    /// Errors: ModuleAbsent, ModuleFailed.
+    Result<SchedulerStatistics> ruling_statistics(Cpu& cpu) { return statistics_of(ruling_, cpu); }
+    Result<SchedulerStatistics> mirror_statistics(Cpu& cpu) { return statistics_of(mirror_, cpu); }
+    Result<bool> mirror_self_check(Cpu& cpu);
+
+private:
+    struct Place {
+        Scheduler* policy = nullptr;
+        Owner* instance = nullptr;
+        bool failed = false;  ///< it faulted or broke a rule: it is not asked again
+    };
+
+    template <auto Method, typename... Arguments>
+    bool ask(uint32_t place, void* out, Arguments&&... arguments);
+    /// The policy in `place` broke `rule`, a constant text: it is not asked again and its instance has failed.
+    void break_rule(uint32_t place, Text rule);
+    Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu);
+    Thread* validated(Cpu& cpu, uint32_t place, SchedulerThread* answer);
+    bool serves(uint32_t place) const { return place != kNone && !places_[place].failed; }
+
+    Threads& threads_;
+    Place places_[Thread::kPolicies];
+    uint32_t ruling_ = kNone;  // changed under all CPU locks
+    uint32_t mirror_ = kNone;  // changed under all CPU locks
+    bool mirror_complete_ = false;  // the snapshot was taken: the mirror could rule
+};
+
+}  // namespace helix::kernel

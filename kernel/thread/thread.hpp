@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Thread: everything the kernel knows of one thread. Threads are never moved and their memory is never unmapped,
+// so that a stale pointer can be checked and a stale wake-up does no harm.
+#pragma once
+
+#include "arch/seam.hpp"
+#include "helix/abi.hpp"
+#include "helix/interfaces/scheduler.hpp"
+
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/set.hpp>
+
+#include <atomic>
+
+namespace helix::kernel {
+
+struct Owner;
+class WaitQueue;
+
+enum class ThreadState : uint8_t {
+    Free,      ///< the entry of the table is unused
+    Runnable,  ///< waits for a CPU
+    Running,
+    Blocked,   ///< waits in a wait queue or for a time
+    Ended,     ///< done; its stack is being given back
+};
+constexpr Text describe(ThreadState state) {
+    switch (state) {
+        case ThreadState::Free: return "free";
+        case ThreadState::Runnable: return "runnable";
+        case ThreadState::Running: return "running";
+        case ThreadState::Blocked: return "blocked";
+        case ThreadState::Ended: return "ended";
+    }
+    return "?";
+}
+
+/// Who orders the thread: the kernel itself, before all others, or the policy that fills helix.scheduler.
+enum class ThreadClass : uint8_t { Kernel, Policy, Idle };
+
+enum class WakeReason : uint8_t { None = 0, Signalled = 1, TimedOut = 2, Cancelled = 3 };
+
+struct ReadyTag;
+struct WaitTag;
+struct TimerTag;
+using ReadyHook = boost::intrusive::list_base_hook<boost::intrusive::tag<ReadyTag>>;
+using WaitHook = boost::intrusive::list_base_hook<boost::intrusive::tag<WaitTag>>;
+using TimerHook = boost::intrusive::set_base_hook<boost::intrusive::tag<TimerTag>>;
+
+struct Thread : ReadyHook, WaitHook, TimerHook {
+    static constexpr size_t kPolicies = 2;
+
+    // Fixed while the thread lives.
+    ThreadId id = ThreadId::None;
+    ThreadClass kind = ThreadClass::Policy;
+    FixedText<29> name;
+    void (*entry)(void*) = nullptr;
+    void* argument = nullptr;
+    Owner* owner = nullptr;  ///< the module instance it belongs to; null for the kernel's own
+    MutableBytes stack;
+    void* address_space = nullptr;  ///< room for ring 3; null means the kernel's
+    void* fpu_state = nullptr;      ///< room for threads that use vector registers; null means none
+
+    // Guarded by the lock of `cpu`, which is held across every switch: state saved means lock free.
+    ThreadState state = ThreadState::Free;
+    CpuId cpu = 0;
+    uint32_t priority = kDefaultPriority;
+    arch::ThreadContext context;
+    Gate* gate = nullptr;  ///< innermost gate while it does not run
+    uint64_t runtime_cycles = 0;
+    uint64_t switches = 0;
+    uint8_t queued_in = 0;  ///< bit n: the policy in place n has this thread in its queues
+    /// What each of the two policy places sees of the thread (one rules, one may be mirrored).
+    SchedulerThread view[kPolicies] = {};
+
+    // Waiting. `wake_reason` decides the race between signal, time-out and cancel: who changes it from None wakes.
+    std::atomic<WakeReason> wake_reason{WakeReason::Signalled};
+    std::atomic<bool> cancellable{false};    ///< the wait that it is in ends when it is cancelled
+    std::atomic<bool> cancelled{false};     ///< every wait ends at once; set when the owner failed or is stopped by force
+    uint64_t deadline_ns = 0;    ///< key in the timer queue
+};
+
+using ReadyList = boost::intrusive::list<Thread, boost::intrusive::base_hook<ReadyHook>>;
+
+}  // namespace helix::kernel

@@ -1,0 +1,490 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Threads: creation, blocking, waking, switching, ending.
+
+#include "kernel/thread/threads.hpp"
+
+#include "kernel/kernel.hpp"
+#include "kernel/memory/mapped_memory.hpp"
+#include "kernel/panic.hpp"
+#include "kernel/thread/owner.hpp"
+
+#include <new>
+
+namespace helix::kernel {
+
+namespace {
+constexpr size_t kTableChunkPages = 16;
+
+/// The module whose code the calling thread would run next, if that module was ended; null otherwise.
+Gate* ended_gate() {
+    Gate* const gate = cpu_local()->gate;
+    if (gate == nullptr || (gate->kind != GateKind::Module && gate->kind != GateKind::Thread)) return nullptr;
+    return owner_of(gate->instance)->is_ended() ? gate : nullptr;
+}
+}  // namespace
+
+Threads::Threads(Kernel& kernel) : kernel_(kernel) {}
+
+void Threads::adopt_boot_cpu() {
+    Cpu& cpu = boot_cpu_;
+    cpu.kernel = &kernel_;
+    cpu.local.preempt_word = kNoRescheduleWanted | 1;
+    cpu.local.self = &cpu.local;
+    cpu.local.kernel = &kernel_;
+    cpu.local.reschedule = reschedule;
+    cpu.local.thread = &boot_idle_;
+    boot_idle_.name = "idle 0";
+    boot_idle_.kind = ThreadClass::Idle;
+    boot_idle_.state = ThreadState::Running;
+    cpu.current = cpu.idle = &boot_idle_;
+    cpus_[0] = &cpu;
+    cpu_count_ = 1;
+    arch::set_cpu_local(&cpu.local);
+    boot_cycles_ = arch::cycles();
+    boot_ns_ = arch::now_ns();
+}
+
+Result<void> Threads::init(size_t stack_bytes) {
+    stack_pages_ = (stack_bytes + kPageSize - 1) / kPageSize;
+    const size_t pages = (kMaximumThreads * sizeof(Thread) + kPageSize - 1) / kPageSize + kTableChunkPages;
+    table_ = static_cast<Thread*>(TRY(kernel_.region.reserve(pages)));
+    return {};
+}
+
+void Threads::run_idle() {
+    arch::start_timer(kTickNs);
+    for (;;) {
+        arch::idle();
+        preempt_enable();
+        preempt_disable();
+    }
+}
+
+// ---- The table.
+
+Result<Thread*> Threads::allocate_thread() {
+    SpinLockGuard guard(table_lock_);
+    Thread* thread = nullptr;
+    if (!free_.empty()) {
+        thread = &free_.front();
+        free_.pop_front();
+    } else {
+        if (used_ == kMaximumThreads) return Error(ErrorCode::OutOfMemory, "too many threads");
+        while ((used_ + 1) * sizeof(Thread) > mapped_ * kPageSize) {
+            TRY(map_at(kernel_.memory, reinterpret_cast<uint8_t*>(table_) + mapped_ * kPageSize, kTableChunkPages));
+            mapped_ += kTableChunkPages;
+        }
+        thread = new (&table_[used_]) Thread();
+        thread->id = static_cast<ThreadId>(used_ + 1 - kMaximumThreads);  // the first use adds kMaximumThreads
+        ++used_;
+        __atomic_store_n(&used_unlocked_, used_, __ATOMIC_RELEASE);
+    }
+    uint32_t id = static_cast<uint32_t>(thread->id) + kMaximumThreads;
+    if (id == 0) id += kMaximumThreads;
+    thread->id = static_cast<ThreadId>(id);
+    ++alive_;
+    ++created_;
+    return thread;
+}
+
+void Threads::release_thread(Thread& thread) {
+    SpinLockGuard guard(table_lock_);
+    thread.state = ThreadState::Free;
+    free_.push_front(thread);
+    --alive_;
+}
+
+Thread* Threads::find(ThreadId id) {
+    if (id == ThreadId::None) return nullptr;
+    const size_t position = (static_cast<uint32_t>(id) - 1) % kMaximumThreads;
+    SpinLockGuard guard(table_lock_);
+    if (position >= used_) return nullptr;
+    Thread& thread = table_[position];
+    return thread.id == id && thread.state != ThreadState::Free ? &thread : nullptr;
+}
+
+Thread* Threads::thread_of_view(uint32_t place, const SchedulerThread* view) {
+    const auto address = reinterpret_cast<uint64_t>(view);
+    const auto first = reinterpret_cast<uint64_t>(&table_[0].view[place]);
+    if (address < first || (address - first) % sizeof(Thread) != 0) return nullptr;
+    const size_t position = (address - first) / sizeof(Thread);
+    // Read without the table's lock, which ranks before the CPU lock that is held: the table only grows.
+    if (position >= __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE)) return nullptr;
+    return &table_[position];
+}
+
+size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
+    size_t count = 0;
+    const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
+    while (position < limit && count < out.size()) {
+        Thread& thread = table_[position++];
+        with_thread_locked(thread, [&] {
+            if (thread.state == ThreadState::Free || thread.state == ThreadState::Ended) return;
+            uint64_t cycles = thread.runtime_cycles;
+            if (thread.state == ThreadState::Running) cycles += arch::cycles() - cpus_[thread.cpu]->switched_at_cycles;
+            out[count++] = {thread.id,  thread.name, thread.state, thread.kind,          thread.priority,
+                            thread.cpu, cycles_to_ns(cycles), thread.switches, thread.owner};
+        });
+    }
+    return count;
+}
+
+uint64_t Threads::cycles_to_ns(uint64_t cycles) const {
+    const uint64_t cycles_so_far = arch::cycles() - boot_cycles_;
+    const uint64_t ns_so_far = arch::now_ns() - boot_ns_;
+    if (cycles_so_far == 0) return 0;
+    return static_cast<uint64_t>(static_cast<unsigned __int128>(cycles) * ns_so_far / cycles_so_far);
+}
+
+ExecutionStatistics Threads::statistics() {
+    ExecutionStatistics out{};
+    {
+        SpinLockGuard guard(table_lock_);
+        out.threads = alive_ + cpu_count_;  // the idle threads are not in the table
+        out.threads_created = created_;
+    }
+    for (size_t id = 0; id < cpu_count_; ++id) {
+        out.switches += cpus_[id]->switches;
+        out.ticks += cpus_[id]->ticks;
+    }
+    out.cpus = cpu_count_;
+    return out;
+}
+
+// ---- A thread's life.
+
+Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument, ThreadOptions options) {
+    if (options.priority >= kPriorityLevels)
+        return Error(ErrorCode::OutOfRange, "a thread's priority is 0 to 31");
+    if (options.owner != nullptr && options.owner->is_ended()) return ErrorCode::Cancelled;
+    const size_t pages = options.kind == ThreadClass::Kernel ? 2 * stack_pages_ : stack_pages_;
+    void* const stack = TRY(map_pages(kernel_.memory, pages, 1, arch::Protection::ReadWrite));
+    auto allocated = allocate_thread();
+    if (!allocated.ok()) {
+        unmap_pages(kernel_.memory, stack);
+        return allocated.error();
+    }
+    Thread& thread = *allocated.value();
+    const ThreadId id = thread.id;
+    thread.kind = options.kind;
+    thread.name.assign(name.substr(0, thread.name.capacity()));
+    thread.entry = entry;
+    thread.argument = argument;
+    thread.owner = options.owner;
+    thread.stack = {static_cast<uint8_t*>(stack), pages * kPageSize};
+    thread.priority = options.priority;
+    thread.gate = nullptr;
+    thread.runtime_cycles = 0;
+    thread.switches = 0;
+    thread.queued_in = 0;
+    thread.wake_reason = WakeReason::Signalled;
+    thread.cancelled = false;
+    thread.cancellable = false;
+    thread.cpu = current_cpu();
+    for (SchedulerThread& view : thread.view)
+        view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}};
+    if (options.owner != nullptr) __atomic_fetch_add(&options.owner->threads, 1, __ATOMIC_ACQ_REL);
+    arch::context_announce(thread.context, thread.stack);
+    arch::context_create(thread.context, thread.stack, thread_main, &thread);
+
+    preempt_disable();
+    Cpu& cpu = *cpus_[thread.cpu];
+    cpu.lock.acquire();
+    thread.state = ThreadState::Runnable;
+    make_ready(cpu, thread, EnqueueReason::Created);
+    cpu.lock.release();
+    preempt_enable();
+    return id;
+}
+
+void Threads::thread_main(void* argument) {
+    Thread& self = *static_cast<Thread*>(argument);
+    Threads& threads = this_kernel().threads;
+    threads.finish_switch();
+    this_cpu().lock.release();
+    preempt_enable();
+    if (self.owner == nullptr) {
+        self.entry(self.argument);
+    } else {
+        // A failure inside was noted where it happened; here the thread only ends.
+        (void)detail::gate_call_words<GateKind::Thread, void>(token_of(self.owner),
+                                                              reinterpret_cast<void*>(self.entry), self.argument, nullptr);
+    }
+    threads.exit();
+}
+
+void Threads::exit() {
+    preempt_disable();
+    Cpu& cpu = this_cpu();
+    cpu.lock.acquire();
+    cpu.current->state = ThreadState::Ended;
+    switch_away(cpu);
+    panic("an ended thread ran again");
+}
+
+Result<void> Threads::start_reaper() {
+    TRY(create("reaper", reaper_main, this, {.kind = ThreadClass::Kernel}));
+    return {};
+}
+
+/// Gives back what ended threads leave: one kernel thread for all CPUs.
+void Threads::reaper_main(void* argument) {
+    auto& threads = *static_cast<Threads*>(argument);
+    for (;;) {
+        threads.reaper_wanted_.wait_until([&] {
+            const bool wanted = threads.reap_requested_;
+            threads.reap_requested_ = false;
+            return wanted;
+        });
+        threads.reap();
+    }
+}
+
+void Threads::reap() {
+    for (size_t id = 0; id < cpu_count_; ++id) {
+        for (;;) {
+            preempt_disable();
+            cpus_[id]->lock.acquire();
+            Thread* const thread = cpus_[id]->ended.empty() ? nullptr : &cpus_[id]->ended.front();
+            if (thread != nullptr) cpus_[id]->ended.pop_front();
+            cpus_[id]->lock.release();
+            preempt_enable();
+            if (thread == nullptr) break;
+            arch::context_retire(thread->context);
+            unmap_pages(kernel_.memory, thread->stack.data());
+            Owner* const owner = thread->owner;
+            ended_.wake_all([&] {
+                release_thread(*thread);
+                if (owner != nullptr) __atomic_fetch_sub(&owner->threads, 1, __ATOMIC_ACQ_REL);
+            });
+        }
+    }
+}
+
+Result<void> Threads::join(ThreadId id, uint64_t timeout_ns) {
+    switch (ended_.wait_until([&] { return find(id) == nullptr; }, deadline_after(timeout_ns))) {
+        case WakeReason::TimedOut: return ErrorCode::TimedOut;
+        case WakeReason::Cancelled: return ErrorCode::Cancelled;
+        default: return {};
+    }
+}
+
+Result<void> Threads::wait_threads_of(const Owner& owner, uint64_t timeout_ns) {
+    const WakeReason reason =
+        ended_.wait_until([&] { return count_threads_of(owner) == 0; }, deadline_after(timeout_ns), Cancellable::No);
+    if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
+    return {};
+}
+
+size_t Threads::count_threads_of(const Owner& owner) { return __atomic_load_n(&owner.threads, __ATOMIC_ACQUIRE); }
+
+void Threads::cancel_threads_of(Owner& owner) {
+    for_each_locked([&](Thread& thread) {
+        if (thread.owner == &owner) thread.cancelled = true;
+    });
+    // Waking takes the CPU lock itself, so it happens outside for_each_locked.
+    const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
+    for (size_t position = 0; position < limit; ++position) {
+        Thread& thread = table_[position];
+        if (thread.owner == &owner && thread.cancelled && thread.cancellable)
+            wake(thread, WakeReason::Cancelled);
+    }
+}
+
+Result<void> Threads::sleep(uint64_t duration_ns) {
+    WaitQueue nobody;
+    const WakeReason reason = nobody.wait_until([] { return false; }, deadline_after(duration_ns));
+    if (reason == WakeReason::Cancelled) return ErrorCode::Cancelled;
+    return {};
+}
+
+void Threads::yield() {
+    preempt_disable();
+    Cpu& cpu = this_cpu();
+    cpu.lock.acquire();
+    Thread& self = *cpu.current;
+    self.state = ThreadState::Runnable;
+    make_ready(cpu, self, EnqueueReason::Yielded);
+    switch_away(cpu);
+    this_cpu().lock.release();
+    preempt_enable();
+}
+
+Result<void> Threads::set_priority(ThreadId id, uint32_t priority) {
+    if (priority >= kPriorityLevels) return Error(ErrorCode::OutOfRange, "a thread's priority is 0 to 31");
+    Thread* const thread = find(id);
+    if (thread == nullptr) return Error(ErrorCode::NotFound, "no such thread");
+    with_thread_locked(*thread, [&] { policy_.set_priority(*cpus_[thread->cpu], *thread, priority); });
+    return {};
+}
+
+void Threads::wait_console_input() {
+    console_input_.wait_until([&] {
+        const bool seen = console_input_seen_;
+        console_input_seen_ = false;
+        return seen;
+    });
+}
+
+// ---- Blocking, waking, switching.
+
+void Threads::block() {
+    Cpu& cpu = this_cpu();
+    cpu.lock.acquire();
+    Thread& self = *cpu.current;
+    if (self.wake_reason.load(std::memory_order_acquire) == WakeReason::None) {
+        self.state = ThreadState::Blocked;
+        switch_away(cpu);
+    }
+    this_cpu().lock.release();
+}
+
+bool Threads::wake(Thread& thread, WakeReason reason) {
+    WakeReason expected = WakeReason::None;
+    if (!thread.wake_reason.compare_exchange_strong(expected, reason)) return false;
+    with_thread_locked(thread, [&] {
+        if (thread.state != ThreadState::Blocked) return;  // it sees the reason before it blocks
+        thread.state = ThreadState::Runnable;
+        make_ready(*cpus_[thread.cpu], thread, EnqueueReason::Woken);
+    });
+    return true;
+}
+
+void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason) {
+    thread.cpu = cpu.local.cpu;
+    if (thread.kind == ThreadClass::Kernel) {
+        cpu.kernel_ready.push_back(thread);
+        if (cpu.current->kind != ThreadClass::Kernel) cpu.give_way = true;
+    } else {
+        policy_.enqueue(cpu, thread, reason);
+        const bool arrived = reason == EnqueueReason::Created || reason == EnqueueReason::Woken;
+        if (cpu.current->kind == ThreadClass::Idle ||
+            (arrived && cpu.current->kind == ThreadClass::Policy && policy_.should_preempt(cpu, thread)))
+            cpu.give_way = true;
+    }
+    if (cpu.give_way) want_reschedule();
+}
+
+Thread& Threads::pick(Cpu& cpu) {
+    if (!cpu.kernel_ready.empty()) {
+        Thread& thread = cpu.kernel_ready.front();
+        cpu.kernel_ready.pop_front();
+        return thread;
+    }
+    Thread* const thread = policy_.pick(cpu);
+    return thread != nullptr ? *thread : *cpu.idle;
+}
+
+void Threads::switch_away(Cpu& cpu) {
+    Thread& from = *cpu.current;
+    Thread& to = pick(cpu);
+    const uint64_t now = arch::cycles();
+    from.runtime_cycles += now - cpu.switched_at_cycles;
+    cpu.switched_at_cycles = now;
+    cpu.give_way = false;
+    to.state = ThreadState::Running;
+    if (&to == &from) return;
+    ++cpu.switches;
+    ++to.switches;
+    cpu.previous = &from;
+    cpu.current = &to;
+    policy_.set_current(cpu, &to);
+    from.gate = cpu.local.gate;
+    cpu.local.gate = to.gate;
+    cpu.local.thread = &to;
+    arch::context_switch(from.context, to.context);
+    finish_switch();
+}
+
+void Threads::finish_switch() {
+    Cpu& cpu = this_cpu();
+    if (cpu.previous->state != ThreadState::Ended) return;
+    cpu.ended.push_back(*cpu.previous);
+    cpu.reap_pending = 1;
+    want_reschedule();
+}
+
+// ---- Preemption.
+
+void Threads::on_timer(TrapFrame& frame) {
+    Cpu& interrupted = this_cpu();
+    ++interrupted.ticks;
+    interrupted.tick_pending = 1;
+    want_reschedule();
+    Gate* const gate = interrupted.local.gate;
+    if (gate != nullptr && gate->kind == GateKind::Module) {
+        Owner& owner = *owner_of(gate->instance);
+        const bool bounded = (gate->preempt_word & ~kNoRescheduleWanted) != 0;
+        if (++gate->ticks > (bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks)) {
+            FailureNote note;
+            note.failure = GateFailure::Budget;
+            note.instruction = arch::trap_instruction_pointer(frame);
+            module_failed(owner, note);
+            arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
+            return;
+        }
+    }
+    if (preempt_count() != 1) return;
+    preempt();
+    if (Gate* const ended = ended_gate()) arch::trap_resume_at_gate(frame, *ended, GateFailure::Killed);
+}
+
+void Threads::on_console_input() {
+    this_cpu().input_pending = 1;
+    want_reschedule();
+    if (preempt_count() == 1) preempt();
+}
+
+void Threads::preempt() {
+    do {
+        clear_reschedule();
+        Cpu& asked = this_cpu();
+        const auto take = [](uint32_t& flag) { return __atomic_exchange_n(&flag, 0, __ATOMIC_ACQ_REL) != 0; };
+        if (take(asked.input_pending)) console_input_.wake_all([&] { console_input_seen_ = true; });
+        if (take(asked.failure_pending)) wake_supervisor();
+        if (take(asked.reap_pending)) reaper_wanted_.wake_all([&] { reap_requested_ = true; });
+        const bool tick = take(asked.tick_pending);
+        const uint64_t now = arch::now_ns();
+        timers_.expire(now, [&](Thread& thread) { wake(thread, WakeReason::TimedOut); });
+
+        Cpu& cpu = this_cpu();
+        cpu.lock.acquire();
+        Thread& self = *cpu.current;
+        bool give_way = cpu.give_way || (self.kind != ThreadClass::Kernel && !cpu.kernel_ready.empty());
+        if (tick && self.kind == ThreadClass::Kernel) give_way |= !cpu.kernel_ready.empty();
+        if (tick && self.kind == ThreadClass::Policy) give_way |= policy_.tick(cpu, now);
+        if (self.kind == ThreadClass::Idle) give_way = !cpu.kernel_ready.empty() || !cpu.policy_ready.empty();
+        if (give_way) {
+            self.state = ThreadState::Runnable;
+            if (self.kind != ThreadClass::Idle) make_ready(cpu, self, EnqueueReason::Preempted);
+            switch_away(cpu);
+        }
+        this_cpu().lock.release();
+    } while (reschedule_wanted());
+}
+
+/// Reached from preempt_enable when the preemption word dropped to zero.
+void Threads::reschedule() {
+    preempt_disable();
+    this_kernel().threads.preempt();
+    preempt_enable_quietly();
+    if (Gate* const ended = ended_gate()) arch::gate_resume(*ended, GateFailure::Killed);
+}
+
+// ---- Holds.
+
+void Threads::lock_all_cpus() {
+    preempt_disable();
+    for (size_t id = 0; id < cpu_count_; ++id) cpus_[id]->lock.acquire();
+}
+
+void Threads::unlock_all_cpus() {
+    for (size_t id = cpu_count_; id-- > 0;) cpus_[id]->lock.release();
+    preempt_enable();
+}
+
+void on_timer(TrapFrame& frame) { this_kernel().threads.on_timer(frame); }
+void on_console_input(TrapFrame&) { this_kernel().threads.on_console_input(); }
+
+}  // namespace helix::kernel

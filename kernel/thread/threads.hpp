@@ -1,0 +1,180 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Threads: creation, blocking, waking and switching. Who runs next is the policy's affair (policy_slot.hpp).
+#pragma once
+
+#include "kernel/thread/cpu.hpp"
+#include "kernel/thread/policy_slot.hpp"
+#include "kernel/thread/spin_lock.hpp"
+#include "kernel/thread/timer_queue.hpp"
+#include "kernel/thread/wait_queue.hpp"
+
+namespace helix::kernel {
+
+struct Kernel;
+
+/// What the `threads` command and tests see of a thread.
+struct ThreadSnapshot {
+    ThreadId id;
+    FixedText<29> name;
+    ThreadState state;
+    ThreadClass kind;
+    uint32_t priority;
+    CpuId cpu;
+    uint64_t runtime_ns;
+    uint64_t switches;
+    Owner* owner;
+};
+
+struct ThreadOptions {
+    ThreadClass kind = ThreadClass::Policy;
+    uint32_t priority = kDefaultPriority;
+    Owner* owner = nullptr;
+};
+
+class Threads {
+public:
+    static constexpr uint64_t kTickNs = 1'000'000;
+    static constexpr size_t kRunningCpus = 1;
+    static constexpr size_t kMaximumThreads = 32'768;
+
+    explicit Threads(Kernel& kernel);
+
+    /// Turns the boot context into the idle thread of CPU 0. `%gs` points to a Cpu afterwards. Once, at boot,
+    /// before anything that locks; `stack_bytes` is the size of every thread's stack.
+    void adopt_boot_cpu();
+    /// Makes the tables. After memory is up. Errors: OutOfMemory.
+    Result<void> init(size_t stack_bytes);
+    /// Starts the thread that gives back what ended threads leave. Once, from the first thread.
+    Result<void> start_reaper();
+    /// The idle loop of the calling CPU, on its boot context. Preemption is off when it is entered.
+    [[noreturn]] void run_idle();
+
+    // ---- Any thread, preemption on.
+
+    /// Starts a thread at `entry(argument)`; it ends when `entry` returns. Errors: OutOfMemory, OutOfRange (priority).
+    Result<ThreadId> create(Text name, void (*entry)(void*), void* argument, ThreadOptions options = {});
+    /// Waits for the thread to end; one that does not exist has ended. Errors: TimedOut, Cancelled.
+    Result<void> join(ThreadId thread, uint64_t timeout_ns = UINT64_MAX);
+    /// Errors: Cancelled.
+    Result<void> sleep(uint64_t duration_ns);
+    void yield();
+    [[noreturn]] void exit();
+    Result<void> set_priority(ThreadId thread, uint32_t priority);
+    /// Ends every wait of the threads of `owner` and lets none begin; they end when they reach their gate.
+    void cancel_threads_of(Owner& owner);
+    size_t count_threads_of(const Owner& owner);
+    /// Waits until no thread of `owner` is left. Errors: TimedOut.
+    Result<void> wait_threads_of(const Owner& owner, uint64_t timeout_ns);
+    /// The thread that waits here next gets the console's input; returns when bytes may be there.
+    void wait_console_input();
+
+    // ---- Waiting and waking, for the primitives beside this file.
+
+    /// Blocks the calling thread unless its wake_reason is already set. Preemption count one (the caller's, taken
+    /// before it became visible to wakers), no lock held; both hold again on return.
+    void block();
+    /// Ends the wait of `thread` with `reason`; false if another waker was first. Any lock below Cpu may be held.
+    bool wake(Thread& thread, WakeReason reason);
+    TimerQueue& timers() { return timers_; }
+
+    // ---- The preemption path; see arch/seam.hpp.
+
+    void on_timer(TrapFrame& frame);
+    void on_console_input();
+    /// Does what interrupts and wake-ups asked for, and switches if another thread should run. Preemption count
+    /// one; the same on return, perhaps on another CPU.
+    void preempt();
+
+    // ---- Holds: all CPU locks, in order (the hold of a scheduler swap). Preemption off in between.
+
+    void lock_all_cpus();
+    void unlock_all_cpus();
+
+    /// Waits until every CPU has passed a point where preemption was on: whoever was in a bounded call has left.
+    /// The calling thread runs with preemption on, so its own CPU has.
+    void wait_grace_period() { static_assert(kRunningCpus == 1, "with more CPUs each must be waited for"); }
+
+    // ---- Looking.
+
+    PolicySlot& policy() { return policy_; }
+    size_t cpu_count() const { return cpu_count_; }
+    Cpu& cpu(CpuId id) { return *cpus_[id]; }
+    ExecutionStatistics statistics();
+    /// Copies the threads with table positions from `position` on, at most out.size(); returns how many, and moves
+    /// `position` behind the last one looked at. Locks one CPU at a time, briefly.
+    size_t snapshot(size_t& position, Span<ThreadSnapshot> out);
+    /// The thread in whose view of place `place` `view` lies; null unless it is exactly the view of a living one.
+    Thread* thread_of_view(uint32_t place, const SchedulerThread* view);
+    /// Calls `visit` for every living thread under the lock of its CPU; preemptible in between.
+    template <typename Visit>
+    void for_each_locked(Visit visit) {
+        const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
+        for (size_t position = 0; position < limit; ++position) {
+            Thread& thread = table_[position];
+            with_thread_locked(thread, [&] {
+                if (thread.state != ThreadState::Free && thread.state != ThreadState::Ended) visit(thread);
+            });
+        }
+    }
+    uint64_t cycles_to_ns(uint64_t cycles) const;
+
+private:
+    /// Runs `action` under the lock of the CPU that `thread` belongs to at that moment.
+    template <typename Action>
+    void with_thread_locked(Thread& thread, Action action) {
+        preempt_disable();
+        for (;;) {
+            Cpu& cpu = *cpus_[__atomic_load_n(&thread.cpu, __ATOMIC_ACQUIRE)];
+            cpu.lock.acquire();
+            if (thread.cpu == cpu.local.cpu) {
+                action();
+                cpu.lock.release();
+                break;
+            }
+            cpu.lock.release();
+        }
+        preempt_enable();
+    }
+    Thread* find(ThreadId id);
+    Result<Thread*> allocate_thread();
+    void release_thread(Thread& thread);
+    Thread& pick(Cpu& cpu);
+    /// Switches away from the current thread, whose state was set. Lock of this CPU held, preemption count one.
+    void switch_away(Cpu& cpu);
+    void finish_switch();
+    void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason);
+    void reap();
+    static void thread_main(void* thread);
+    static void reaper_main(void* threads);
+    static void reschedule();
+
+    Kernel& kernel_;
+    PolicySlot policy_{*this};
+    TimerQueue timers_;
+    Cpu* cpus_[arch::kMaximumCpus] = {};
+    size_t cpu_count_ = 0;
+    Cpu boot_cpu_;
+    Thread boot_idle_;
+    size_t stack_pages_ = 4;
+
+    // The table: one reservation, filled from the start, never shrunk.
+    SpinLock table_lock_{LockRank::ThreadTable};
+    Thread* table_ = nullptr;
+    size_t used_ HELIX_GUARDED_BY(table_lock_) = 0;
+    size_t used_unlocked_ = 0;  // the same number for those who cannot take the lock; atomic, never falls
+    size_t mapped_ HELIX_GUARDED_BY(table_lock_) = 0;
+    size_t alive_ HELIX_GUARDED_BY(table_lock_) = 0;
+    uint64_t created_ HELIX_GUARDED_BY(table_lock_) = 0;
+    ReadyList free_ HELIX_GUARDED_BY(table_lock_);
+
+    WaitQueue ended_{LockRank::Slot};  // joiners; the table is looked at with it locked
+    WaitQueue reaper_wanted_;
+    bool reap_requested_ = false;      // guarded by reaper_wanted_
+    WaitQueue console_input_;
+    bool console_input_seen_ = false;  // guarded by console_input_
+    uint64_t boot_cycles_ = 0;
+    uint64_t boot_ns_ = 0;
+};
+
+}  // namespace helix::kernel

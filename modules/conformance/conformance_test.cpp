@@ -1,0 +1,253 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The suites pass what is right and find what is wrong, each planted mistake with the sentence that names it.
+
+#include "../scheduler/priority/priority.hpp"
+#include "../scheduler/round_robin/round_robin.hpp"
+#include "../test/host_services.hpp"
+#include "allocator_conformance.hpp"
+#include "scheduler_conformance.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace {
+using namespace helix;
+using conformance::Report;
+using test_support::DirectTarget;
+using test_support::HostServices;
+
+class RightPolicy final : public scheduling::RoundRobinPolicy {};
+class RightPriorityPolicy final : public scheduling::PriorityPolicy {};
+
+Report check_scheduler(Scheduler& policy, uint64_t seed) {
+    auto suite = std::make_unique<conformance::SchedulerConformance<DirectTarget<Scheduler>>>();
+    Report report;
+    suite->run(DirectTarget<Scheduler>(policy), seed, report);
+    return report;
+}
+
+template <typename Policy>
+Report check_scheduler(uint64_t seed = 1) {
+    HostServices host;
+    host.declare(Policy::kOptions);
+    Policy policy;
+    EXPECT_TRUE(policy.init(host.context()).ok());
+    return check_scheduler(policy, seed);
+}
+
+TEST(SchedulerConformance, RoundRobinPassesWithManySeeds) {
+    for (uint64_t seed = 0; seed < 50; ++seed) {
+        const Report report = check_scheduler<RightPolicy>(seed);
+        ASSERT_EQ(report.failures(), 0u) << "seed " << seed << ": " << std::string(report.first_failure());
+        EXPECT_GT(report.checks(), 5000u);
+    }
+}
+
+TEST(SchedulerConformance, PriorityPassesWithManySeeds) {
+    for (uint64_t seed = 0; seed < 50; ++seed) {
+        const Report report = check_scheduler<RightPriorityPolicy>(seed);
+        ASSERT_EQ(report.failures(), 0u) << "seed " << seed << ": " << std::string(report.first_failure());
+    }
+}
+
+TEST(SchedulerConformance, ExtremeSettingsPass) {
+    for (const char* slice : {"1", "1000"}) {
+        for (const char* levels : {"1", "7", "32"}) {
+            HostServices host;
+            host.set("time_slice_ms", slice);
+            host.set("priority_levels", levels);
+            host.set("aging_ms", "60000");
+            RightPolicy policy;
+            ASSERT_TRUE(policy.init(host.context()).ok());
+            const Report report = check_scheduler(policy, 3);
+            EXPECT_EQ(report.failures(), 0u) << slice << ' ' << levels << ": " << std::string(report.first_failure());
+        }
+    }
+}
+
+TEST(SchedulerConformance, SameSeedSameReport) {
+    EXPECT_EQ(std::string(check_scheduler<RightPolicy>(9).json("i", "m", 9).text()),
+              std::string(check_scheduler<RightPolicy>(9).json("i", "m", 9).text()));
+}
+
+/// A policy with one mistake.
+class LosesOne final : public scheduling::RoundRobinPolicy {
+    void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        if (++enqueues_ != 500) RoundRobinPolicy::enqueue(cpu, thread, reason);
+    }
+    uint32_t enqueues_ = 0;
+};
+class ReturnsForeign final : public scheduling::RoundRobinPolicy {
+    SchedulerThread* pick_next(SchedulerCpu& cpu) override {
+        return ++picks_ == 300 ? reinterpret_cast<SchedulerThread*>(0x1000) : RoundRobinPolicy::pick_next(cpu);
+    }
+    uint32_t picks_ = 0;
+};
+class ReturnsTheLastAgain final : public scheduling::RoundRobinPolicy {
+    SchedulerThread* pick_next(SchedulerCpu& cpu) override {
+        if (++picks_ % 100 == 0 && last_ != nullptr) return last_;
+        return last_ = RoundRobinPolicy::pick_next(cpu);
+    }
+    uint32_t picks_ = 0;
+    SchedulerThread* last_ = nullptr;
+};
+class IgnoresMirrored final : public scheduling::RoundRobinPolicy {
+    void dequeue(SchedulerCpu& cpu, SchedulerThread& thread, DequeueReason reason) override {
+        if (reason != DequeueReason::Picked) RoundRobinPolicy::dequeue(cpu, thread, reason);
+    }
+};
+class NeverPreempts final : public scheduling::RoundRobinPolicy {
+    TickDecision tick(SchedulerCpu&, uint64_t) override { return TickDecision::Continue; }
+};
+class AnyCpu final : public scheduling::RoundRobinPolicy {
+    CpuId select_cpu(const SchedulerThread&, CpuId waker) const override { return waker; }
+};
+class WritesIntoThreads final : public scheduling::RoundRobinPolicy {
+    void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        if (++enqueues_ > 700) thread.runtime_ns += 1;
+        RoundRobinPolicy::enqueue(cpu, thread, reason);
+    }
+    uint32_t enqueues_ = 0;
+};
+class FailsSelfCheck final : public scheduling::RoundRobinPolicy {
+    bool self_check(const SchedulerCpu&) const override { return false; }
+};
+class Miscounts final : public scheduling::RoundRobinPolicy {
+    SchedulerStatistics statistics(const SchedulerCpu& cpu) const override {
+        SchedulerStatistics now = RoundRobinPolicy::statistics(cpu);
+        now.picks += now.picks > 1000;
+        return now;
+    }
+};
+
+template <typename Policy>
+std::string first_failure() {
+    const Report report = check_scheduler<Policy>();
+    EXPECT_GT(report.failures(), 0u);
+    const Response response = report.response("helix.scheduler", "m", 1);
+    EXPECT_FALSE(response.is_ok());
+    return std::string(report.first_failure());
+}
+bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
+TEST(SchedulerConformance, FindsALostThread) {
+    const std::string found = first_failure<LosesOne>();
+    EXPECT_TRUE(contains(found, "wait there") || contains(found, "while")) << found;
+}
+TEST(SchedulerConformance, FindsAForeignThread) {
+    EXPECT_TRUE(contains(first_failure<ReturnsForeign>(), "never enqueued"));
+}
+TEST(SchedulerConformance, FindsAThreadPickedTwice) {
+    const std::string found = first_failure<ReturnsTheLastAgain>();
+    EXPECT_TRUE(contains(found, "while it ran") || contains(found, "did not wait")) << found;
+}
+TEST(SchedulerConformance, FindsAPolicyThatIgnoresMirroredPicks) {
+    EXPECT_TRUE(contains(first_failure<IgnoresMirrored>(), "mirrored"));
+}
+TEST(SchedulerConformance, FindsEqualsThatDoNotShare) {
+    EXPECT_TRUE(contains(first_failure<NeverPreempts>(), "did not run for"));
+}
+TEST(SchedulerConformance, FindsACpuOutsideTheAffinity) { EXPECT_TRUE(contains(first_failure<AnyCpu>(), "affinity")); }
+TEST(SchedulerConformance, FindsWritesOutsideTheArea) {
+    EXPECT_TRUE(contains(first_failure<WritesIntoThreads>(), "outside its area"));
+}
+TEST(SchedulerConformance, FindsAFailedSelfCheck) {
+    EXPECT_TRUE(contains(first_failure<FailsSelfCheck>(), "self_check failed"));
+}
+TEST(SchedulerConformance, FindsWrongStatistics) { EXPECT_TRUE(contains(first_failure<Miscounts>(), "statistics")); }
+
+/// Carves blocks out of memory of its own and reuses what comes back.
+class CarvingAllocator : public Allocator {
+public:
+    size_t refill(uint32_t size_class, Span<void*> blocks) override {
+        for (size_t i = 0; i < blocks.size(); ++i) {
+            auto& free = free_[size_class];
+            if (free.empty()) {
+                pages_.push_back(std::make_unique<Page>());
+                for (size_t at = 0; at + kSizeClasses[size_class] <= kPageSize; at += kSizeClasses[size_class])
+                    free.push_back(pages_.back()->bytes + at);
+            }
+            blocks[i] = free.back();
+            free.pop_back();
+            ++in_use_;
+        }
+        return blocks.size();
+    }
+    void drain(uint32_t size_class, Span<void* const> blocks) override {
+        for (void* block : blocks) free_[size_class].push_back(block);
+        in_use_ -= blocks.size();
+    }
+    AllocatorStatistics statistics() const override { return {pages_.size(), 0, in_use_, 0, 0}; }
+    bool self_check() const override { return true; }
+
+protected:
+    ~CarvingAllocator() = default;
+
+private:
+    struct Page {
+        alignas(16) uint8_t bytes[kPageSize];
+    };
+    std::vector<std::unique_ptr<Page>> pages_;
+    std::vector<void*> free_[kSizeClassCount];
+    size_t in_use_ = 0;
+};
+class RightAllocator final : public CarvingAllocator {};
+class HandsOutTwice final : public CarvingAllocator {
+    size_t refill(uint32_t size_class, Span<void*> blocks) override {
+        const size_t filled = CarvingAllocator::refill(size_class, blocks);
+        if (++refills_ == 100 && filled > 1) blocks[1] = blocks[0];
+        return filled;
+    }
+    uint32_t refills_ = 0;
+};
+class WritesIntoBlocks final : public CarvingAllocator {
+    size_t refill(uint32_t size_class, Span<void*> blocks) override {
+        const size_t filled = CarvingAllocator::refill(size_class, blocks);
+        if (victim_ != nullptr && ++refills_ == 100) *static_cast<uint8_t*>(victim_) ^= 1;
+        victim_ = blocks[0];
+        return filled;
+    }
+    uint32_t refills_ = 0;
+    void* victim_ = nullptr;
+};
+class ClaimsTooMany final : public CarvingAllocator {
+    size_t refill(uint32_t size_class, Span<void*> blocks) override {
+        return CarvingAllocator::refill(size_class, blocks) + 1;
+    }
+};
+class MiscountsBlocks final : public CarvingAllocator {
+    AllocatorStatistics statistics() const override {
+        AllocatorStatistics now = CarvingAllocator::statistics();
+        now.blocks_in_use /= 2;
+        return now;
+    }
+};
+
+template <typename Policy>
+Report check_allocator(uint64_t seed = 1) {
+    Policy policy;
+    Allocator& allocator = policy;
+    auto suite = std::make_unique<conformance::AllocatorConformance<DirectTarget<Allocator>>>();
+    Report report;
+    suite->run(DirectTarget<Allocator>(allocator), seed, report);
+    return report;
+}
+
+TEST(AllocatorConformance, ARightOnePassesWithManySeeds) {
+    for (uint64_t seed = 0; seed < 10; ++seed) {
+        const Report report = check_allocator<RightAllocator>(seed);
+        ASSERT_EQ(report.failures(), 0u) << "seed " << seed << ": " << std::string(report.first_failure());
+        EXPECT_GT(report.checks(), 1000u);
+    }
+}
+TEST(AllocatorConformance, FindsEachMistake) {
+    EXPECT_TRUE(contains(std::string(check_allocator<HandsOutTwice>().first_failure()), "overlaps"));
+    EXPECT_TRUE(contains(std::string(check_allocator<WritesIntoBlocks>().first_failure()), "overwritten"));
+    EXPECT_TRUE(contains(std::string(check_allocator<ClaimsTooMany>().first_failure()), "claims"));
+    EXPECT_TRUE(contains(std::string(check_allocator<MiscountsBlocks>().first_failure()), "in use"));
+}
+
+}  // namespace

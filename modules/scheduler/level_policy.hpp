@@ -1,0 +1,221 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What policies with levels, time slices and a waiting limit have in common.
+//
+// The rule: the first thread of the highest level runs, until it blocks, a higher level has a thread, or its time
+// slice is used and its own level has another. Whoever has waited for the waiting limit is overdue. While some are,
+// turns of one slice alternate: in one the order of levels holds, in the other the longest waiting goes first,
+// whatever its level, and keeps the CPU until it blocks or its slice is used. Hence two bounds, of n threads on one
+// CPU: none waits longer than limit + 4 * n * (slice + tick), since each pair of turns runs at least one that waited
+// longer; and the highest level waits for the overdue at most 2 * (slice + tick) at a time, however many they are.
+// Time here means time in which the CPU runs threads of this policy.
+//
+// Everything about threads and queues is in the areas of the CPU and its threads, under the CPU's lock. The counters
+// here have one writer for each CPU.
+#pragma once
+
+#include "helix/interfaces/scheduler.hpp"
+#include "helix/module.hpp"
+#include "run_queues.hpp"
+
+namespace helix::scheduling {
+
+class LevelPolicy : public Implements<Scheduler> {
+public:
+    Result<void> start() override { return {}; }
+    Result<void> stop() override { return {}; }
+
+    /// `statistics`: settings and counters as JSON, those of the instances before this one included.
+    Result<Response> handle_request(const Request& request) override {
+        if (request.request_type != "statistics") return ErrorCode::NotImplemented;
+        const Counters sum = total();
+        return Response::ok(format<400>("{{\"time_slice_ms\":{},\"priority_levels\":{},\"waiting_limit_ms\":{},"
+                                        "\"enqueues\":{},\"picks\":{},\"preemptions\":{},\"overdue_picks\":{},"
+                                        "\"predecessors\":{}}}",
+                                        slice_ns_ / kMillisecond, levels_, limit_ns_ / kMillisecond, sum.enqueues,
+                                        sum.picks, sum.preemptions, sum.overdue_picks, predecessors_)
+                                .text());
+    }
+
+    /// False once the kernel and this policy disagreed about who is queued.
+    bool is_healthy() const override { return __atomic_load_n(&disagreements_, __ATOMIC_RELAXED) == 0; }
+
+    // Policies of this kind read each other's state: the counters go on. The settings are written for those who
+    // look at the state; the profile's values rule in every instance.
+    Result<void> save_state(StateWriter& state) override {
+        const Counters sum = total();
+        TRY(state.put("time_slice_ns", slice_ns_));
+        TRY(state.put("priority_levels", levels_));
+        TRY(state.put("waiting_limit_ns", limit_ns_));
+        TRY(state.put("enqueues", sum.enqueues));
+        TRY(state.put("picks", sum.picks));
+        TRY(state.put("preemptions", sum.preemptions));
+        TRY(state.put("overdue_picks", sum.overdue_picks));
+        return state.put("predecessors", predecessors_ + 1);
+    }
+    /// The state of another kind of policy is no error: it has none of these keys, and counting starts at zero.
+    Result<void> restore_state(StateReader& state, Reason) override {
+        Counters inherited;
+        uint64_t predecessors = 1;
+        TRY(restore(state, "enqueues", inherited.enqueues));
+        TRY(restore(state, "picks", inherited.picks));
+        TRY(restore(state, "preemptions", inherited.preemptions));
+        TRY(restore(state, "overdue_picks", inherited.overdue_picks));
+        TRY(restore(state, "predecessors", predecessors));
+        inherited_ = inherited;
+        predecessors_ = predecessors;
+        return {};
+    }
+
+    void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        ThreadState& state = state_of(thread);
+        if (state.queued) return disagree();
+        ++counters_[cpu.id % kCpus].enqueues;
+        state.keep_slice = reason == EnqueueReason::Preempted && !state.slice_used && resumes_its_slice();
+        state.slice_used = false;
+        queues(cpu).insert(thread, level_of(thread), state.keep_slice ? QueueEnd::Front : QueueEnd::Back);
+    }
+
+    void dequeue(SchedulerCpu& cpu, SchedulerThread& thread, DequeueReason reason) override {
+        if (!state_of(thread).queued) return disagree();
+        queues(cpu).remove(thread);
+        if (reason == DequeueReason::Picked) begin_run(thread, false);
+    }
+
+    SchedulerThread* pick_next(SchedulerCpu& cpu) override {
+        RunQueues& queue = queues(cpu);
+        if (queue.empty()) return nullptr;
+        SchedulerThread* thread = nullptr;
+        if (limit_ns_ != 0 && queue.in_overdue_turn(slice_ns_)) thread = queue.longest_waiting(limit_ns_);
+        const bool overdue = thread != nullptr;
+        if (!overdue) thread = queue.first[queue.highest()];
+        queue.remove(*thread);
+        begin_run(*thread, overdue);
+        Counters& counters = counters_[cpu.id % kCpus];
+        ++counters.picks;
+        if (overdue) ++counters.overdue_picks;
+        return thread;
+    }
+
+    TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
+        RunQueues& queue = queues(cpu);
+        queue.advance_clock(now_ns);
+        if (cpu.current == nullptr) return TickDecision::Continue;
+        SchedulerThread& thread = *cpu.current;
+        ThreadState& state = state_of(thread);
+        if (state.first_tick_ns == 0) state.first_tick_ns = now_ns;
+        const uint64_t consumed = consumed_ns(thread, now_ns);
+        const uint32_t level = level_of(thread);
+        if (consumed - state.slice_start_ns < slice_ns_) {
+            if (state.overdue || queue.empty() || queue.highest() <= level) return TickDecision::Continue;
+        } else {
+            const bool others = !queue.empty() && (queue.highest() >= level ||
+                                                   (limit_ns_ != 0 && queue.longest_waiting(limit_ns_) != nullptr));
+            if (!others) {
+                state.slice_start_ns = consumed;
+                state.overdue = false;
+                return TickDecision::Continue;
+            }
+            state.slice_used = true;
+        }
+        ++counters_[cpu.id % kCpus].preemptions;
+        return TickDecision::Preempt;
+    }
+
+    bool should_preempt(const SchedulerCpu& cpu, const SchedulerThread& woken) const override {
+        if (cpu.current == nullptr) return true;
+        return !state_of(*cpu.current).overdue && level_of(woken) > level_of(*cpu.current);
+    }
+
+    /// Where the thread was, for its warm caches; else the waker's CPU; else the first that it may use.
+    CpuId select_cpu(const SchedulerThread& thread, CpuId waker) const override {
+        if (allowed(thread, thread.cpu)) return thread.cpu;
+        if (allowed(thread, waker) || thread.affinity == 0) return waker;
+        return static_cast<CpuId>(__builtin_ctzll(thread.affinity));
+    }
+
+    void priority_changed(SchedulerCpu& cpu, SchedulerThread& thread, uint32_t, bool queued) override {
+        if (queued != state_of(thread).queued) return disagree();
+        if (!queued || state_of(thread).level == level_of(thread)) return;
+        RunQueues& queue = queues(cpu);
+        queue.remove(thread);
+        queue.insert(thread, level_of(thread), QueueEnd::Back);
+    }
+
+    SchedulerStatistics statistics(const SchedulerCpu& cpu) const override {
+        const Counters& counters = counters_[cpu.id % kCpus];
+        return {queues(cpu).count, counters.enqueues, counters.picks, counters.preemptions};
+    }
+
+    bool self_check(const SchedulerCpu& cpu) const override { return queues(cpu).consistent(); }
+
+protected:
+    static constexpr uint64_t kMillisecond = 1'000'000;
+
+    ~LevelPolicy() = default;
+
+    /// In init, before anything else of this class. `levels` is 1 to 32; `waiting_limit_ns` 0 means no limit.
+    void configure(uint64_t slice_ns, uint32_t levels, uint64_t waiting_limit_ns) {
+        slice_ns_ = slice_ns;
+        levels_ = levels;
+        limit_ns_ = waiting_limit_ns;
+    }
+    /// True if a thread that was preempted before its slice was used goes on before its equals.
+    virtual bool resumes_its_slice() const = 0;
+
+    static RunQueues& queues(SchedulerCpu& cpu) { return cpu.policy<RunQueues>(); }
+    static const RunQueues& queues(const SchedulerCpu& cpu) { return cpu.policy<RunQueues>(); }
+
+private:
+    static constexpr uint32_t kCpus = 64;  // as many as an affinity has bits
+
+    struct alignas(64) Counters {
+        uint64_t enqueues = 0;
+        uint64_t picks = 0;
+        uint64_t preemptions = 0;
+        uint64_t overdue_picks = 0;
+    };
+
+    static bool allowed(const SchedulerThread& thread, CpuId cpu) {
+        return cpu < kCpus && (thread.affinity >> cpu & 1) != 0;
+    }
+    static Result<void> restore(StateReader& state, Text key, uint64_t& out) {
+        if (!state.contains(key)) return {};
+        out = TRY(state.get_unsigned(key));
+        return {};
+    }
+
+    uint32_t level_of(const SchedulerThread& thread) const {
+        const uint32_t priority = thread.priority < kPriorityLevels ? thread.priority : kPriorityLevels - 1;
+        return priority * levels_ / kPriorityLevels;
+    }
+    static void begin_run(SchedulerThread& thread, bool overdue) {
+        ThreadState& state = state_of(thread);
+        if (!state.keep_slice) state.slice_start_ns = thread.runtime_ns;
+        state.keep_slice = false;
+        state.first_tick_ns = 0;
+        state.slice_used = false;
+        state.overdue = overdue;
+    }
+    Counters total() const {
+        Counters sum = inherited_;
+        for (const Counters& counters : counters_) {
+            sum.enqueues += counters.enqueues;
+            sum.picks += counters.picks;
+            sum.preemptions += counters.preemptions;
+            sum.overdue_picks += counters.overdue_picks;
+        }
+        return sum;
+    }
+    void disagree() { __atomic_fetch_add(&disagreements_, 1, __ATOMIC_RELAXED); }
+
+    uint64_t slice_ns_ = 10 * kMillisecond;
+    uint64_t limit_ns_ = 0;
+    uint32_t levels_ = kPriorityLevels;
+    uint32_t disagreements_ = 0;
+    uint64_t predecessors_ = 0;
+    Counters inherited_;
+    Counters counters_[kCpus];
+};
+
+}  // namespace helix::scheduling

@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Priority policy: 32 fixed priorities, first come first served within one; equals share by time slice.
+//
+// Unlike round robin, a thread that a more urgent one preempted keeps its place at the head of its equals and the
+// rest of its time slice. The starvation limit lets whoever waited longest run once; level_policy.hpp has the bound.
+#pragma once
+
+#include "../level_policy.hpp"
+
+namespace helix::scheduling {
+
+class PriorityPolicy : public LevelPolicy {
+public:
+    static constexpr Option kOptions[] = {
+        Option::integer("time_slice_ms", 1, 1000, 10, "How long a thread runs before one of equal priority does"),
+        Option::integer("starvation_limit_ms", 0, 60'000, 500,
+                        "Who has waited this long runs once, whatever its priority; 0 is never"),
+    };
+
+    Result<void> init(const Context& context) override {
+        const int64_t slice_ms = TRY(context.config_integer("time_slice_ms"));
+        const int64_t limit_ms = TRY(context.config_integer("starvation_limit_ms"));
+        configure(static_cast<uint64_t>(slice_ms) * kMillisecond, kPriorityLevels,
+                  static_cast<uint64_t>(limit_ms) * kMillisecond);
+        return {};
+    }
+
+protected:
+    ~PriorityPolicy() = default;
+    bool resumes_its_slice() const override { return true; }
+};
+
+}  // namespace helix::scheduling

@@ -1,0 +1,212 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Tests of the round-robin policy on threads and CPUs of their own.
+
+#include "../../test/host_services.hpp"
+#include "round_robin.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace {
+using namespace helix;
+using helix::test_support::HostServices;
+
+class RoundRobinUnderTest final : public scheduling::RoundRobinPolicy {};
+
+class RoundRobinTest : public ::testing::Test {
+protected:
+    static constexpr uint64_t kMs = 1'000'000;
+
+    void init(const std::string& slice_ms, const std::string& levels, const std::string& aging_ms) {
+        host_.set("time_slice_ms", slice_ms);
+        host_.set("priority_levels", levels);
+        host_.set("aging_ms", aging_ms);
+        ASSERT_TRUE(policy_.init(host_.context()).ok());
+    }
+    SchedulerThread& add(uint32_t priority) {
+        threads_.push_back(std::make_unique<SchedulerThread>());
+        SchedulerThread& thread = *threads_.back();
+        thread.id = ThreadId(static_cast<uint32_t>(threads_.size()));
+        thread.priority = priority;
+        thread.affinity = 1;
+        policy_.enqueue(cpu_, thread, EnqueueReason::Created);
+        return thread;
+    }
+    void pick() { cpu_.current = policy_.pick_next(cpu_); }
+    /// A tick of `ms`; a preempted thread goes back and the next one is picked.
+    bool tick(uint64_t ms) {
+        now_ns_ += ms * kMs;
+        if (policy_.tick(cpu_, now_ns_) == TickDecision::Continue) return false;
+        SchedulerThread& thread = *cpu_.current;
+        thread.runtime_ns += now_ns_ - picked_ns_;
+        cpu_.current = nullptr;
+        policy_.enqueue(cpu_, thread, EnqueueReason::Preempted);
+        pick();
+        picked_ns_ = now_ns_;
+        return true;
+    }
+
+    HostServices host_;
+    RoundRobinUnderTest policy_;
+    SchedulerCpu cpu_{};
+    uint64_t now_ns_ = 1000 * kMs;
+    uint64_t picked_ns_ = 1000 * kMs;
+    std::vector<std::unique_ptr<SchedulerThread>> threads_;
+};
+
+TEST_F(RoundRobinTest, DeclaredDefaultsAreAccepted) {
+    host_.declare(scheduling::RoundRobinPolicy::kOptions);
+    EXPECT_TRUE(policy_.init(host_.context()).ok());
+}
+
+TEST_F(RoundRobinTest, AValueThatIsNoNumberFailsInit) {
+    host_.declare(scheduling::RoundRobinPolicy::kOptions);
+    host_.set("time_slice_ms", "soon");
+    const auto result = policy_.init(host_.context());
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().sentence(), Text("option time_slice_ms: \"soon\" is not an integer"));
+}
+
+TEST_F(RoundRobinTest, EqualsTakeTurnsByTimeSlice) {
+    init("10", "32", "0");
+    SchedulerThread& a = add(16);
+    SchedulerThread& b = add(16);
+    pick();
+    EXPECT_EQ(cpu_.current, &a);
+    uint32_t switches = 0;
+    for (int i = 0; i < 1100; ++i) switches += tick(1);
+    EXPECT_NEAR(switches, 100, 2);
+    EXPECT_NEAR(static_cast<double>(a.runtime_ns), static_cast<double>(b.runtime_ns), 11.0 * kMs);
+}
+
+TEST_F(RoundRobinTest, OneLevelIgnoresPriorities) {
+    init("10", "1", "0");
+    SchedulerThread& low = add(0);
+    SchedulerThread& high = add(31);
+    EXPECT_EQ(policy_.pick_next(cpu_), &low);
+    EXPECT_EQ(policy_.pick_next(cpu_), &high);
+}
+
+TEST_F(RoundRobinTest, AHigherLevelRunsFirstAndPreempts) {
+    init("10", "32", "0");
+    SchedulerThread& low = add(3);
+    pick();
+    EXPECT_EQ(cpu_.current, &low);
+    SchedulerThread& high = add(4);
+    EXPECT_TRUE(policy_.should_preempt(cpu_, high));
+    EXPECT_TRUE(tick(1));
+    EXPECT_EQ(cpu_.current, &high);
+}
+
+TEST_F(RoundRobinTest, NobodyWaitsLongerThanTheDocumentedBound) {
+    init("10", "32", "100");
+    for (uint32_t priority = 0; priority < 32; ++priority) add(priority);
+    std::vector<uint64_t> last(threads_.size(), now_ns_);
+    uint64_t longest = 0;
+    pick();
+    for (int i = 0; i < 60'000; ++i) {
+        tick(1);
+        for (size_t t = 0; t < threads_.size(); ++t) {
+            if (threads_[t].get() == cpu_.current) last[t] = now_ns_;
+            longest = std::max(longest, now_ns_ - last[t]);
+        }
+    }
+    EXPECT_LE(longest, (100 + 4 * 32 * (10 + 1)) * kMs);
+    EXPECT_GE(longest, 100 * kMs);
+}
+
+TEST_F(RoundRobinTest, TheHighestLevelWaitsAtMostTwoSlicesForOverdueThreads) {
+    init("10", "32", "100");
+    for (int i = 0; i < 200; ++i) add(5);
+    pick();
+    for (int i = 0; i < 1000; ++i) tick(1);
+    SchedulerThread& urgent = add(31);
+    int waited = 0;
+    while (cpu_.current != &urgent) {
+        tick(1);
+        ASSERT_LE(++waited, 2 * 11);
+    }
+}
+
+TEST_F(RoundRobinTest, WithoutAgingALowerLevelWaits) {
+    init("10", "32", "0");
+    SchedulerThread& low = add(3);
+    SchedulerThread& high = add(4);
+    pick();
+    for (int i = 0; i < 5000; ++i) tick(1);
+    EXPECT_EQ(cpu_.current, &high);
+    EXPECT_EQ(low.runtime_ns, 0u);
+}
+
+TEST_F(RoundRobinTest, APriorityThatChangesWhileQueuedTakesEffect) {
+    init("10", "32", "0");
+    SchedulerThread& a = add(10);
+    SchedulerThread& b = add(10);
+    b.priority = 20;
+    policy_.priority_changed(cpu_, b, 10, true);
+    EXPECT_TRUE(policy_.self_check(cpu_));
+    EXPECT_EQ(policy_.pick_next(cpu_), &b);
+    EXPECT_EQ(policy_.pick_next(cpu_), &a);
+    EXPECT_EQ(policy_.pick_next(cpu_), nullptr);
+}
+
+TEST_F(RoundRobinTest, SelfCheckFindsABrokenLink) {
+    init("10", "32", "0");
+    add(10);
+    SchedulerThread& b = add(10);
+    add(10);
+    EXPECT_TRUE(policy_.self_check(cpu_));
+    scheduling::state_of(b).next = &b;
+    EXPECT_FALSE(policy_.self_check(cpu_));
+}
+
+TEST_F(RoundRobinTest, ADisagreementWithTheKernelMakesItUnhealthy) {
+    init("10", "32", "0");
+    SchedulerThread& a = add(10);
+    EXPECT_TRUE(policy_.is_healthy());
+    policy_.enqueue(cpu_, a, EnqueueReason::Woken);
+    EXPECT_FALSE(policy_.is_healthy());
+    EXPECT_TRUE(policy_.self_check(cpu_));
+}
+
+TEST_F(RoundRobinTest, CountersPassThroughStateAndTheProfilesTimeSliceWins) {
+    init("7", "32", "0");
+    add(10);
+    add(10);
+    policy_.pick_next(cpu_);
+    uint8_t buffer[512];
+    StateWriter writer(MutableBytes(buffer, sizeof(buffer)), 1);
+    ASSERT_TRUE(policy_.save_state(writer).ok());
+    auto state = writer.finish();
+    ASSERT_TRUE(state.ok());
+    auto reader = StateReader::open(state.value());
+    ASSERT_TRUE(reader.ok());
+    EXPECT_EQ(reader.value().get_unsigned("time_slice_ns").value(), 7 * kMs);
+
+    RoundRobinUnderTest next;
+    host_.set("time_slice_ms", "12");
+    ASSERT_TRUE(next.init(host_.context()).ok());
+    ASSERT_TRUE(next.restore_state(reader.value(), Reason::Reload).ok());
+    auto response = next.handle_request({InstanceId::None, "statistics", {}});
+    ASSERT_TRUE(response.ok());
+    EXPECT_EQ(response.value().payload().text(),
+              Text("{\"time_slice_ms\":12,\"priority_levels\":32,\"waiting_limit_ms\":0,\"enqueues\":2,\"picks\":1,"
+                   "\"preemptions\":0,\"overdue_picks\":0,\"predecessors\":1}"));
+}
+
+TEST_F(RoundRobinTest, AStateWithAKeyOfAnotherTypeIsRefusedAndChangesNothing) {
+    init("10", "32", "0");
+    uint8_t buffer[128];
+    StateWriter writer(MutableBytes(buffer, sizeof(buffer)), 1);
+    ASSERT_TRUE(writer.put("enqueues", uint64_t{5}).ok());
+    ASSERT_TRUE(writer.put("picks", "many").ok());
+    auto reader = StateReader::open(writer.finish().value());
+    ASSERT_TRUE(reader.ok());
+    EXPECT_FALSE(policy_.restore_state(reader.value(), Reason::Reload).ok());
+    auto response = policy_.handle_request({InstanceId::None, "statistics", {}});
+    EXPECT_NE(std::string(response.value().payload().text()).find("\"enqueues\":0"), std::string::npos);
+}
+
+}  // namespace

@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The runnable threads of one CPU: a FIFO list for each level, and how long each of them has waited.
+//
+// Lives in SchedulerCpu::area and links threads through SchedulerThread::area; all zero is a valid empty value.
+// The lock of the CPU guards everything here. Nothing allocates; every operation but `consistent` and
+// `longest_waiting` takes constant time, and the latter looks at most at one thread a level.
+#pragma once
+
+#include "helix/interfaces/scheduler.hpp"
+
+namespace helix::scheduling {
+
+/// What a policy keeps in each thread. Zero when the policy first sees the thread.
+struct ThreadState {
+    SchedulerThread* previous;
+    SchedulerThread* next;
+    uint64_t waiting_since_ns;  ///< RunQueues::clock_ns when it was queued; of a list the first is the oldest
+    uint64_t slice_start_ns;    ///< CPU time it had used when its time slice began
+    uint64_t first_tick_ns;     ///< first tick since it was picked; 0 before
+    uint32_t level;             ///< while queued: its list
+    bool queued;
+    bool overdue;     ///< picked because it had waited too long: nobody preempts it before its slice is used
+    bool slice_used;  ///< the last tick ended its slice
+    bool keep_slice;  ///< goes on with the slice it had
+};
+
+inline ThreadState& state_of(SchedulerThread& thread) { return thread.policy<ThreadState>(); }
+
+/// CPU time of a running thread at the tick `now_ns`, to within one tick.
+inline uint64_t consumed_ns(SchedulerThread& thread, uint64_t now_ns) {
+    const uint64_t first = state_of(thread).first_tick_ns;
+    return thread.runtime_ns + (first == 0 || now_ns < first ? 0 : now_ns - first);
+}
+
+enum class QueueEnd : uint32_t { Back, Front };
+
+struct RunQueues {
+    /// The aging clock gains at most this much a tick, so that nobody grows old while the CPU idles.
+    static constexpr uint64_t kLargestStepNs = 100'000'000;
+
+    SchedulerThread* first[kPriorityLevels];
+    SchedulerThread* last[kPriorityLevels];
+    uint32_t occupied;  ///< bit n: level n has threads
+    uint32_t count;
+    uint64_t clock_ns;      ///< time in which threads of this policy ran here, by its ticks
+    uint64_t last_tick_ns;  ///< 0 before the first
+    uint64_t turn_end_ns;   ///< by `clock_ns`
+    bool overdue_turn;      ///< until then threads that have waited too long go first, otherwise the highest level
+
+    bool empty() const { return occupied == 0; }
+    /// The highest level that has threads; only when not empty.
+    uint32_t highest() const { return 31 - static_cast<uint32_t>(__builtin_clz(occupied)); }
+
+    void advance_clock(uint64_t now_ns) {
+        if (last_tick_ns != 0 && now_ns > last_tick_ns) {
+            const uint64_t step = now_ns - last_tick_ns;
+            clock_ns += step < kLargestStepNs ? step : kLargestStepNs;
+        }
+        last_tick_ns = now_ns;
+    }
+
+    /// `thread` is not queued and `level` is below kPriorityLevels. At the front it counts as waiting as long as the
+    /// one behind it, so that the first of a list stays its oldest.
+    void insert(SchedulerThread& thread, uint32_t level, QueueEnd end) {
+        ThreadState& state = state_of(thread);
+        state.level = level;
+        state.queued = true;
+        state.waiting_since_ns = clock_ns;
+        if (first[level] == nullptr) {
+            state.previous = state.next = nullptr;
+            first[level] = last[level] = &thread;
+            occupied |= 1u << level;
+        } else if (end == QueueEnd::Back) {
+            state.previous = last[level];
+            state.next = nullptr;
+            state_of(*last[level]).next = &thread;
+            last[level] = &thread;
+        } else {
+            state.previous = nullptr;
+            state.next = first[level];
+            state.waiting_since_ns = state_of(*first[level]).waiting_since_ns;
+            state_of(*first[level]).previous = &thread;
+            first[level] = &thread;
+        }
+        ++count;
+    }
+
+    /// `thread` is queued here.
+    void remove(SchedulerThread& thread) {
+        ThreadState& state = state_of(thread);
+        const uint32_t level = state.level;
+        (state.previous == nullptr ? first[level] : state_of(*state.previous).next) = state.next;
+        (state.next == nullptr ? last[level] : state_of(*state.next).previous) = state.previous;
+        if (first[level] == nullptr) occupied &= ~(1u << level);
+        state.previous = state.next = nullptr;
+        state.queued = false;
+        --count;
+    }
+
+    /// The thread that has waited longest, if that is at least `limit_ns`; null otherwise.
+    SchedulerThread* longest_waiting(uint64_t limit_ns) const {
+        SchedulerThread* oldest = nullptr;
+        for (uint32_t rest = occupied; rest != 0; rest &= rest - 1) {
+            SchedulerThread* candidate = first[__builtin_ctz(rest)];
+            if (oldest == nullptr || state_of(*candidate).waiting_since_ns < state_of(*oldest).waiting_since_ns)
+                oldest = candidate;
+        }
+        if (oldest != nullptr && clock_ns - state_of(*oldest).waiting_since_ns < limit_ns) return nullptr;
+        return oldest;
+    }
+
+    /// Takes turns of `length_ns` between the order of levels and those who are overdue; true in the turn of the latter.
+    bool in_overdue_turn(uint64_t length_ns) {
+        if (clock_ns >= turn_end_ns) {
+            overdue_turn = !overdue_turn;
+            turn_end_ns = clock_ns + length_ns;
+        }
+        return overdue_turn;
+    }
+
+    /// True if links, levels, ages and counts agree. Takes at most `count` steps, also where a list is a loop.
+    bool consistent() const {
+        uint32_t seen = 0;
+        for (uint32_t level = 0; level < kPriorityLevels; ++level) {
+            const bool marked = (occupied >> level & 1) != 0;
+            if (marked != (first[level] != nullptr) || marked != (last[level] != nullptr)) return false;
+            SchedulerThread* before = nullptr;
+            for (SchedulerThread* thread = first[level]; thread != nullptr; thread = state_of(*thread).next) {
+                const ThreadState& state = state_of(*thread);
+                if (++seen > count) return false;
+                if (!state.queued || state.level != level || state.previous != before) return false;
+                if (state.waiting_since_ns > clock_ns) return false;
+                if (before != nullptr && state.waiting_since_ns < state_of(*before).waiting_since_ns) return false;
+                before = thread;
+            }
+            if (last[level] != before) return false;
+        }
+        return seen == count;
+    }
+};
+
+}  // namespace helix::scheduling

@@ -1,0 +1,165 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A module that fails inside any of its entry points, in any way, ends that call and not the kernel.
+
+#include "helix/module.hpp"
+
+namespace {
+
+constexpr helix::Text kHows[] = {"null",         "divide", "ud2",            "noncanonical", "write_text",
+                                 "execute_data", "loop",   "stack_overflow", "abort",        "exhaust_memory"};
+constexpr helix::Text kWheres[] = {"none",   "init", "start",   "stop",   "event",
+                                   "request", "health", "save", "restore", "thread"};
+
+template <size_t N>
+uint32_t index_of(const helix::Text (&names)[N], helix::Text name) {
+    for (uint32_t i = 0; i < N; ++i)
+        if (names[i] == name) return i;
+    return N;
+}
+
+// Assembler, so that the compiler cannot see the mistake and turn it into another one.
+void write_byte(uint64_t address) { asm volatile("movb $1, (%0)" ::"r"(address) : "memory"); }
+
+alignas(16) unsigned char g_data[16] = {0xC3};  // a return instruction, where only data may be
+
+__attribute__((noinline)) uint64_t recurse(uint64_t depth) {
+    volatile unsigned char frame[512];
+    for (size_t i = 0; i < sizeof(frame); i += 64) frame[i] = static_cast<unsigned char>(depth);
+    const uint64_t below = depth == UINT64_MAX ? 0 : recurse(depth + 1);
+    return below + frame[0];
+}
+
+}  // namespace
+
+class Crasher final : public helix::Module {
+public:
+    static constexpr auto kInfo = helix::ModuleInfo{"crasher"}
+                                      .version(1, 0, 0)
+                                      .description("Fails when, where and how it is told to")
+                                      .license("MIT OR Apache-2.0")
+                                      .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental);
+    static constexpr helix::Option kOptions[] = {
+        helix::Option::string("where", "none", "init, start, stop, event, request, health, save, restore, thread, none"),
+        helix::Option::string("how", "ud2",
+                              "null, divide, ud2, noncanonical, write_text, execute_data, loop, stack_overflow, …"),
+    };
+
+    helix::Result<void> init(const helix::Context& context) override {
+        context_ = &context;
+        const helix::Text where = TRY(context.config("where"));
+        const helix::Text how = TRY(context.config("how"));
+        TRY(arm(where, how));
+        crash_if("init");
+        return {};
+    }
+    helix::Result<void> start() override {
+        TRY(context_->subscribe("crash"));
+        crash_if("start");
+        if (kWheres[where_] == "thread") return crash_in_thread(how_);
+        return {};
+    }
+    helix::Result<void> stop() override {
+        crash_if("stop");
+        return {};
+    }
+
+    /// The custom event `crash`: fails when armed for events, or as its data says.
+    helix::EventResponse handle_event(const helix::Event& event) override {
+        crash_if("event");
+        if (event.kind != helix::EventKind::Custom) return helix::EventResponse::ignored();
+        const uint32_t how = index_of(kHows, helix::as_text(event.custom.data));
+        if (how < sizeof(kHows) / sizeof(kHows[0])) crash(how);
+        return helix::EventResponse::handled();
+    }
+
+    /// `null`, `divide`, … : fails so, at once. `arm WHERE HOW`: fails so when that entry point is called next; a
+    /// restore fails only in a reload, not when the old instance is brought back. `thread HOW`: a thread of this
+    /// module fails so. `ping`: "pong", unless armed for requests.
+    helix::Result<helix::Response> handle_request(const helix::Request& request) override {
+        crash_if("request");
+        const helix::Text payload = helix::as_text(request.payload);
+        if (request.request_type == "ping") return helix::Response::ok("pong");
+        if (request.request_type == "arm") {
+            const size_t space = payload.find(' ');
+            TRY(arm(payload.substr(0, space), space == SIZE_MAX ? kHows[how_] : payload.substr(space + 1)));
+            return helix::Response::ok_empty();
+        }
+        const bool in_thread = request.request_type == "thread";
+        const uint32_t how = index_of(kHows, in_thread ? payload : request.request_type);
+        if (how == sizeof(kHows) / sizeof(kHows[0])) {
+            if (!in_thread) return helix::ErrorCode::NotImplemented;
+            return helix::Response::err("thread HOW: no such way to fail");
+        }
+        if (!in_thread) crash(how);
+        TRY(crash_in_thread(how));
+        return helix::Response::ok_empty();
+    }
+    bool is_healthy() const override {
+        crash_if("health");
+        return true;
+    }
+    helix::Result<void> save_state(helix::StateWriter& state) override {
+        crash_if("save");
+        TRY(state.put("where", kWheres[where_]));
+        return state.put("how", kHows[how_]);
+    }
+    helix::Result<void> restore_state(helix::StateReader& state, helix::Reason reason) override {
+        const helix::Text where = TRY(state.get_text("where"));
+        const helix::Text how = TRY(state.get_text("how"));
+        if (where == "restore") {
+            TRY(arm(where, how));
+            if (reason == helix::Reason::Reload) crash_if("restore");
+        }
+        return {};
+    }
+
+private:
+    helix::Result<void> arm(helix::Text where, helix::Text how) {
+        const uint32_t new_where = index_of(kWheres, where);
+        const uint32_t new_how = index_of(kHows, how);
+        if (new_where == sizeof(kWheres) / sizeof(kWheres[0]))
+            return helix::Error(helix::ErrorCode::InvalidArgument,
+                                helix::format("\"{}\" is no entry point to fail in", where).text());
+        if (new_how == sizeof(kHows) / sizeof(kHows[0]))
+            return helix::Error(helix::ErrorCode::InvalidArgument,
+                                helix::format("\"{}\" is no way to fail", how).text());
+        where_ = new_where;
+        how_ = new_how;
+        return {};
+    }
+    void crash_if(helix::Text where) const {
+        if (kWheres[where_] == where) crash(how_);
+    }
+    helix::Result<void> crash_in_thread(uint32_t how) {
+        thread_how_ = how;
+        TRY(context_->thread_create("crasher", [](void* self) {
+            const auto& module = *static_cast<Crasher*>(self);
+            module.crash(module.thread_how_);
+        }, this));
+        return {};
+    }
+
+    [[noreturn]] void crash(uint32_t how) const {
+        const helix::Text name = kHows[how];
+        if (name == "null") write_byte(0);
+        if (name == "divide") asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; xorl %%edx, %%edx; divl %%ecx" ::: "eax", "ecx", "edx", "cc");
+        if (name == "ud2") asm volatile("ud2");
+        if (name == "noncanonical") write_byte(0x8000'0000'0000);
+        if (name == "write_text") write_byte(reinterpret_cast<uint64_t>(&write_byte));
+        if (name == "execute_data") asm volatile("call *%0" ::"r"(static_cast<void*>(g_data)) : "memory");
+        if (name == "loop")
+            for (;;) asm volatile("");
+        if (name == "stack_overflow") context_->info("impossible: {}", recurse(0));
+        if (name == "exhaust_memory")
+            for (;;) *static_cast<volatile unsigned char*>(::operator new(1 << 20)) = 1;
+        if (name == "abort") context_->abort("told to abort");
+        context_->abort("survived its own failure");
+    }
+
+    const helix::Context* context_ = nullptr;
+    uint32_t where_ = 0;
+    uint32_t how_ = 0;
+    uint32_t thread_how_ = 0;
+};
+HELIX_MODULE(Crasher)

@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A clean stop that leaves memory, a thread, a semaphore and a subscription is reported as a leak; all is given back.
+
+#include "helix/module.hpp"
+
+class Leaks final : public helix::Module {
+public:
+    static constexpr auto kInfo = helix::ModuleInfo{"leaks"}.version(1, 0, 0).flags(
+        helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental);
+
+    helix::Result<void> init(const helix::Context& context) override {
+        context_ = &context;
+        return {};
+    }
+    helix::Result<void> start() override {
+        block_ = new unsigned char[5000];
+        block_[0] = 1;
+        TRY(context_->subscribe("leaks"));
+        never_ = TRY(context_->semaphore_create(0));
+        thread_ = TRY(context_->thread_create("leaked", wait_for_ever, this));
+        return {};
+    }
+    helix::Result<void> stop() override { return {}; }
+
+private:
+    static void wait_for_ever(void* self) {
+        auto& module = *static_cast<Leaks*>(self);
+        while (module.context_->semaphore_wait(module.never_).ok()) {}
+    }
+
+    const helix::Context* context_ = nullptr;
+    unsigned char* block_ = nullptr;
+    helix::SemaphoreId never_ = helix::SemaphoreId::None;
+    helix::ThreadId thread_ = helix::ThreadId::None;
+};
+HELIX_MODULE(Leaks)

@@ -1,0 +1,382 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Many threads of mixed behaviour, and the proof that each of them keeps running and none runs twice at once.
+//
+// A slot is one logical thread: a short-lived one is ended and replaced, its slot goes on. The requests run one at a
+// time (the module contract); what they share with the threads is atomic or written before the threads start.
+#pragma once
+
+#include "helix/module.hpp"
+
+namespace helix::workload {
+
+enum class Kind : uint32_t {
+    Compute,  ///< computes and yields
+    Burn,     ///< computes and never calls the kernel
+    Sleep,    ///< computes and sleeps up to 20 ms
+    Yield,    ///< yields with hardly any work between
+    Ring,     ///< waits for the one before it in its ring and wakes the next; a pair is a ring of two
+    Short,    ///< ends after some rounds, having started its successor
+};
+
+class Workload;
+
+struct alignas(16) Slot {
+    Workload* owner;
+    uint64_t progress;  ///< rounds completed; written by its own thread only
+    uint64_t random;
+    uint32_t index;
+    Kind kind;
+    uint32_t next;  ///< Ring: index of the slot that this one wakes
+    uint32_t priority;
+    SemaphoreId semaphore;  ///< Ring: where this one waits
+    uint32_t running;       ///< 1 between two points where the thread may leave the CPU by its own will; atomic
+    uint32_t seen_check;    ///< number of the last check that saw it progress; atomic
+    uint32_t thread;        ///< ThreadId of the newest thread of this slot; only moves forward; atomic
+    ThreadId predecessor;   ///< the one before it, which the newest joins
+    uint32_t reserved;
+};
+
+class Workload final : public Module {
+public:
+    static constexpr auto kInfo = ModuleInfo{"helix-workload"}
+                                      .version(1, 0, 0)
+                                      .description("Threads of mixed behaviour, and a proof that all keep running")
+                                      .author("Helix contributors")
+                                      .license("MIT OR Apache-2.0")
+                                      .dependencies({"helix-execution >=1.0"});
+    static constexpr Option kOptions[] = {
+        Option::integer("seed", 0, INT64_MAX, 1, "What the behaviour of the threads is drawn from"),
+        Option::duration("check_timeout", 1'000'000, 600'000'000'000, "10s",
+                         "How long a check waits for every thread to make progress"),
+        Option::integer("burst", 1, 10'000'000, 5000, "Steps of computation a thread does at most in one round"),
+        Option::integer("burners", 0, 1000, 2, "How many threads compute without ever calling the kernel"),
+        Option::integer("priority_spread", 0, 15, 2, "Priorities are drawn from 16 minus this to 16 plus this"),
+    };
+    static constexpr uint32_t kMaximumThreads = 20'000;
+
+    Result<void> init(const Context& context) override {
+        context_ = &context;
+        seed_ = static_cast<uint64_t>(TRY(context.config_integer("seed")));
+        check_timeout_ns_ = TRY(context.config_duration("check_timeout"));
+        burst_ = static_cast<uint32_t>(TRY(context.config_integer("burst")));
+        burners_ = static_cast<uint32_t>(TRY(context.config_integer("burners")));
+        priority_spread_ = static_cast<uint32_t>(TRY(context.config_integer("priority_spread")));
+        return {};
+    }
+    Result<void> start() override {
+        all_seen_ = TRY(context_->semaphore_create(0));
+        return {};
+    }
+    Result<void> stop() override {
+        TRY(end_threads());
+        return context_->semaphore_destroy(all_seen_);
+    }
+
+    /// `start N`, `check`, `status`, `stop`; see the functions of these names.
+    Result<Response> handle_request(const Request& request) override {
+        if (request.request_type == "start") return start_threads(as_text(request.payload));
+        if (request.request_type == "check") return check();
+        if (request.request_type == "status") return Response::ok(status().text());
+        if (request.request_type == "stop") {
+            TRY(end_threads());
+            return Response::ok(status().text());
+        }
+        return ErrorCode::NotImplemented;
+    }
+
+private:
+    Span<Slot> slots() { return {reinterpret_cast<Slot*>(table_.mutable_bytes().data()), count_}; }
+
+    // ---- Requests.
+
+    /// Starts N threads. On an error none is left.
+    Result<Response> start_threads(Text payload) {
+        uint64_t wanted = 0;
+        if (!parse_unsigned(payload, wanted) || wanted == 0 || wanted > kMaximumThreads)
+            return Response::err(format("start N: \"{}\" is not a number from 1 to {}", payload, kMaximumThreads).text());
+        if (count_ != 0) return Response::err(format("{} threads run already; stop them first", count_).text());
+        auto table = Buffer::create(wanted * sizeof(Slot));
+        if (!table.ok()) return Response::err(format("no memory for {} threads", wanted).text());
+        table_ = table.take();
+        count_ = static_cast<uint32_t>(wanted);
+        __atomic_store_n(&stopping_, 0, __ATOMIC_RELAXED);
+        started_ = ended_ = run_twice_ = cancelled_ = not_replaced_ = 0;
+        lay_out();
+        auto result = create_all();
+        if (!result.ok()) {
+            TRY(end_threads());
+            return Response::err(result.error().sentence());
+        }
+        return Response::ok(status().text());
+    }
+
+    /// Waits until every thread has completed a round since now. An error response names those that did not until
+    /// the deadline: starved if they did soon after, lost if not; and any that ran twice at once.
+    Result<Response> check() {
+        if (count_ == 0) return Response::err("no threads run; start N first");
+        const uint64_t begin = context_->now_ns();
+        while (context_->semaphore_wait(all_seen_, 0).ok()) {}
+        __atomic_store_n(&unseen_, count_, __ATOMIC_RELAXED);
+        const uint32_t number = __atomic_add_fetch(&check_number_, 1, __ATOMIC_RELEASE);
+
+        const uint32_t late = wait_for_all(number, begin + check_timeout_ns_);
+        const uint64_t elapsed_ns = context_->now_ns() - begin;
+        FixedText<80> ids;
+        uint32_t lost = 0;
+        if (late != 0) {
+            list_unseen(number, ids);
+            lost = wait_for_all(number, begin + check_timeout_ns_ + check_timeout_ns_ / 2);
+        }
+        const uint64_t twice = __atomic_load_n(&run_twice_, __ATOMIC_RELAXED);
+        if (late != 0 || twice != 0) {
+            if (twice != 0 && late == 0) ids.append(format<20>(" slot {}", twice_slot_).text());
+            return Response::err(format("of {} threads {} starved, {} lost, {} run twice; ids:{}", count_, late - lost, lost,
+                                        twice, ids)
+                                     .text());
+        }
+        const Slot& slowest = slots()[__atomic_load_n(&slowest_, __ATOMIC_RELAXED)];
+        return Response::ok(
+            format<400>("{{\"threads\":{},\"progressed\":{},\"lost\":0,\"run_twice\":0,\"starved\":0,"
+                        "\"slowest_id\":{},\"slowest_ms\":{},\"ended_as_planned\":{},\"not_replaced\":{}}}",
+                        count_, count_, newest_thread(slowest), elapsed_ns / 1'000'000,
+                        __atomic_load_n(&ended_, __ATOMIC_RELAXED), __atomic_load_n(&not_replaced_, __ATOMIC_RELAXED))
+                .text());
+    }
+
+    FixedText<400> status() {
+        uint64_t progress = 0;
+        for (const Slot& slot : slots()) progress += __atomic_load_n(&slot.progress, __ATOMIC_RELAXED);
+        return format<400>("{{\"threads\":{},\"progress\":{},\"started\":{},\"ended_as_planned\":{},\"run_twice\":{},"
+                           "\"cancelled\":{},\"not_replaced\":{}}}",
+                           count_, progress, __atomic_load_n(&started_, __ATOMIC_RELAXED),
+                           __atomic_load_n(&ended_, __ATOMIC_RELAXED), __atomic_load_n(&run_twice_, __ATOMIC_RELAXED),
+                           __atomic_load_n(&cancelled_, __ATOMIC_RELAXED),
+                           __atomic_load_n(&not_replaced_, __ATOMIC_RELAXED));
+    }
+
+    /// Ends and joins every thread and frees everything. Errors: those of joining; then the rest stays as it is.
+    Result<void> end_threads() {
+        __atomic_store_n(&stopping_, 1, __ATOMIC_SEQ_CST);
+        for (Slot& slot : slots())
+            if (slot.semaphore != SemaphoreId::None) TRY(context_->semaphore_signal(slot.semaphore));
+        for (Slot& slot : slots()) {
+            // A short-lived thread may have started its successor meanwhile; it noted it before it ended.
+            for (;;) {
+                const ThreadId newest = newest_thread(slot);
+                if (newest == ThreadId::None) break;
+                TRY(context_->thread_join(newest));
+                if (newest_thread(slot) == newest) break;
+            }
+        }
+        for (Slot& slot : slots()) {
+            if (slot.semaphore == SemaphoreId::None) continue;
+            TRY(context_->semaphore_destroy(slot.semaphore));
+            slot.semaphore = SemaphoreId::None;
+        }
+        count_ = 0;
+        table_ = Buffer();
+        return {};
+    }
+
+    // ---- Setting up.
+
+    /// Decides the behaviour of every slot, from the seed alone. Of each eight neighbours two compute, one sleeps,
+    /// one yields, two are a pair, one belongs to a ring of four and one is short-lived.
+    void lay_out() {
+        constexpr uint32_t kGroup = 8;
+        constexpr uint32_t kRing = 4;
+        constexpr Kind kKinds[kGroup] = {Kind::Compute, Kind::Compute, Kind::Sleep, Kind::Yield,
+                                         Kind::Ring,    Kind::Ring,    Kind::Ring,  Kind::Short};
+        for (uint32_t i = 0; i < count_; ++i) {
+            Slot& slot = slots()[i];
+            slot = Slot{};
+            slot.owner = this;
+            slot.index = i;
+            slot.random = mix(seed_ + i);
+            slot.kind = kKinds[i % kGroup];
+            if (i % kGroup == 0 && i / kGroup < burners_) slot.kind = Kind::Burn;
+            slot.priority = kDefault - priority_spread_ + static_cast<uint32_t>(draw(slot) % (2 * priority_spread_ + 1));
+            slot.seen_check = __atomic_load_n(&check_number_, __ATOMIC_RELAXED);
+            switch (i % kGroup) {
+                case 4: slot.next = i + 1 < count_ ? i + 1 : i; break;
+                case 5: slot.next = i - 1; break;
+                case 6: {
+                    const uint32_t first = i - i / kGroup % kRing * kGroup;
+                    const bool last = i / kGroup % kRing == kRing - 1 || i + kGroup >= count_;
+                    slot.next = last ? first : i + kGroup;
+                    break;
+                }
+                default: break;
+            }
+        }
+    }
+    /// The first of each ring holds its token at the beginning: the one that others lead back to.
+    static bool begins_ring(const Slot& slot) { return slot.index % 8 == 4 || (slot.index % 8 == 6 && slot.index / 8 % 4 == 0); }
+
+    Result<void> create_all() {
+        for (Slot& slot : slots())
+            if (slot.kind == Kind::Ring) slot.semaphore = TRY(context_->semaphore_create(begins_ring(slot) ? 1 : 0));
+        for (Slot& slot : slots()) {
+            const ThreadId thread = TRY(create(slot));
+            advance(slot, ThreadId::None, thread);
+        }
+        return {};
+    }
+    Result<ThreadId> create(Slot& slot) {
+        const auto name = format<30>("workload-{}", slot.index);
+        const ThreadId thread = TRY(context_->thread_create(name.text(), entry, &slot, slot.priority));
+        __atomic_fetch_add(&started_, 1, __ATOMIC_RELAXED);
+        return thread;
+    }
+    /// Creator and created both note the newest thread of a slot; whoever comes late changes nothing.
+    static void advance(Slot& slot, ThreadId from, ThreadId to) {
+        auto expected = static_cast<uint32_t>(from);
+        __atomic_compare_exchange_n(&slot.thread, &expected, static_cast<uint32_t>(to), false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE);
+    }
+    static ThreadId newest_thread(const Slot& slot) { return ThreadId(__atomic_load_n(&slot.thread, __ATOMIC_ACQUIRE)); }
+
+    // ---- What the threads do.
+
+    static void entry(void* argument) {
+        Slot& slot = *static_cast<Slot*>(argument);
+        slot.owner->live(slot);
+    }
+    bool stopping() const { return __atomic_load_n(&stopping_, __ATOMIC_ACQUIRE) != 0; }
+
+    void live(Slot& slot) {
+        const ThreadId self = context_->thread_current();
+        const ThreadId predecessor = slot.predecessor;
+        advance(slot, predecessor, self);
+        if (predecessor != ThreadId::None && !went_on(context_->thread_join(predecessor))) return;
+        const uint64_t rounds = slot.kind == Kind::Short ? 8 + draw(slot) % 32 : UINT64_MAX;
+        for (uint64_t round = 0; !stopping(); ++round) {
+            if (round >= rounds && replace(slot, self)) return;
+            if (slot.kind == Kind::Ring && !went_on(context_->semaphore_wait(slot.semaphore))) return;
+            work(slot, slot.kind == Kind::Yield ? 16 : burst_);
+            switch (slot.kind) {
+                case Kind::Burn: break;
+                case Kind::Compute:
+                case Kind::Yield: context_->thread_yield(); break;
+                case Kind::Sleep:
+                    if (!went_on(context_->thread_sleep(1 + draw(slot) % 20'000'000))) return;
+                    break;
+                case Kind::Short:
+                    if (!went_on(context_->thread_sleep(1 + draw(slot) % 2'000'000))) return;
+                    break;
+                case Kind::Ring:
+                    if (!went_on(context_->semaphore_signal(slots()[slot.next].semaphore))) return;
+                    break;
+            }
+        }
+    }
+    /// Starts the successor of a short-lived thread. False when there is no memory for one: then this one goes on.
+    bool replace(Slot& slot, ThreadId self) {
+        slot.predecessor = self;
+        auto successor = create(slot);
+        if (!successor.ok()) {
+            __atomic_fetch_add(&not_replaced_, 1, __ATOMIC_RELAXED);
+            return false;
+        }
+        __atomic_fetch_add(&ended_, 1, __ATOMIC_RELAXED);
+        advance(slot, self, successor.value());
+        return true;
+    }
+    /// A wait that fails (Cancelled, when the module is ended by force) ends the thread that waited.
+    bool went_on(const Result<void>& result) {
+        if (!result.ok()) __atomic_fetch_add(&cancelled_, 1, __ATOMIC_RELAXED);
+        return result.ok();
+    }
+
+    /// One round: computes, preempted wherever the scheduler likes. Were this thread ever on two CPUs at once, or
+    /// resumed twice from the same point, one of the exchanges would find what the other left.
+    void work(Slot& slot, uint32_t limit) {
+        if (__atomic_exchange_n(&slot.running, 1, __ATOMIC_ACQ_REL) != 0) note_twice(slot);
+        uint64_t value = slot.random;
+        for (uint64_t step = draw(slot) % limit + 1; step > 0; --step) {
+            value = mix(value);
+            asm volatile("" : "+r"(value));  // the work is the point: it may not be left out
+        }
+        if (__atomic_exchange_n(&slot.running, 0, __ATOMIC_ACQ_REL) != 1) note_twice(slot);
+        __atomic_store_n(&slot.progress, slot.progress + 1, __ATOMIC_RELAXED);
+        const uint32_t number = __atomic_load_n(&check_number_, __ATOMIC_ACQUIRE);
+        if (slot.seen_check == number) return;
+        __atomic_store_n(&slot.seen_check, number, __ATOMIC_RELEASE);
+        if (__atomic_sub_fetch(&unseen_, 1, __ATOMIC_ACQ_REL) != 0) return;
+        __atomic_store_n(&slowest_, slot.index, __ATOMIC_RELAXED);
+        // An error means that the module is being ended by force; then nobody waits.
+        (void)context_->semaphore_signal(all_seen_).ok();
+    }
+    void note_twice(const Slot& slot) {
+        __atomic_store_n(&twice_slot_, slot.index, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&run_twice_, 1, __ATOMIC_RELAXED);
+    }
+
+    // ---- Checking.
+
+    /// Waits until all slots were seen by check `number` or `deadline_ns` passed; returns how many were not.
+    uint32_t wait_for_all(uint32_t number, uint64_t deadline_ns) {
+        for (;;) {
+            uint32_t unseen = 0;
+            for (const Slot& slot : slots()) unseen += __atomic_load_n(&slot.seen_check, __ATOMIC_ACQUIRE) != number;
+            const uint64_t now = context_->now_ns();
+            if (unseen == 0 || now >= deadline_ns) return unseen;
+            // The count may reach zero early, by a thread that was still at the check before: then look again soon.
+            const auto woken = context_->semaphore_wait(all_seen_, deadline_ns - now);
+            if (woken.ok() ? unseen_now(number) && !context_->thread_sleep(1'000'000).ok()
+                           : woken.error().code() != ErrorCode::TimedOut)
+                return unseen;
+        }
+    }
+    bool unseen_now(uint32_t number) {
+        for (const Slot& slot : slots())
+            if (__atomic_load_n(&slot.seen_check, __ATOMIC_ACQUIRE) != number) return true;
+        return false;
+    }
+    void list_unseen(uint32_t number, FixedText<80>& out) {
+        for (const Slot& slot : slots()) {
+            if (__atomic_load_n(&slot.seen_check, __ATOMIC_ACQUIRE) == number) continue;
+            if (out.size() + 12 > out.capacity()) {
+                out.append(" …");
+                return;
+            }
+            out.append(format<12>(" {}", newest_thread(slot)).text());
+        }
+    }
+
+    static constexpr uint32_t kDefault = 16;
+
+    /// splitmix64, after Steele, Lea and Flood (OOPSLA 2014).
+    static uint64_t mix(uint64_t value) {
+        uint64_t z = value + 0x9E3779B97F4A7C15u;
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+        return z ^ (z >> 31);
+    }
+    static uint64_t draw(Slot& slot) { return slot.random = mix(slot.random); }
+
+    const Context* context_ = nullptr;
+    uint64_t seed_ = 0;
+    uint64_t check_timeout_ns_ = 0;
+    uint32_t burst_ = 1;
+    uint32_t burners_ = 0;
+    uint32_t priority_spread_ = 0;
+    uint32_t count_ = 0;
+    Buffer table_;
+    SemaphoreId all_seen_ = SemaphoreId::None;
+
+    // Shared with the threads; atomic.
+    uint32_t stopping_ = 0;
+    uint32_t check_number_ = 0;
+    uint32_t unseen_ = 0;  ///< slots that the check did not see yet; a hint, the slots decide
+    uint32_t slowest_ = 0;
+    uint32_t twice_slot_ = 0;
+    uint64_t started_ = 0;
+    uint64_t ended_ = 0;
+    uint64_t run_twice_ = 0;
+    uint64_t cancelled_ = 0;
+    uint64_t not_replaced_ = 0;
+};
+
+}  // namespace helix::workload

@@ -1,0 +1,107 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// `helix run`: boots a profile.
+
+#include "commands.hpp"
+#include "failure.hpp"
+#include "files.hpp"
+#include "text.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace helix::tool {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr uint64_t kUsualMemoryMb = 256;
+
+uint64_t choose_memory(const Profile& profile, const std::optional<uint64_t>& wanted) {
+    if (wanted) {
+        if (*wanted < profile.minimum_memory_mb)
+            throw Failure(ExitStatus::Usage, "--memory {} is below the {} MB that profile {} needs ([memory] min_ram_mb)",
+                          *wanted, profile.minimum_memory_mb, profile.name);
+        return *wanted;
+    }
+    const uint64_t limit = profile.maximum_memory_mb == 0 ? UINT64_MAX : profile.maximum_memory_mb;
+    return std::clamp(kUsualMemoryMb, profile.minimum_memory_mb, limit);
+}
+
+void check_combination(const RunOptions& options, Architecture architecture) {
+    const bool hosted = architecture == Architecture::Hosted;
+    if (options.replay && !hosted)
+        throw Failure(ExitStatus::Usage, "--replay works with --arch hosted only; x86_64 repeats itself with --icount");
+    if (options.count_instructions && hosted)
+        throw Failure(ExitStatus::Usage, "--icount works with --arch x86_64 only; hosted repeats itself with --replay");
+    if (options.machine != "q35" && hosted)
+        throw Failure(ExitStatus::Usage, "--machine works with --arch x86_64 only");
+}
+
+}  // namespace
+
+MachineSpec prepare_machine(const Session& session, const RunOptions& options, std::vector<std::string>* notices) {
+    const Workspace& workspace = session.workspace;
+    BootPlan plan = make_plan(load_profile(Workspace::shown(find_profile(workspace.profiles(), options.profile))),
+                              ModuleLibrary(workspace.modules()));
+    if (notices != nullptr) *notices = plan.notices;
+
+    MachineSpec spec;
+    spec.architecture = options.architecture.value_or(plan.profile.primary);
+    check_combination(options, spec.architecture);
+    spec.machine = options.machine;
+    spec.memory_mb = choose_memory(plan.profile, options.memory_mb);
+    spec.cpus = options.cpus;
+    spec.count_instructions = options.count_instructions;
+    spec.replay = options.replay;
+    std::vector<std::string> command_line = words(plan.profile.command_line);
+    if (options.json) command_line.push_back("json=1");
+    for (std::string& word : words(options.append)) command_line.push_back(std::move(word));
+    spec.command_line = join(command_line, " ");
+
+    std::vector<InitrdFile> files;
+    for (const std::string& file : options.files) files.push_back({fs::path(file).filename().string(), read_file(file)});
+    if (options.commands) files.push_back({"exec", *options.commands});
+    spec.files = write_boot_files(workspace, plan, spec.architecture, files);
+    return spec;
+}
+
+int command_run(Session& session, const RunOptions& options) {
+    std::vector<std::string> notices;
+    MachineSpec spec = prepare_machine(session, options, &notices);
+    for (const std::string& notice : notices) session.console.notice(notice);
+    if (spec.cpus > 1 && spec.architecture == Architecture::X86_64)
+        session.console.notice("notice: the kernel uses one CPU so far; the others stay halted");
+    spec.interactive = !options.commands && isatty(STDIN_FILENO) && (isatty(STDOUT_FILENO) || options.print_command);
+    if (spec.interactive) spec.command_line += fmt::format("{}{}", spec.command_line.empty() ? "" : " ", kInteractiveWord);
+    if (options.print_command) {
+        session.console.line("{}", shell_command(machine_command(spec)));
+        return 0;
+    }
+    session.console.detail(shell_command(machine_command(spec)));
+
+    const auto in_time = [&](double otherwise) -> Deadline {
+        const double seconds = options.timeout_s.value_or(otherwise);
+        if (seconds <= 0) return {};
+        return deadline_after(std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
+    };
+    MachineEnd end;
+    if (spec.interactive) {
+        if (spec.architecture == Architecture::X86_64)
+            session.console.notice("Type \"help\" for the commands, \"poweroff\" to end; Ctrl-A X ends the emulator.");
+        end = run_machine_on_terminal(spec, in_time(0));
+    } else {
+        const int input = options.commands ? -1 : STDIN_FILENO;
+        // With --exec the commands are in the initrd; the end of input that follows makes sure that nothing waits.
+        MachineRun run = run_machine(spec, input, [&](std::string_view text) { session.console.data(text); },
+                                     in_time(kDefaultTimeout));
+        end = run.end;
+        if (!trim(run.errors).empty() && end.problem != trim(run.errors)) session.console.notice(trim(run.errors));
+    }
+    if (!end.problem.empty()) session.console.error(end.problem);
+    return end.status;
+}
+
+}  // namespace helix::tool

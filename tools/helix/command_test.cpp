@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// `helix test`: finds, filters and runs the tests.
+
+#include "failure.hpp"
+#include "test_case.hpp"
+#include "text.hpp"
+
+#include <algorithm>
+
+namespace helix::tool {
+
+namespace {
+
+constexpr double kSanitizerPatience = 8;  // sanitized code is several times slower
+
+/// Configures and builds a preset; the log is shown when that fails.
+void build_preset(Session& session, const std::string& preset) {
+    session.console.progress("building " + preset + " …");
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"cmake", "--preset", preset}, {"cmake", "--build", "--preset", preset}}) {
+        const CapturedRun run = run_captured({.arguments = arguments, .directory = session.workspace.root});
+        if (run.end.ok()) continue;
+        session.console.notice(run.output);
+        throw Failure(ExitStatus::Environment, "{} failed: {}", shell_command(arguments), run.end.describe());
+    }
+    session.console.progress("");
+}
+
+}  // namespace
+
+int command_test(Session& session, const TestOptions& options) {
+    Session sanitized{session.console, session.workspace};
+    const bool with_sanitizer = !options.sanitizer.empty();
+    if (with_sanitizer) {
+        const std::string preset = options.sanitizer == "address" ? "asan" : "tsan";
+        build_preset(session, preset);
+        sanitized.workspace.build = session.workspace.root / "build" / preset;
+    }
+    Session& used = with_sanitizer ? sanitized : session;
+    std::vector<TestCase> tests = options.conformance.empty()
+                                      ? find_tests(used, with_sanitizer, with_sanitizer ? kSanitizerPatience : 1)
+                                      : conformance_tests(used, options.conformance);
+    std::vector<std::string> names;
+    for (const TestCase& test : tests) names.push_back(test.name);
+    std::erase_if(tests, [&](const TestCase& test) {
+        return !matches_filter(test.name, options.filter) ||
+               (test.is_long && !options.with_long && test.name != options.filter);
+    });
+    if (tests.empty())
+        throw Failure(ExitStatus::Failed, "no test matches \"{}\"{}", options.filter, did_you_mean(options.filter, names));
+    if (options.list) {
+        for (const TestCase& test : tests) session.console.line("{}", test.name);
+        return 0;
+    }
+    return run_tests(used, tests, options.junit);
+}
+
+}  // namespace helix::tool

@@ -1,0 +1,64 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Whole files in and out.
+
+#include "files.hpp"
+
+#include "failure.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+namespace helix::tool {
+
+namespace fs = std::filesystem;
+
+std::string read_file(const fs::path& path) {
+    std::error_code error;
+    if (fs::is_directory(path, error)) throw Failure(ExitStatus::Environment, "{}: is a folder", path.string());
+    std::ifstream stream(path, std::ios::binary);
+    if (!stream) throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(errno));
+    std::string content{std::istreambuf_iterator<char>(stream), {}};
+    if (stream.bad()) throw Failure(ExitStatus::Environment, "{}: cannot be read", path.string());
+    return content;
+}
+
+void write_file(const fs::path& path, std::string_view content) {
+    static std::atomic<uint64_t> serial{0};
+    std::error_code error;
+    if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
+    const fs::path temporary = fmt::format("{}.{}.{}", path.string(), getpid(), serial++);
+    {
+        std::ofstream stream(temporary, std::ios::binary);
+        stream.write(content.data(), static_cast<std::streamsize>(content.size()));
+        stream.close();
+        if (!stream) {
+            const int reason = errno;
+            fs::remove(temporary, error);
+            throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(reason));
+        }
+    }
+    fs::rename(temporary, path, error);
+    if (error) {
+        const std::string reason = error.message();
+        fs::remove(temporary, error);
+        throw Failure(ExitStatus::Environment, "{}: {}", path.string(), reason);
+    }
+}
+
+TemporaryDirectory::TemporaryDirectory() {
+    std::string pattern = (fs::temp_directory_path() / "helix.XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr)
+        throw Failure(ExitStatus::Environment, "cannot make a temporary folder: {}", strerror(errno));
+    path_ = pattern;
+}
+TemporaryDirectory::~TemporaryDirectory() {
+    std::error_code error;
+    fs::remove_all(path_, error);
+}
+
+}  // namespace helix::tool

@@ -1,0 +1,127 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The keys of a helix.toml: those of the published Helix schema, and the few that are new.
+
+#include "profile_schema.hpp"
+
+namespace helix::tool {
+
+namespace {
+
+constexpr ProfileKey boolean(std::string_view path, std::string_view reason = {}, std::string_view already = {}) {
+    return {path, KeyType::Boolean, 0, 0, {}, reason, already};
+}
+constexpr ProfileKey integer(std::string_view path, int64_t minimum, int64_t maximum, std::string_view reason = {},
+                             std::string_view already = {}) {
+    return {path, KeyType::Integer, minimum, maximum, {}, reason, already};
+}
+constexpr ProfileKey string(std::string_view path, std::string_view choices = {}, std::string_view reason = {},
+                            std::string_view already = {}) {
+    return {path, KeyType::String, 0, 0, choices, reason, already};
+}
+constexpr ProfileKey list(std::string_view path, std::string_view reason = {}) {
+    return {path, KeyType::StringList, 0, 0, {}, reason};
+}
+constexpr ProfileKey inline_table(std::string_view path, std::string_view reason) {
+    return {path, KeyType::Inline, 0, 0, {}, reason};
+}
+
+constexpr std::string_view kNotBuilt = "not built yet";
+constexpr std::string_view kOneCpu = "the ports run one CPU so far";
+constexpr std::string_view kOrder = "the start order comes from the modules' dependencies";
+constexpr std::string_view kOneKernel = "one kernel binary serves every profile";
+constexpr std::string_view kPolicy = "it is an option of a scheduler module, and the chosen one does not declare it";
+
+constexpr ProfileKey kKeys[] = {
+    string("profile.name"),
+    string("profile.version"),
+    string("profile.description"),
+    string("profile.author"),
+    string("profile.license"),
+    string("profile.target", "minimal|embedded|server|desktop|secure|research"),
+    string("profile.arch.primary", "x86_64|hosted|aarch64|riscv64"),
+    list("profile.arch.supported"),
+    boolean("profile.features.multicore", kOneCpu, "false"),
+    boolean("profile.features.smp", kOneCpu, "false"),
+    boolean("profile.features.preemptive", "kernel threads are always preemptive", "true"),
+    boolean("profile.features.hot_reload", "every module that declares HotReloadable can be replaced", "true"),
+    boolean("profile.features.userspace"),
+    boolean("profile.features.networking", kNotBuilt, "false"),
+    boolean("profile.features.filesystem", kNotBuilt, "false"),
+    boolean("profile.features.graphics", kNotBuilt, "false"),
+    boolean("profile.features.acpi", "the ports use what ACPI they need", "true"),
+    boolean("profile.features.power_management", kNotBuilt, "false"),
+
+    integer("memory.min_ram_mb", 1, 1 << 20),
+    integer("memory.max_ram_mb", 0, 1 << 20),
+    integer("memory.heap_size_kb", 0, 1 << 30, "the heap grows and shrinks by pages"),
+    integer("memory.stack_size_kb", 16, 1024),
+    boolean("memory.virtual_memory", "memory protection is always on", "true"),
+    boolean("memory.huge_pages", "the port chooses page sizes"),
+
+    string("scheduler.module"),
+    integer("scheduler.time_slice_ms", 0, 0, kPolicy),
+    integer("scheduler.priority_levels", 0, 0, kPolicy),
+    boolean("scheduler.load_balancing", kPolicy, "false"),
+    boolean("scheduler.interactive_boost", kPolicy, "false"),
+    string("scheduler.preemption", "none|voluntary|full", "kernel threads are always preemptive", "full"),
+
+    string("allocator.heap"),
+    string("allocator.physical", "buddy|bitmap|tlsf|simple", "physical pages always come from a buddy allocator",
+           "buddy"),
+
+    string("console.backend", "serial|vga|framebuffer", "the console is the serial line", "serial"),
+    integer("console.baud_rate", 1, 1 << 24, "the emulated serial line has no speed", "115200"),
+    integer("console.serial_baud", 1, 1 << 24, "the emulated serial line has no speed", "115200"),
+    string("console.serial_port", {}, "the console is the first serial line", "COM1"),
+    boolean("console.early_console", "the console works from the first instruction on", "true"),
+    string("console.log_level", "debug|info|warn|warning|error"),
+
+    list("modules.static"),
+    list("modules.dynamic"),
+
+    list("boot.load"),
+    string("boot.cmdline"),
+    string("boot.entry", {}, "the port has its own entry", "kernel_main"),
+    list("boot.early_init", kOrder),
+    list("boot.late_init", kOrder),
+    string("boot.protocol", {}, "one image answers PVH and Multiboot2", "multiboot2|pvh"),
+    boolean("boot.splash", kNotBuilt, "false"),
+
+    boolean("security.capabilities", kNotBuilt, "false"),
+    boolean("security.mac", kNotBuilt, "false"),
+    string("security.mac_module", {}, kNotBuilt),
+    string("security.default_label", {}, kNotBuilt),
+    string("security.kernel_label", {}, kNotBuilt),
+    list("security.default_caps", kNotBuilt),
+    boolean("security.inherit_caps", kNotBuilt, "false"),
+    boolean("security.sandbox", "a module is contained by its gate; user space is not built yet", "false"),
+    inline_table("security.sandbox_config", kNotBuilt),
+    boolean("security.audit", kNotBuilt, "false"),
+    boolean("security.secure_boot", kNotBuilt, "false"),
+    boolean("security.tpm", kNotBuilt, "false"),
+    boolean("security.aslr", kNotBuilt, "false"),
+    boolean("security.stack_canaries", "stacks have guard pages instead", "false"),
+    boolean("security.smep_smap", "on whenever the CPU has them", "true"),
+
+    string("debug.level", "none|minimal|normal|verbose|trace"),
+    string("debug.panic_behavior", "halt|reboot|dump"),
+    boolean("debug.symbols"),
+    boolean("debug.stack_traces", "a panic always prints a backtrace", "true"),
+    boolean("debug.serial_console", "the console is the serial line", "true"),
+    boolean("debug.debugger", "use QEMU's GDB server", "false"),
+    integer("debug.debug_port", 0, 65535, "there is no debug port"),
+
+    string("build.opt_level", {}, kOneKernel),
+    boolean("build.lto", kOneKernel),
+    string("build.panic", {}, "C++ without exceptions has one panic strategy", "abort"),
+    boolean("build.strip"),
+    boolean("build.debug_info", kOneKernel),
+    string("build.profile", {}, kOneKernel),
+};
+
+}  // namespace
+
+std::span<const ProfileKey> profile_keys() { return kKeys; }
+
+}  // namespace helix::tool

@@ -1,0 +1,149 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Runs tests, a few at a time, and reports.
+
+#include "failure.hpp"
+#include "files.hpp"
+#include "test_case.hpp"
+#include "text.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+namespace helix::tool {
+
+namespace {
+
+constexpr size_t kShownLines = 60;  // of the output of a failed test, its end
+
+std::string xml_escape(std::string_view text) {
+    std::string out;
+    for (char c : text) {
+        switch (c) {
+            case '&': out += "&amp;"; break;
+            case '<': out += "&lt;"; break;
+            case '>': out += "&gt;"; break;
+            case '"': out += "&quot;"; break;
+            default:
+                // XML 1.0 has no place for other control characters.
+                if (static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t') out += c;
+        }
+    }
+    return out;
+}
+
+std::string junit_report(const std::vector<TestCase>& tests, const std::vector<TestOutcome>& outcomes) {
+    size_t failed = 0, skipped = 0;
+    double seconds = 0;
+    for (const TestOutcome& outcome : outcomes) {
+        failed += outcome.result == TestResult::Failed;
+        skipped += outcome.result == TestResult::Skipped;
+        seconds += outcome.seconds;
+    }
+    std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+    out += fmt::format("<testsuite name=\"helix\" tests=\"{}\" failures=\"{}\" skipped=\"{}\" time=\"{:.3f}\">\n",
+                       tests.size(), failed, skipped, seconds);
+    for (size_t i = 0; i < tests.size(); ++i) {
+        const std::string& name = tests[i].name;
+        const TestOutcome& outcome = outcomes[i];
+        out += fmt::format("  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", xml_escape(name.substr(0, name.find('/'))),
+                           xml_escape(name.substr(name.find('/') + 1)), outcome.seconds);
+        if (outcome.result == TestResult::Passed)
+            out += "/>\n";
+        else if (outcome.result == TestResult::Skipped)
+            out += fmt::format("><skipped message=\"{}\"/></testcase>\n", xml_escape(outcome.note));
+        else
+            out += fmt::format("><failure message=\"{}\">{}\n{}</failure></testcase>\n", xml_escape(outcome.note),
+                               xml_escape(outcome.repeat), xml_escape(outcome.output));
+    }
+    return out + "</testsuite>\n";
+}
+
+std::string indented_end(std::string_view output) {
+    std::vector<std::string> lines = split(trim(output), '\n');
+    std::string out;
+    if (lines.size() > kShownLines) {
+        out += fmt::format("    … {} lines before\n", lines.size() - kShownLines);
+        lines.erase(lines.begin(), lines.end() - kShownLines);
+    }
+    for (const std::string& line : lines)
+        if (!(lines.size() == 1 && line.empty())) out += "    " + line + "\n";
+    return out;
+}
+
+TestOutcome run_one(const TestCase& test) {
+    const auto begin = Clock::now();
+    TestOutcome outcome;
+    try {
+        outcome = test.run();
+    } catch (const std::exception& error) {
+        outcome = {TestResult::Failed, error.what(), {}, {}, 0};
+    }
+    outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    return outcome;
+}
+
+void report(Console& console, const TestCase& test, const TestOutcome& outcome) {
+    const std::string line = fmt::format("{} ({:.2f} s)", test.name, outcome.seconds);
+    switch (outcome.result) {
+        case TestResult::Passed:
+            if (console.verbosity() != Verbosity::Quiet) console.line("{}  {}", console.styled(Style::Green, "ok  "), line);
+            if (console.verbosity() == Verbosity::Verbose) console.data(indented_end(outcome.output));
+            return;
+        case TestResult::Skipped:
+            console.line("{}  {}: {}", console.styled(Style::Yellow, "skip"), line, outcome.note);
+            return;
+        case TestResult::Failed:
+            console.data(fmt::format("{}  {}: {}\n{}{}", console.styled(Style::Red, "FAIL"), line, outcome.note,
+                                     outcome.repeat.empty() ? "" : "    repeat: " + outcome.repeat + "\n",
+                                     indented_end(outcome.output)));
+            return;
+    }
+}
+
+}  // namespace
+
+int run_tests(Session& session, const std::vector<TestCase>& tests, const std::string& junit) {
+    Console& console = session.console;
+    std::vector<TestOutcome> outcomes(tests.size());
+    std::atomic<size_t> next{0};
+    std::atomic<size_t> done{0};
+    const auto work = [&] {
+        for (size_t i = next++; i < tests.size(); i = next++) {
+            outcomes[i] = run_one(tests[i]);
+            report(console, tests[i], outcomes[i]);
+            console.progress(fmt::format("[{}/{}]", ++done, tests.size()));
+        }
+    };
+    const size_t workers = std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8);
+    {
+        std::vector<std::jthread> threads;
+        for (size_t i = 0; i < std::min(workers, tests.size()); ++i) threads.emplace_back(work);
+    }
+    console.progress("");
+    size_t passed = 0, failed = 0, skipped = 0;
+    for (size_t i = 0; i < tests.size(); ++i) {
+        passed += outcomes[i].result == TestResult::Passed;
+        failed += outcomes[i].result == TestResult::Failed;
+        skipped += outcomes[i].result == TestResult::Skipped;
+    }
+    if (failed > 0 && tests.size() > 10) {
+        console.line("\nfailed:");
+        for (size_t i = 0; i < tests.size(); ++i)
+            if (outcomes[i].result == TestResult::Failed) console.line("  {}: {}", tests[i].name, outcomes[i].note);
+    }
+    if (!junit.empty()) write_file(junit, junit_report(tests, outcomes));
+    if (skipped > 0)
+        console.line("{} passed, {} failed, {} skipped", passed, failed, skipped);
+    else
+        console.line("{} passed, {} failed", passed, failed);
+    if (passed + failed == 0) {
+        console.error("no test was executed");
+        return static_cast<int>(ExitStatus::Failed);
+    }
+    return failed == 0 ? 0 : static_cast<int>(ExitStatus::Failed);
+}
+
+}  // namespace helix::tool
