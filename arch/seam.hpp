@@ -105,6 +105,8 @@ uint64_t trap_frame_pointer(const kernel::TrapFrame& frame);
 
 enum class Protection : uint32_t { Read = 0, ReadWrite = 1, ReadExecute = 2 };
 
+/// The direct map keeps alignments up to this: blocks of the allocators rely on it.
+inline constexpr uint64_t kDirectMapAlignment = uint64_t{2} << 20;
 /// Where the kernel sees physical address `address`; readable and writable.
 void* direct_map(PhysicalAddress address);
 /// The inverse, for pointers that direct_map returned.

@@ -15,6 +15,11 @@ list(APPEND HELIX_HOSTED_LINK_OPTIONS ${HELIX_SANITIZE_OPTIONS})
 set(HELIX_GUEST_OPTIONS ${HELIX_WARNINGS} ${HELIX_FREESTANDING_OPTIONS} ${HELIX_FREESTANDING_CXX_OPTIONS}
     -mcmodel=kernel -fno-pic -fno-pie -O2 -g)
 
+# Boost.Intrusive without assert(3), and with what newer libc++ hides by default.
+set(boost_definitions -DBOOST_DISABLE_ASSERTS -D_LIBCPP_ENABLE_CXX17_REMOVED_UNARY_BINARY_FUNCTION)
+list(APPEND HELIX_HOSTED_OPTIONS ${boost_definitions})
+list(APPEND HELIX_GUEST_OPTIONS ${boost_definitions})
+
 # In debug builds the order of the kernel's locks is checked at run time.
 list(APPEND HELIX_HOSTED_OPTIONS $<$<CONFIG:Debug>:-DHELIX_DEBUG_LOCKS=1>)
 list(APPEND HELIX_GUEST_OPTIONS $<$<CONFIG:Debug>:-DHELIX_DEBUG_LOCKS=1>)

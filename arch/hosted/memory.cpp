@@ -55,6 +55,18 @@ bool reserve(void* at, size_t bytes) {
     return mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
+/// Maps `bytes` of `file` at a multiple of arch::kDirectMapAlignment.
+void* map_aligned(int file, uint64_t bytes) {
+    const uint64_t space = bytes + kDirectMapAlignment;
+    void* const start = mmap(nullptr, space, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED) return MAP_FAILED;
+    const uint64_t before = (kDirectMapAlignment - word_of(start) % kDirectMapAlignment) % kDirectMapAlignment;
+    uint8_t* const aligned = static_cast<uint8_t*>(start) + before;
+    if (before != 0) munmap(start, before);
+    munmap(aligned + bytes, space - before - bytes);
+    return mmap(aligned, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file, 0);
+}
+
 }  // namespace
 
 Result<void> hosted::memory_create(Port& port, uint64_t bytes) {
@@ -62,7 +74,7 @@ Result<void> hosted::memory_create(Port& port, uint64_t bytes) {
     if (port.memory_file < 0) return Error(ErrorCode::OutOfMemory, "the host gives no memory file");
     if (ftruncate(port.memory_file, static_cast<off_t>(bytes)) != 0)
         return Error(ErrorCode::OutOfMemory, "the host has not that much memory");
-    void* direct = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, port.memory_file, 0);
+    void* direct = map_aligned(port.memory_file, bytes);
     if (direct == MAP_FAILED) return Error(ErrorCode::OutOfMemory, "the host cannot map the memory");
     port.direct_map = static_cast<uint8_t*>(direct);
     port.memory_bytes = bytes;

@@ -57,9 +57,9 @@ Sample sample_pit() {
         if (samples > 0 && advance != 0) {
             ++candidates;
             const uint64_t interval = end - previous_begin;
-            const Sample sample = advance == 1 ? Sample{previous_begin + interval / 2, 2 * ticks, interval}
-                                               : Sample{begin + (end - begin) / 2, 2 * ticks + 1,
-                                                        end - begin + interval / advance};
+            const Sample sample =
+                advance == 1 ? Sample{previous_begin + interval / 2, 2 * ticks, interval}
+                             : Sample{begin + (end - begin) / 2, 2 * ticks + 1, end - begin + interval / advance};
             if (sample.uncertainty < best.uncertainty) best = sample;
         }
         previous_ticks = ticks;
@@ -118,7 +118,8 @@ void clock_initialize(uint64_t entry_cycles) {
         arch::console_write("helix: no clock: neither cpuid nor a PIT tells the cycle counter's frequency\n");
         arch::power_off(127);
     }
-    while (read_cycles() - first.cycles < hertz / 50'000) {}  // at least 20 microseconds
+    while (read_cycles() - first.cycles < hertz / 50'000) {
+    }  // at least 20 microseconds
     const Sample last = sample_apic();
     apic_timer_stop();
     apic_hertz = (last.half_ticks - first.half_ticks) * hertz / (2 * (last.cycles - first.cycles));
@@ -131,7 +132,9 @@ namespace helix::arch {
 
 using namespace x86_64;
 
-uint64_t cycles() { return read_cycles(); }
+uint64_t cycles() {
+    return read_cycles();
+}
 
 uint64_t now_ns() {
     const uint64_t elapsed = read_cycles() - start_cycles;

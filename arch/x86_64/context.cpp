@@ -21,12 +21,12 @@ namespace helix::arch {
 void context_create(ThreadContext& context, MutableBytes stack, void (*entry)(void*), void* argument) {
     const uint64_t top = reinterpret_cast<uint64_t>(stack.data() + stack.size()) & ~15ull;
     auto* const words = reinterpret_cast<uint64_t*>(top) - 9;
-    words[0] = 0;                                      // r15
-    words[1] = 0;                                      // r14
-    words[2] = 0;                                      // r13
-    words[3] = reinterpret_cast<uint64_t>(argument);   // r12
-    words[4] = 0;                                      // rbp: backtraces end here
-    words[5] = reinterpret_cast<uint64_t>(entry);      // rbx
+    words[0] = 0;                                     // r15
+    words[1] = 0;                                     // r14
+    words[2] = 0;                                     // r13
+    words[3] = reinterpret_cast<uint64_t>(argument);  // r12
+    words[4] = 0;                                     // rbp: backtraces end here
+    words[5] = reinterpret_cast<uint64_t>(entry);     // rbx
     words[6] = reinterpret_cast<uint64_t>(x86_64::x86_64_thread_start);
     words[7] = words[8] = 0;  // x86_64_thread_start begins with rsp here, a multiple of 16
     context.stack_pointer = reinterpret_cast<uint64_t>(words);
@@ -68,7 +68,9 @@ void idle() {
 }
 
 // Not `pause`: emulators give up the virtual CPU there.
-void spin_hint() { asm volatile("" ::: "memory"); }
+void spin_hint() {
+    asm volatile("" ::: "memory");
+}
 void preemption_point() {}
 
 }  // namespace helix::arch

@@ -7,8 +7,12 @@
 
 namespace helix::x86_64 {
 
-inline void out8(uint16_t port, uint8_t value) { asm volatile("outb %0, %1" ::"a"(value), "Nd"(port) : "memory"); }
-inline void out16(uint16_t port, uint16_t value) { asm volatile("outw %0, %1" ::"a"(value), "Nd"(port) : "memory"); }
+inline void out8(uint16_t port, uint8_t value) {
+    asm volatile("outb %0, %1" ::"a"(value), "Nd"(port) : "memory");
+}
+inline void out16(uint16_t port, uint16_t value) {
+    asm volatile("outw %0, %1" ::"a"(value), "Nd"(port) : "memory");
+}
 inline uint8_t in8(uint16_t port) {
     uint8_t value;
     asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
@@ -58,21 +62,29 @@ inline uint64_t read_cr3() {
     asm volatile("movq %%cr3, %0" : "=r"(value));
     return value;
 }
-inline void write_cr3(uint64_t value) { asm volatile("movq %0, %%cr3" ::"r"(value) : "memory"); }
+inline void write_cr3(uint64_t value) {
+    asm volatile("movq %0, %%cr3" ::"r"(value) : "memory");
+}
 inline uint64_t read_cr4() {
     uint64_t value;
     asm volatile("movq %%cr4, %0" : "=r"(value));
     return value;
 }
-inline void write_cr4(uint64_t value) { asm volatile("movq %0, %%cr4" ::"r"(value) : "memory"); }
+inline void write_cr4(uint64_t value) {
+    asm volatile("movq %0, %%cr4" ::"r"(value) : "memory");
+}
 inline void invalidate_page(uint64_t address) {
     asm volatile("invlpg (%0)" ::"r"(reinterpret_cast<void*>(address)) : "memory");
 }
 
 inline constexpr uint64_t kFlagInterrupt = 1u << 9;
 
-inline void interrupts_on() { asm volatile("sti" ::: "memory"); }
-inline void interrupts_off() { asm volatile("cli" ::: "memory"); }
+inline void interrupts_on() {
+    asm volatile("sti" ::: "memory");
+}
+inline void interrupts_off() {
+    asm volatile("cli" ::: "memory");
+}
 
 /// Interrupts stay off on this CPU while one of these lives. For a few instructions only.
 class InterruptGuard {

@@ -11,8 +11,8 @@ namespace helix::x86_64 {
 
 /// Sets up COM1 for polled output and buffered input.
 void serial_initialize();
-/// Moves what COM1 received into the input buffer. Interrupts off.
-void serial_receive();
+/// Moves what COM1 received into the input buffer; false if that was nothing. Interrupts off.
+bool serial_receive();
 
 // ---- interrupts.cpp
 

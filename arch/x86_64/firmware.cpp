@@ -40,8 +40,14 @@ struct Multiboot2Tag {
     uint32_t type;
     uint32_t size;
 };
-enum Multiboot2TagType : uint32_t { kTagEnd = 0, kTagCommandLine = 1, kTagModule = 3, kTagMemoryMap = 6, kTagRsdp1 = 14,
-                                    kTagRsdp2 = 15 };
+enum Multiboot2TagType : uint32_t {
+    kTagEnd = 0,
+    kTagCommandLine = 1,
+    kTagModule = 3,
+    kTagMemoryMap = 6,
+    kTagRsdp1 = 14,
+    kTagRsdp2 = 15
+};
 
 // The same in both protocols; Multiboot2 may have longer entries.
 struct MapEntry {

@@ -34,7 +34,7 @@ constexpr uint32_t kConsoleLine = 4;  // COM1, on every machine that has one
 // Written at boot. Null: x2APIC, and no I/O APIC.
 volatile uint32_t* apic_registers = nullptr;
 volatile uint32_t* io_apic_registers = nullptr;
-bool console_input_lost = false;  // touched with interrupts off
+bool console_input_untold = false;  // the kernel has not been called for it; touched with interrupts off
 
 void apic_write(ApicRegister index, uint32_t value) {
     if (apic_registers != nullptr)
@@ -98,7 +98,7 @@ void interrupts_start(uint32_t timer_count) {
     // An edge that came while the line was masked is gone; what it announced is not.
     {
         const InterruptGuard guard;
-        serial_receive();
+        console_input_untold |= serial_receive();
     }
     interrupts_on();
 }
@@ -109,27 +109,31 @@ void interrupts_acknowledge_lost() {
         if (highest + 32 == kVectorConsole) {
             // The line rises again only when the device was emptied; the next tick tells the kernel.
             serial_receive();
-            console_input_lost = true;
+            console_input_untold = true;
         }
         apic_write(kEndOfInterrupt, 0);
         pending &= ~(1u << highest);
     }
 }
 
-void apic_timer_count_down() { apic_write(kTimerInitial, 0xffff'ffff); }
-uint32_t apic_timer_elapsed() { return 0xffff'ffff - apic_read(kTimerCurrent); }
-void apic_timer_stop() { apic_write(kTimerInitial, 0); }
+void apic_timer_count_down() {
+    apic_write(kTimerInitial, 0xffff'ffff);
+}
+uint32_t apic_timer_elapsed() {
+    return 0xffff'ffff - apic_read(kTimerCurrent);
+}
+void apic_timer_stop() {
+    apic_write(kTimerInitial, 0);
+}
 
 extern "C" void x86_64_timer(kernel::TrapFrame& frame) {
     apic_write(kEndOfInterrupt, 0);
-    const bool poll = io_apic_registers == nullptr || console_input_lost;
-    if (poll) {
-        serial_receive();
-        console_input_lost = false;
-    }
+    bool untold = console_input_untold;
+    console_input_untold = false;
+    if (io_apic_registers == nullptr) untold |= serial_receive();
     interrupts_on();
+    if (untold) kernel::on_console_input(frame);
     kernel::on_timer(frame);
-    if (poll) kernel::on_console_input(frame);
     interrupts_off();
 }
 

@@ -68,7 +68,9 @@ PhysicalAddress boot_table() {
     return address;
 }
 
-constexpr size_t index_of(uint64_t address, uint32_t level) { return address >> (12 + 9 * level) & 511; }
+constexpr size_t index_of(uint64_t address, uint32_t level) {
+    return address >> (12 + 9 * level) & 511;
+}
 
 /// The entry for `address` in the table of `level` (0: 4 KiB pages), with the tables above made as needed.
 uint64_t& boot_entry(uint64_t address, uint32_t level) {
@@ -159,7 +161,9 @@ void direct_map_range(PhysicalAddress begin, PhysicalAddress end) {
     }
 }
 
-void set_table_source(arch::MemoryRange* source) { table_source = source; }
+void set_table_source(arch::MemoryRange* source) {
+    table_source = source;
+}
 
 void enter_final_tables() {
     const PhysicalAddress directory = boot_table();
@@ -211,8 +215,12 @@ namespace helix::arch {
 
 using namespace x86_64;
 
-void* direct_map(PhysicalAddress address) { return reinterpret_cast<void*>(kDirectMap + address); }
-PhysicalAddress physical_of(const void* pointer) { return address_of(pointer) - kDirectMap; }
+void* direct_map(PhysicalAddress address) {
+    return reinterpret_cast<void*>(kDirectMap + address);
+}
+PhysicalAddress physical_of(const void* pointer) {
+    return address_of(pointer) - kDirectMap;
+}
 
 Result<void> map(void* at, PhysicalAddress address, size_t count, Protection protection) {
     const uint64_t begin = address_of(at);

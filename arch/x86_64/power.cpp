@@ -51,7 +51,9 @@ T number_at(Bytes table, size_t offset) {
     return value;
 }
 
-bool has_signature(Bytes table, Text signature) { return as_text(table).starts_with(signature); }
+bool has_signature(Bytes table, Text signature) {
+    return as_text(table).starts_with(signature);
+}
 
 Bytes find_description() {
     const AcpiRoot root = acpi_root();
@@ -92,7 +94,8 @@ void enter_acpi_mode(Bytes description, uint16_t control) {
     const uint16_t command = static_cast<uint16_t>(number_at<uint32_t>(description, kSmiCommand));
     if (command == 0 || (in16(control) & kAcpiMode) != 0) return;
     out8(command, number_at<uint8_t>(description, kAcpiEnable));
-    for (uint32_t polls = 0; polls < 100'000 && (in16(control) & kAcpiMode) == 0; ++polls) {}
+    for (uint32_t polls = 0; polls < 100'000 && (in16(control) & kAcpiMode) == 0; ++polls) {
+    }
 }
 
 void acpi_soft_off() {
@@ -144,7 +147,8 @@ void restart() {
     interrupts_off();
     out8(0xcf9, 0x02);  // the chipset's reset register: first the kind, then the order
     out8(0xcf9, 0x06);
-    for (uint32_t polls = 0; polls < 100'000 && (in8(0x64) & 2) != 0; ++polls) {}
+    for (uint32_t polls = 0; polls < 100'000 && (in8(0x64) & 2) != 0; ++polls) {
+    }
     out8(0x64, 0xfe);  // the keyboard controller's reset line
     // Last resort: no descriptor table, so the next exception is a triple fault.
     struct [[gnu::packed]] {

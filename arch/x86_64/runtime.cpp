@@ -15,10 +15,18 @@ struct [[gnu::packed, gnu::may_alias]] HalfWord {
     uint32_t value;
 };
 
-inline uint64_t load(const unsigned char* from) { return reinterpret_cast<const Word*>(from)->value; }
-inline void store(unsigned char* to, uint64_t value) { reinterpret_cast<Word*>(to)->value = value; }
-inline uint32_t load_half(const unsigned char* from) { return reinterpret_cast<const HalfWord*>(from)->value; }
-inline void store_half(unsigned char* to, uint32_t value) { reinterpret_cast<HalfWord*>(to)->value = value; }
+inline uint64_t load(const unsigned char* from) {
+    return reinterpret_cast<const Word*>(from)->value;
+}
+inline void store(unsigned char* to, uint64_t value) {
+    reinterpret_cast<Word*>(to)->value = value;
+}
+inline uint32_t load_half(const unsigned char* from) {
+    return reinterpret_cast<const HalfWord*>(from)->value;
+}
+inline void store_half(unsigned char* to, uint32_t value) {
+    reinterpret_cast<HalfWord*>(to)->value = value;
+}
 
 /// Up to 16 bytes, all read before any is written, so that the two may overlap.
 inline void move_small(unsigned char* to, const unsigned char* from, size_t size) {
@@ -104,7 +112,9 @@ int memcmp(const void* a, const void* b, size_t size) {
     return 0;
 }
 
-int bcmp(const void* a, const void* b, size_t size) { return memcmp(a, b, size); }
+int bcmp(const void* a, const void* b, size_t size) {
+    return memcmp(a, b, size);
+}
 
 size_t strlen(const char* text) {
     const char* end = text;
@@ -113,6 +123,10 @@ size_t strlen(const char* text) {
 }
 
 // Each of these is a broken invariant of the kernel: an exception tells where.
-[[noreturn]] void __cxa_pure_virtual() { __builtin_trap(); }
-[[noreturn]] void abort() { __builtin_trap(); }
+[[noreturn]] void __cxa_pure_virtual() {
+    __builtin_trap();
+}
+[[noreturn]] void abort() {
+    __builtin_trap();
+}
 }

@@ -12,8 +12,10 @@ namespace {
 constexpr uint16_t kPort = 0x3f8;
 constexpr uint16_t kData = kPort, kInterruptEnable = kPort + 1, kFifoControl = kPort + 2, kLineControl = kPort + 3,
                    kModemControl = kPort + 4, kLineStatus = kPort + 5;
+constexpr uint16_t kInterruptIdentity = kFifoControl;  // the same port, read
 constexpr uint8_t kDataReady = 0x01, kTransmitEmpty = 0x20;
-constexpr size_t kFifoSize = 16;
+constexpr uint8_t kFifoOn = 0x01, kFifoIsOn = 0xc0;
+size_t transmit_room = 1;  // bytes that fit when the transmitter is empty
 
 // One producer (serial_receive, interrupts off) and one consumer (console_read). Positions only grow. When the
 // buffer is full, bytes wait in the device, which holds back the sender.
@@ -25,25 +27,32 @@ uint32_t input_end = 0;    // written by the producer
 }  // namespace
 
 void serial_initialize() {
-    out8(kInterruptEnable, 0);
     out8(kLineControl, 0x80);  // divisor latch
     out8(kData, 1);            // 115200 baud
     out8(kInterruptEnable, 0);
     out8(kLineControl, 0x03);  // 8 bits, no parity, one stop bit
-    out8(kFifoControl, 0x07);  // on, emptied, an interrupt for each byte
-    out8(kModemControl, 0x0b); // DTR, RTS, and OUT2, which lets interrupts out
+    // Switching the FIFO on empties it. What was sent before the kernel was there shall not be lost, so then it stays
+    // off: a little slower, and nothing else.
+    const bool fifo_was_on = (in8(kInterruptIdentity) & kFifoIsOn) == kFifoIsOn;
+    if (fifo_was_on || (in8(kLineStatus) & kDataReady) == 0) {
+        out8(kFifoControl, kFifoOn);
+        transmit_room = 16;
+    }
+    out8(kModemControl, 0x0b);  // DTR, RTS, and OUT2, which lets interrupts out
     out8(kInterruptEnable, 0x01);
 }
 
-void serial_receive() {
+bool serial_receive() {
     const uint32_t begin = __atomic_load_n(&input_begin, __ATOMIC_ACQUIRE);
-    uint32_t end = input_end;
+    const uint32_t before = input_end;
+    uint32_t end = before;
     while (end - begin < kInputSize) {
         const uint8_t status = in8(kLineStatus);
         if ((status & kDataReady) == 0 || status == 0xff) break;  // 0xff: no such device
         input[end++ % kInputSize] = in8(kData);
     }
     __atomic_store_n(&input_end, end, __ATOMIC_RELEASE);
+    return end != before;
 }
 
 }  // namespace helix::x86_64
@@ -56,8 +65,9 @@ void console_write(Text text) {
     for (size_t at = 0; at < text.size();) {
         // Off for one filling of the FIFO, lest an interrupt's own output overflow it.
         const InterruptGuard guard;
-        while ((in8(kLineStatus) & kTransmitEmpty) == 0) {}
-        for (size_t i = 0; i < kFifoSize && at < text.size(); ++i) out8(kData, static_cast<uint8_t>(text[at++]));
+        while ((in8(kLineStatus) & kTransmitEmpty) == 0) {
+        }
+        for (size_t i = 0; i < transmit_room && at < text.size(); ++i) out8(kData, static_cast<uint8_t>(text[at++]));
     }
 }
 

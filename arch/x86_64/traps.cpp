@@ -97,8 +97,13 @@ InterruptDescriptor interrupts[kVectorCount];
 bool cpu_local_set = false;
 
 void set_interrupt(uint64_t vector, uint64_t handler, uint8_t stack) {
-    interrupts[vector] = {static_cast<uint16_t>(handler), kCodeSelector, stack, 0x8e, static_cast<uint16_t>(handler >> 16),
-                          static_cast<uint32_t>(handler >> 32), 0};
+    interrupts[vector] = {static_cast<uint16_t>(handler),
+                          kCodeSelector,
+                          stack,
+                          0x8e,
+                          static_cast<uint16_t>(handler >> 16),
+                          static_cast<uint32_t>(handler >> 32),
+                          0};
 }
 
 uint8_t stack_of(uint64_t vector) {
@@ -169,7 +174,9 @@ void restore_preemption_count(const Gate& gate, uint32_t extra) {
 
 }  // namespace
 
-uint64_t fault_stack_guard() { return address_of(fault_stacks.guard); }
+uint64_t fault_stack_guard() {
+    return address_of(fault_stacks.guard);
+}
 
 void traps_initialize() {
     boot_cpu.task.interrupt_stack[kFaultStack - 1] = address_of(fault_stacks.fault + sizeof(fault_stacks.fault));
@@ -181,8 +188,8 @@ void traps_initialize() {
     uint64_t* const descriptors = boot_cpu.descriptors;
     descriptors[1] = 0x00af'9a00'0000'ffff;  // 64-bit code
     descriptors[2] = 0x00cf'9200'0000'ffff;  // data
-    descriptors[kTaskSelector / 8] = 0x0000'8900'0000'0000 | (sizeof(TaskState) - 1) | (task & 0xff'ffff) << 16 |
-                                     (task >> 24 & 0xff) << 56;
+    descriptors[kTaskSelector / 8] =
+        0x0000'8900'0000'0000 | (sizeof(TaskState) - 1) | (task & 0xff'ffff) << 16 | (task >> 24 & 0xff) << 56;
     descriptors[kTaskSelector / 8 + 1] = task >> 32;
     const TablePointer global{sizeof(boot_cpu.descriptors) - 1, address_of(descriptors)};
     asm volatile("lgdt %0" ::"m"(global));
@@ -245,8 +252,14 @@ void trap_resume_at_gate(TrapFrame& frame, Gate& gate, GateFailure failure) {
     frame.rcx = static_cast<uint32_t>(failure);
     frame.rflags = x86_64::kFlagInterrupt | 2;
 }
-uint64_t trap_instruction_pointer(const TrapFrame& frame) { return frame.rip; }
-uint64_t trap_stack_pointer(const TrapFrame& frame) { return frame.rsp; }
-uint64_t trap_frame_pointer(const TrapFrame& frame) { return frame.rbp; }
+uint64_t trap_instruction_pointer(const TrapFrame& frame) {
+    return frame.rip;
+}
+uint64_t trap_stack_pointer(const TrapFrame& frame) {
+    return frame.rsp;
+}
+uint64_t trap_frame_pointer(const TrapFrame& frame) {
+    return frame.rbp;
+}
 
 }  // namespace helix::arch

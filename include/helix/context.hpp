@@ -104,7 +104,8 @@ public:
         static_assert(std::is_trivially_copyable_v<T>);
         return static_cast<T*>(TRY(services_->kept_memory(instance_, name, version, sizeof(T), alignof(T))));
     }
-    /// Whole pages for an allocator policy, contiguous; the kernel notes `size_class` and owner for each.
+    /// Whole pages for an allocator policy, contiguous and aligned to the next power of two of `count`; the kernel notes
+    /// `size_class` and owner for each, and takes back what is left when the policy has gone.
     /// Bounded: preemption may be off. Errors: OutOfMemory; PermissionDenied unless the module is an Allocator.
     Result<void*> heap_pages(uint32_t size_class, size_t count) const {
         return services_->heap_pages(instance_, size_class, count);

@@ -148,7 +148,7 @@ size_t Heap::size_of(const void* block) const {
 }
 
 void* Heap::allocate_large(size_t size, size_t alignment) {
-    if (size > pages_->total_pages() * kPageSize || alignment > pages_->total_pages() * kPageSize) return nullptr;
+    if (size > pages_->total_pages() * kPageSize || alignment > arch::kDirectMapAlignment) return nullptr;
     const size_t pages = size <= kPageSize ? 1 : (size + kPageSize - 1) / kPageSize;
     // The allocator aligns a run to the next power of two of its length; what is only there for the alignment goes
     // back.
@@ -234,8 +234,11 @@ void Heap::drain(uint8_t owner, uint32_t size_class, Span<void* const> blocks) {
         add(record.drains, 1);
         if (failure != GateFailure::None) owner_failed(owner);
     }
-    if (state_of(record) == OwnerState::Failed) add(record.dropped, blocks.size());
-    subtract(record.blocks, blocks.size());
+    const OwnerState state = state_of(record);
+    if (state == OwnerState::Failed || state == OwnerState::Abandoned) add(record.dropped, blocks.size());
+    const uint64_t left = __atomic_sub_fetch(&record.blocks, blocks.size(), __ATOMIC_SEQ_CST);
+    // Between abandon and the last block exactly one of the two sees both: whoever comes second.
+    if (left == 0 && state_of(record) == OwnerState::Abandoned) (void)leave(owner);
 }
 
 /// Every block is aligned, lies whole in pages that were given to `owner` for the class, and appears once.
@@ -294,18 +297,23 @@ void Heap::flush_this_cpu() {
 bool Heap::try_detach(uint8_t owner) {
     if (owner == kBuiltin || owner >= kMaximumOwners) return false;
     flush_this_cpu();
+    return leave(owner);
+}
+
+/// Forgets `owner` if nothing of it is in use.
+bool Heap::leave(uint8_t owner) {
     Owner& record = owners_[owner];
     {
         SpinLockGuard guard(lock_);
         const OwnerState state = state_of(record);
-        if (state != OwnerState::Attached && state != OwnerState::Failed) return false;
+        if (state == OwnerState::Vacant || state == OwnerState::Leaving) return false;
         if (current() == owner || load(record.blocks) != 0) return false;
         set_state(record, OwnerState::Leaving);
     }
     // Nobody is inside it and policy_pages refuses it: its pages do not change any more.
     if (load(record.pages) != 0) pages_->free_all_owned(owner);
     SpinLockGuard guard(lock_);
-    record.pages = 0;
+    __atomic_store_n(&record.pages, 0, __ATOMIC_RELAXED);
     set_state(record, OwnerState::Vacant);
     return true;
 }
@@ -313,12 +321,26 @@ bool Heap::try_detach(uint8_t owner) {
 void Heap::owner_failed(uint8_t owner) {
     if (owner == kBuiltin || owner >= kMaximumOwners) return;
     SpinLockGuard guard(lock_);
-    if (state_of(owners_[owner]) != OwnerState::Attached) return;
-    set_state(owners_[owner], OwnerState::Failed);
-    if (current() == owner) {
-        const uint64_t changes = (binding_ >> 8) + 1;
-        __atomic_store_n(&binding_, changes << 8 | kBuiltin, __ATOMIC_SEQ_CST);
+    if (state_of(owners_[owner]) == OwnerState::Attached) give_up(owner, OwnerState::Failed);
+}
+
+void Heap::abandon(uint8_t owner) {
+    if (owner == kBuiltin || owner >= kMaximumOwners) return;
+    {
+        SpinLockGuard guard(lock_);
+        const OwnerState state = state_of(owners_[owner]);
+        if (state != OwnerState::Attached && state != OwnerState::Failed) return;
+        give_up(owner, OwnerState::Abandoned);
     }
+    (void)try_detach(owner);
+}
+
+/// It is not asked again; if it was current, the built-in is.
+void Heap::give_up(uint8_t owner, OwnerState state) {
+    set_state(owners_[owner], state);
+    if (current() != owner) return;
+    const uint64_t changes = (binding_ >> 8) + 1;
+    __atomic_store_n(&binding_, changes << 8 | kBuiltin, __ATOMIC_SEQ_CST);
 }
 
 Result<void*> Heap::policy_pages(uint8_t owner, uint32_t size_class, size_t count) {

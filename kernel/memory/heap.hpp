@@ -36,7 +36,7 @@ inline constexpr MagazineLayout kMagazines;
 
 /// What is known of one owner.
 struct HeapOwnerStatistics {
-    enum class State : uint8_t { Vacant, Attached, Failed, Leaving };
+    enum class State : uint8_t { Vacant, Attached, Failed, Abandoned, Leaving };
     State state;
     uint64_t pages;   ///< held from the PageAllocator
     uint64_t blocks;  ///< taken from the policy and not given back: in use, or in magazines
@@ -60,7 +60,7 @@ public:
     void init(PageAllocator& pages);
 
     /// At least `size` bytes of unspecified content, aligned to `alignment`, a power of two; null when memory is
-    /// short. More than 2,048 bytes, or an alignment above 16, take whole, contiguous pages.
+    /// short, or `alignment` above 2 MiB. More than 2,048 bytes, or an alignment above 16, take whole, contiguous pages.
     void* allocate(size_t size, size_t alignment = 16);
     /// `block` is what allocate returned, or null. Panics on what it can tell is nothing of the kind.
     void free(void* block);
@@ -83,6 +83,9 @@ public:
     /// It is not called again; if it was current, the built-in is. Its free blocks are given up until it is
     /// detached; blocks in use stay valid, and frees of them are only counted. Repeating it does nothing.
     void owner_failed(uint8_t owner);
+    /// owner_failed, and detached by itself as soon as its last block is freed: `owner` means nothing to the caller any
+    /// more. For an instance that is unmapped while blocks of it may be in use.
+    void abandon(uint8_t owner);
     /// Returns this CPU's magazines to their owners if another owner became current. For CPUs that rarely allocate.
     void flush_this_cpu();
 
@@ -137,6 +140,8 @@ private:
     void* allocate_builtin(uint32_t size_class);
     size_t refill(uint8_t owner, uint32_t size_class, Span<void*> out);
     void drain(uint8_t owner, uint32_t size_class, Span<void* const> blocks);
+    void give_up(uint8_t owner, OwnerState state) HELIX_REQUIRES(lock_);
+    bool leave(uint8_t owner);
     bool is_batch_sound(uint8_t owner, uint32_t size_class, Span<void* const> batch);
     static OwnerState state_of(const Owner& owner) {
         OwnerState state;

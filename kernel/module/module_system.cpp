@@ -60,9 +60,8 @@ Result<void> ModuleSystem::plug_in_primaries(ModuleRecord& record) {
             interface.name == InterfaceTraits<Allocator>::kId.name && interface.primary_record == nullptr;
         if (wanted != record.name() && !first_allocator) continue;
         if (interface.primary_record == &record) continue;
-        HistoryRecord entry;
-        TRY(swap_primary(interface, record, entry));
-        history_.add(entry);
+        HistoryRecord not_recorded;  // nothing was replaced while it served
+        TRY(swap_primary(interface, record, not_recorded));
     }
     return {};
 }

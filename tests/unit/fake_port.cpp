@@ -15,6 +15,10 @@
 #include <cstdlib>
 #include <random>
 
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace helix::test {
 
 namespace {
@@ -34,7 +38,14 @@ FakeMachine::FakeMachine(size_t bytes) : bytes_(bytes), range_{kPage, bytes} {
     if (g_machine != nullptr) fail("two machines at a time");
     memory_file_ = memfd_create("helix-test-memory", MFD_CLOEXEC);
     if (memory_file_ < 0 || ftruncate(memory_file_, static_cast<off_t>(bytes)) != 0) fail("no memory file");
-    void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory_file_, 0);
+    // The mapping begins where its alignment is right; the rest of the space stays empty.
+    space_bytes_ = bytes + arch::kDirectMapAlignment;
+    space_ = mmap(nullptr, space_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (space_ == MAP_FAILED) fail("no address space");
+    const auto start = reinterpret_cast<uint64_t>(space_);
+    const uint64_t aligned = (start + arch::kDirectMapAlignment - 1) / arch::kDirectMapAlignment * arch::kDirectMapAlignment;
+    void* base = mmap(reinterpret_cast<void*>(aligned), bytes, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_NORESERVE | MAP_FIXED, memory_file_, 0);
     void* region = mmap(nullptr, uint64_t{8} << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED || region == MAP_FAILED) fail("no address space");
     base_ = static_cast<uint8_t*>(base);
@@ -44,7 +55,7 @@ FakeMachine::FakeMachine(size_t bytes) : bytes_(bytes), range_{kPage, bytes} {
 
 FakeMachine::~FakeMachine() {
     g_machine = nullptr;
-    munmap(base_, bytes_);
+    munmap(space_, space_bytes_);
     munmap(reinterpret_cast<void*>(region_.begin), region_.end - region_.begin);
     close(memory_file_);
 }
@@ -140,7 +151,24 @@ void context_switch(ThreadContext&, ThreadContext&) { test::fail("context_switch
 void context_announce(ThreadContext&, MutableBytes) {}
 void context_retire(ThreadContext&) {}
 
-[[noreturn]] void gate_resume(Gate&, GateFailure) { test::fail("gate_resume"); }
+// As a port does it, so that a test's module can fail in the middle of a call. ASan is told that frames vanish.
+[[noreturn]] void gate_resume(Gate& gate, GateFailure failure) {
+#if __has_feature(address_sanitizer)
+    __asan_handle_no_return();
+#endif
+    CpuLocal* const local = cpu_local();
+    local->preempt_word =
+        (local->preempt_word & kNoRescheduleWanted) | (gate.preempt_word & ~kNoRescheduleWanted);
+    asm volatile(
+        "cld\n\t"
+        "movq 8(%%rbx), %%rsp\n\t"
+        "movq 24(%%rbx), %%rbp\n\t"
+        "jmpq *16(%%rbx)"
+        :
+        : "b"(&gate), "c"(static_cast<uint32_t>(failure))
+        : "memory");
+    __builtin_unreachable();
+}
 void trap_resume_at_gate(kernel::TrapFrame&, Gate&, GateFailure) { test::fail("trap_resume_at_gate"); }
 uint64_t trap_instruction_pointer(const kernel::TrapFrame&) { return 0; }
 uint64_t trap_stack_pointer(const kernel::TrapFrame&) { return 0; }

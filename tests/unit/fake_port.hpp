@@ -45,6 +45,8 @@ public:
 private:
     int memory_file_;
     size_t bytes_;
+    void* space_;
+    size_t space_bytes_;
     uint8_t* base_;
     arch::MemoryRange range_;
     arch::VirtualRange region_;

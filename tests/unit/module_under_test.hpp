@@ -7,4 +7,4 @@
 #include "helix/module.hpp"
 
 #undef HELIX_MODULE
-#define HELIX_MODULE(Class) static_assert(Class::kInfo.name().size() > 0)
+#define HELIX_MODULE(Class) static_assert(Class::kInfo.name().size() > 0);

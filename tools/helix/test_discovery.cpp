@@ -251,7 +251,7 @@ std::vector<TestCase> find_tests(const Session& session, bool sanitized, double 
         for (const fs::path& file : sorted_files(workspace.root / folder))
             if (file.extension() == ".test")
                 add_script(session, file, "system/" + file.stem().string(), Architecture::Hosted, sanitized, patience, tests);
-    std::ranges::stable_sort(tests, {}, [](const TestCase& test) { return ring_order(test.name); });
+    std::ranges::sort(tests, {}, [](const TestCase& test) { return std::pair(ring_order(test.name), test.name); });
     return tests;
 }
 

@@ -12,7 +12,7 @@ helix::InstanceToken* g_instance = nullptr;
 
 void* allocate(size_t size, size_t alignment) {
     void* block = g_services->allocate(g_instance, size, alignment);
-    if (block == nullptr) g_services->abort(g_instance, "out of memory in operator new");
+    if (block == nullptr) g_services->abort(g_instance, helix::Text("out of memory in operator new"));
     return block;
 }
 void release(void* block) {
@@ -65,8 +65,8 @@ size_t strlen(const char* text) {
     }
     return size;
 }
-[[noreturn]] void abort() { g_services->abort(g_instance, "abort called"); }
-[[noreturn]] void __cxa_pure_virtual() { g_services->abort(g_instance, "pure virtual method called"); }
+[[noreturn]] void abort() { g_services->abort(g_instance, helix::Text("abort called")); }
+[[noreturn]] void __cxa_pure_virtual() { g_services->abort(g_instance, helix::Text("pure virtual method called")); }
 int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
 }
 
