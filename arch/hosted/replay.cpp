@@ -11,8 +11,8 @@ namespace {
 
 /// One preemption point in this many brings a tick.
 constexpr uint64_t kPointsPerTick = 16;
-/// So many looks in a row, a quarter of a second apart, must have found no progress.
-constexpr uint32_t kStalledLooks = 8;
+/// So many looks in a row, time.cpp says how far apart, must have found no progress.
+constexpr uint32_t kStalledLooks = 3;
 /// Ticks that an endless loop gets at one look.
 constexpr int kTicksPerLook = 2000;
 
@@ -72,9 +72,10 @@ void replay_idle(Port& port) {
     deliver_tick();
 }
 
-/// A real tick, `frame`, came during a replay. It means nothing unless a module loops without passing any preemption
-/// point; then virtual time goes on, until the kernel ends the loop or another thread makes progress. Which
-/// instruction of the loop was interrupted depends on the host, how many ticks the loop gets does not.
+/// A real tick, `frame`, came during a replay. It means nothing unless a module computes for long without passing any
+/// preemption point; then virtual time goes on, until the kernel ends the call or another thread makes progress.
+/// How many ticks the module gets depends on the seed alone, which instruction they interrupt on the host: a run in
+/// which that shows is not repeated by its seed.
 void replay_stalled(Cpu& cpu, kernel::TrapFrame& frame) {
     Port& port = *cpu.port;
     Replay& replay = port.replay;

@@ -17,8 +17,8 @@ namespace {
 
 /// How long an idle CPU looks for work of other CPUs before it sleeps: waking a pthread takes about as long.
 constexpr uint64_t kSpinNs = 30'000;
-/// Replay: how often a CPU is looked at for an endless loop.
-constexpr uint64_t kStallCheckNs = 250'000'000;
+/// Replay: how often a CPU is looked at for an endless loop, in CPU time, so that a busy host changes nothing.
+constexpr uint64_t kStallCheckNs = 5'000'000;
 
 uint64_t host_now_ns() {
     // No preemption guard: the clock is read in the vDSO, which keeps nothing for each thread.
@@ -77,10 +77,11 @@ void start_timer(uint64_t period_ns) {
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = tick_signal();
     event._sigev_un._tid = gettid();
-    if (timer_create(CLOCK_MONOTONIC, &event, &cpu.timer) != 0)
+    const bool replay = cpu.port->replay.on;
+    if (timer_create(replay ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &event, &cpu.timer) != 0)
         fatal("the host gives no timer, error ", static_cast<uint64_t>(errno));
     cpu.timer_armed = true;
-    const uint64_t interval = cpu.port->replay.on ? kStallCheckNs : period_ns;
+    const uint64_t interval = replay ? kStallCheckNs : period_ns;
     itimerspec setting{};
     setting.it_interval.tv_sec = static_cast<time_t>(interval / 1'000'000'000);
     setting.it_interval.tv_nsec = static_cast<long>(interval % 1'000'000'000);

@@ -66,7 +66,9 @@ public:
         ++queue.counted.preemptions;
         return TickDecision::Preempt;
     }
-    bool should_preempt(const SchedulerCpu& cpu, const SchedulerThread&) const override { return cpu.current == nullptr; }
+    bool should_preempt(const SchedulerCpu& cpu, const SchedulerThread&) const override {
+        return cpu.current == nullptr;
+    }
     CpuId select_cpu(const SchedulerThread& thread, CpuId) const override {
         if (thread.cpu < 64 && (thread.affinity >> thread.cpu & 1) != 0) return thread.cpu;
         return static_cast<CpuId>(__builtin_ctzll(thread.affinity));

@@ -131,10 +131,15 @@ size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
 }
 
 uint64_t Threads::cycles_to_ns(uint64_t cycles) const {
-    const uint64_t cycles_so_far = arch::cycles() - boot_cycles_;
-    const uint64_t ns_so_far = arch::now_ns() - boot_ns_;
+    uint64_t cycles_so_far = arch::cycles() - boot_cycles_;
+    uint64_t ns_so_far = arch::now_ns() - boot_ns_;
+    while (cycles_so_far >> 31 != 0 || ns_so_far >> 31 != 0) {
+        cycles_so_far >>= 1;
+        ns_so_far >>= 1;
+    }
     if (cycles_so_far == 0) return 0;
-    return static_cast<uint64_t>(static_cast<unsigned __int128>(cycles) * ns_so_far / cycles_so_far);
+    const uint64_t ratio = (ns_so_far << 31) / cycles_so_far;  // nanoseconds a cycle, 31 fractional bits
+    return static_cast<uint64_t>(static_cast<unsigned __int128>(cycles) * ratio >> 31);
 }
 
 ExecutionStatistics Threads::statistics() {

@@ -106,8 +106,8 @@ private:
                                 kSizeClasses[size_class]))
                 return false;
         }
-        return answered(scenario, target_->template call<&Allocator::drain>(size_class,
-                                                                             Span<void* const>(batch, count)));
+        return answered(scenario,
+                        target_->template call<&Allocator::drain>(size_class, Span<void* const>(batch, count)));
     }
 
     bool each_class(const AllocatorStatistics& before) {

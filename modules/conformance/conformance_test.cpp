@@ -131,7 +131,9 @@ std::string first_failure() {
     EXPECT_FALSE(response.is_ok());
     return std::string(report.first_failure());
 }
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+}
 
 TEST(SchedulerConformance, FindsALostThread) {
     const std::string found = first_failure<LosesOne>();
@@ -150,14 +152,18 @@ TEST(SchedulerConformance, FindsAPolicyThatIgnoresMirroredPicks) {
 TEST(SchedulerConformance, FindsEqualsThatDoNotShare) {
     EXPECT_TRUE(contains(first_failure<NeverPreempts>(), "did not run for"));
 }
-TEST(SchedulerConformance, FindsACpuOutsideTheAffinity) { EXPECT_TRUE(contains(first_failure<AnyCpu>(), "affinity")); }
+TEST(SchedulerConformance, FindsACpuOutsideTheAffinity) {
+    EXPECT_TRUE(contains(first_failure<AnyCpu>(), "affinity"));
+}
 TEST(SchedulerConformance, FindsWritesOutsideTheArea) {
     EXPECT_TRUE(contains(first_failure<WritesIntoThreads>(), "outside its area"));
 }
 TEST(SchedulerConformance, FindsAFailedSelfCheck) {
     EXPECT_TRUE(contains(first_failure<FailsSelfCheck>(), "self_check failed"));
 }
-TEST(SchedulerConformance, FindsWrongStatistics) { EXPECT_TRUE(contains(first_failure<Miscounts>(), "statistics")); }
+TEST(SchedulerConformance, FindsWrongStatistics) {
+    EXPECT_TRUE(contains(first_failure<Miscounts>(), "statistics"));
+}
 
 /// Carves blocks out of memory of its own and reuses what comes back.
 class CarvingAllocator : public Allocator {

@@ -62,9 +62,7 @@ public:
         noted_.append('"');
     }
     /// One more figure for the JSON object; not a check.
-    void measured(Text name, uint64_t value) {
-        measured_.append(format(",\"{}\":{}", name, value).text());
-    }
+    void measured(Text name, uint64_t value) { measured_.append(format(",\"{}\":{}", name, value).text()); }
 
     uint64_t checks() const { return checks_; }
     uint64_t failures() const { return failures_; }
@@ -73,8 +71,8 @@ public:
     /// An error response that names the first failure, or everything as JSON.
     Response response(Text interface, Text module, uint64_t seed) const {
         if (failures_ != 0)
-            return Response::err(format("{} fails {} of {} checks of {} (seed {}), first {}", module, failures_, checks_,
-                                        interface, seed, first_)
+            return Response::err(format("{} fails {} of {} checks of {} (seed {}), first {}", module, failures_,
+                                        checks_, interface, seed, first_)
                                      .text());
         return Response::ok(json(interface, module, seed).text());
     }

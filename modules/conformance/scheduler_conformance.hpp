@@ -141,7 +141,8 @@ private:
         if (picked.value() == nullptr)
             return report_->check(waiting == 0, scenario_, "pick_next gave nothing while {} threads waited", waiting);
         const uint32_t i = index_of(picked.value());
-        if (!report_->check(i < kThreads, scenario_, "pick_next returned a thread that was never enqueued")) return false;
+        if (!report_->check(i < kThreads, scenario_, "pick_next returned a thread that was never enqueued"))
+            return false;
         if (!report_->check(model_[i].place != Place::Running, scenario_, "thread {} was picked while it ran", i))
             return false;
         if (!report_->check(model_[i].place == Place::Queued && model_[i].cpu == cpu, scenario_,
@@ -152,7 +153,9 @@ private:
         ++picks_[cpu];
         return true;
     }
-    uint32_t current(CpuId cpu) const { return cpus_[cpu].current == nullptr ? kThreads : index_of(cpus_[cpu].current); }
+    uint32_t current(CpuId cpu) const {
+        return cpus_[cpu].current == nullptr ? kThreads : index_of(cpus_[cpu].current);
+    }
     /// Takes the running thread off the CPU after `used_ns` there.
     uint32_t leave(CpuId cpu, uint64_t used_ns) {
         const uint32_t i = current(cpu);
@@ -186,8 +189,8 @@ private:
             if (!answered(statistics)) return false;
             const SchedulerStatistics& now = statistics.value();
             const uint32_t waiting = queued_on(cpu);
-            if (!report_->check(now.runnable == waiting, scenario_, "statistics counts {} threads on CPU {}, {} wait there",
-                                now.runnable, cpu, waiting))
+            if (!report_->check(now.runnable == waiting, scenario_,
+                                "statistics counts {} threads on CPU {}, {} wait there", now.runnable, cpu, waiting))
                 return false;
             if (!report_->check(now.enqueues - before_[cpu].enqueues == enqueues_[cpu], scenario_,
                                 "statistics counts {} enqueues on CPU {} after {}",
@@ -303,8 +306,8 @@ private:
                 const uint32_t old_priority = model_[i].priority;
                 model_[i].priority = threads_[i].priority = random_.below(kPriorityLevels);
                 const bool queued = model_[i].place == Place::Queued;
-                return answered(target_->template call<&Scheduler::priority_changed>(
-                    cpus_[model_[i].cpu], threads_[i], old_priority, queued));
+                return answered(target_->template call<&Scheduler::priority_changed>(cpus_[model_[i].cpu], threads_[i],
+                                                                                     old_priority, queued));
             }
         }
     }

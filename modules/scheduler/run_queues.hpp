@@ -25,7 +25,9 @@ struct ThreadState {
     bool keep_slice;  ///< goes on with the slice it had
 };
 
-inline ThreadState& state_of(SchedulerThread& thread) { return thread.policy<ThreadState>(); }
+inline ThreadState& state_of(SchedulerThread& thread) {
+    return thread.policy<ThreadState>();
+}
 
 /// CPU time of a running thread at the tick `now_ns`, to within one tick.
 inline uint64_t consumed_ns(SchedulerThread& thread, uint64_t now_ns) {
@@ -110,7 +112,8 @@ struct RunQueues {
         return oldest;
     }
 
-    /// Takes turns of `length_ns` between the order of levels and those who are overdue; true in the turn of the latter.
+    /// Takes turns of `length_ns` between the order of levels and those who are overdue; true in the turn of the
+    /// latter.
     bool in_overdue_turn(uint64_t length_ns) {
         if (clock_ns >= turn_end_ns) {
             overdue_turn = !overdue_turn;

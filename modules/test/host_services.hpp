@@ -31,9 +31,9 @@ public:
             of(self).log_.append(line.data(), line.size()).append("\n");
         };
         table_.now_ns = [](InstanceToken*) -> uint64_t {
-            return static_cast<uint64_t>(
-                std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-                    .count());
+            return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                             std::chrono::steady_clock::now().time_since_epoch())
+                                             .count());
         };
         table_.abort = end;
         table_.config = [](InstanceToken* self, Text key) -> Result<Text> {
@@ -214,6 +214,10 @@ private:
 
 namespace helix::runtime {
 // What modules link privately. Weak, so that a test program that has the kernel's own uses those.
-__attribute__((weak)) uint8_t* buffer_allocate(size_t size) { return static_cast<uint8_t*>(std::malloc(size)); }
-__attribute__((weak)) void buffer_free(uint8_t* data) { std::free(data); }
+__attribute__((weak)) uint8_t* buffer_allocate(size_t size) {
+    return static_cast<uint8_t*>(std::malloc(size));
+}
+__attribute__((weak)) void buffer_free(uint8_t* data) {
+    std::free(data);
+}
 }  // namespace helix::runtime

@@ -94,7 +94,8 @@ private:
     Result<Response> start_threads(Text payload) {
         uint64_t wanted = 0;
         if (!parse_unsigned(payload, wanted) || wanted == 0 || wanted > kMaximumThreads)
-            return Response::err(format("start N: \"{}\" is not a number from 1 to {}", payload, kMaximumThreads).text());
+            return Response::err(
+                format("start N: \"{}\" is not a number from 1 to {}", payload, kMaximumThreads).text());
         if (count_ != 0) return Response::err(format("{} threads run already; stop them first", count_).text());
         auto table = Buffer::create(wanted * sizeof(Slot));
         if (!table.ok()) return Response::err(format("no memory for {} threads", wanted).text());
@@ -116,7 +117,8 @@ private:
     Result<Response> check() {
         if (count_ == 0) return Response::err("no threads run; start N first");
         const uint64_t begin = context_->now_ns();
-        while (context_->semaphore_wait(all_seen_, 0).ok()) {}
+        while (context_->semaphore_wait(all_seen_, 0).ok()) {
+        }
         __atomic_store_n(&unseen_, count_, __ATOMIC_RELAXED);
         const uint32_t number = __atomic_add_fetch(&check_number_, 1, __ATOMIC_RELEASE);
 
@@ -131,9 +133,9 @@ private:
         const uint64_t twice = __atomic_load_n(&run_twice_, __ATOMIC_RELAXED);
         if (late != 0 || twice != 0) {
             if (twice != 0 && late == 0) ids.append(format<20>(" slot {}", twice_slot_).text());
-            return Response::err(format("of {} threads {} starved, {} lost, {} run twice; ids:{}", count_, late - lost, lost,
-                                        twice, ids)
-                                     .text());
+            return Response::err(
+                format("of {} threads {} starved, {} lost, {} run twice; ids:{}", count_, late - lost, lost, twice, ids)
+                    .text());
         }
         const Slot& slowest = slots()[__atomic_load_n(&slowest_, __ATOMIC_RELAXED)];
         return Response::ok(
@@ -147,12 +149,12 @@ private:
     FixedText<400> status() {
         uint64_t progress = 0;
         for (const Slot& slot : slots()) progress += __atomic_load_n(&slot.progress, __ATOMIC_RELAXED);
-        return format<400>("{{\"threads\":{},\"progress\":{},\"started\":{},\"ended_as_planned\":{},\"run_twice\":{},"
-                           "\"cancelled\":{},\"not_replaced\":{}}}",
-                           count_, progress, __atomic_load_n(&started_, __ATOMIC_RELAXED),
-                           __atomic_load_n(&ended_, __ATOMIC_RELAXED), __atomic_load_n(&run_twice_, __ATOMIC_RELAXED),
-                           __atomic_load_n(&cancelled_, __ATOMIC_RELAXED),
-                           __atomic_load_n(&not_replaced_, __ATOMIC_RELAXED));
+        return format<400>(
+            "{{\"threads\":{},\"progress\":{},\"started\":{},\"ended_as_planned\":{},\"run_twice\":{},"
+            "\"cancelled\":{},\"not_replaced\":{}}}",
+            count_, progress, __atomic_load_n(&started_, __ATOMIC_RELAXED), __atomic_load_n(&ended_, __ATOMIC_RELAXED),
+            __atomic_load_n(&run_twice_, __ATOMIC_RELAXED), __atomic_load_n(&cancelled_, __ATOMIC_RELAXED),
+            __atomic_load_n(&not_replaced_, __ATOMIC_RELAXED));
     }
 
     /// Ends and joins every thread and frees everything. Errors: those of joining; then the rest stays as it is.
@@ -196,7 +198,8 @@ private:
             slot.random = mix(seed_ + i);
             slot.kind = kKinds[i % kGroup];
             if (i % kGroup == 0 && i / kGroup < burners_) slot.kind = Kind::Burn;
-            slot.priority = kDefault - priority_spread_ + static_cast<uint32_t>(draw(slot) % (2 * priority_spread_ + 1));
+            slot.priority =
+                kDefault - priority_spread_ + static_cast<uint32_t>(draw(slot) % (2 * priority_spread_ + 1));
             slot.seen_check = __atomic_load_n(&check_number_, __ATOMIC_RELAXED);
             switch (i % kGroup) {
                 case 4: slot.next = i + 1 < count_ ? i + 1 : i; break;
@@ -212,7 +215,9 @@ private:
         }
     }
     /// The first of each ring holds its token at the beginning: the one that others lead back to.
-    static bool begins_ring(const Slot& slot) { return slot.index % 8 == 4 || (slot.index % 8 == 6 && slot.index / 8 % 4 == 0); }
+    static bool begins_ring(const Slot& slot) {
+        return slot.index % 8 == 4 || (slot.index % 8 == 6 && slot.index / 8 % 4 == 0);
+    }
 
     Result<void> create_all() {
         for (Slot& slot : slots())
@@ -235,7 +240,9 @@ private:
         __atomic_compare_exchange_n(&slot.thread, &expected, static_cast<uint32_t>(to), false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE);
     }
-    static ThreadId newest_thread(const Slot& slot) { return ThreadId(__atomic_load_n(&slot.thread, __ATOMIC_ACQUIRE)); }
+    static ThreadId newest_thread(const Slot& slot) {
+        return ThreadId(__atomic_load_n(&slot.thread, __ATOMIC_ACQUIRE));
+    }
 
     // ---- What the threads do.
 

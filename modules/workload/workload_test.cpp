@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The workload on pthreads: it proves progress, finds a thread that is stuck, and leaves nothing behind.
 
-#include "../test/host_services.hpp"
 #include "workload.hpp"
+#include "../test/host_services.hpp"
 
 #include <gtest/gtest.h>
 
@@ -27,7 +27,8 @@ protected:
     static std::string text(const Result<Response>& result) {
         if (!result.ok()) return "error: " + std::string(result.error().sentence());
         const Response& response = result.value();
-        return response.is_ok() ? std::string(response.payload().text()) : "response: " + std::string(response.sentence());
+        return response.is_ok() ? std::string(response.payload().text())
+                                : "response: " + std::string(response.sentence());
     }
 
     test_support::HostServices host_;

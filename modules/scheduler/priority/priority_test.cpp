@@ -99,8 +99,7 @@ TEST_F(PriorityTest, WithTheLimitOffTheMostUrgentRunsAlone) {
     add(a_, 1, 20);
     add(b_, 2, 1);
     cpu_.current = policy_.pick_next(cpu_);
-    for (uint64_t now = kMs; now < 5000 * kMs; now += kMs)
-        ASSERT_EQ(policy_.tick(cpu_, now), TickDecision::Continue);
+    for (uint64_t now = kMs; now < 5000 * kMs; now += kMs) ASSERT_EQ(policy_.tick(cpu_, now), TickDecision::Continue);
     EXPECT_EQ(cpu_.current, &a_);
 }
 

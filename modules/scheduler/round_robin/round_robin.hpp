@@ -11,9 +11,11 @@ namespace helix::scheduling {
 class RoundRobinPolicy : public LevelPolicy {
 public:
     static constexpr Option kOptions[] = {
-        Option::integer("time_slice_ms", 1, 1000, 10, "How long a thread runs before the next of its level gets a turn"),
+        Option::integer("time_slice_ms", 1, 1000, 10,
+                        "How long a thread runs before the next of its level gets a turn"),
         Option::integer("priority_levels", 1, 32, 32, "Levels onto which the 32 priorities are mapped; 1 ignores them"),
-        Option::integer("aging_ms", 0, 60'000, 200, "Who has waited this long runs next, whatever its level; 0 is never"),
+        Option::integer("aging_ms", 0, 60'000, 200,
+                        "Who has waited this long runs next, whatever its level; 0 is never"),
     };
 
     Result<void> init(const Context& context) override {

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Tests of the round-robin policy on threads and CPUs of their own.
 
-#include "../../test/host_services.hpp"
 #include "round_robin.hpp"
+#include "../../test/host_services.hpp"
 
 #include <gtest/gtest.h>
 

@@ -74,9 +74,7 @@ private:
     };
     static_assert(sizeof(Kept) == 65536);
 
-    static helix::Response number(uint64_t value) {
-        return helix::Response::ok(helix::format<20>("{}", value).text());
-    }
+    static helix::Response number(uint64_t value) { return helix::Response::ok(helix::format<20>("{}", value).text()); }
     void write(uint64_t value) {
         count_ = value;
         ++additions_;

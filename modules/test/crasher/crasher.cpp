@@ -6,10 +6,10 @@
 
 namespace {
 
-constexpr helix::Text kHows[] = {"null",         "divide", "ud2",            "noncanonical", "write_text",
-                                 "execute_data", "loop",   "stack_overflow", "abort",        "exhaust_memory"};
-constexpr helix::Text kWheres[] = {"none",   "init", "start",   "stop",   "event",
-                                   "request", "health", "save", "restore", "thread"};
+constexpr helix::Text kHows[] = {"null", "divide",         "ud2",   "noncanonical",  "write_text", "execute_data",
+                                 "loop", "stack_overflow", "abort", "exhaust_memory"};
+constexpr helix::Text kWheres[] = {"none",    "init",   "start", "stop",    "event",
+                                   "request", "health", "save",  "restore", "thread"};
 
 template <size_t N>
 uint32_t index_of(const helix::Text (&names)[N], helix::Text name) {
@@ -19,7 +19,9 @@ uint32_t index_of(const helix::Text (&names)[N], helix::Text name) {
 }
 
 // Assembler, so that the compiler cannot see the mistake and turn it into another one.
-void write_byte(uint64_t address) { asm volatile("movb $1, (%0)" ::"r"(address) : "memory"); }
+void write_byte(uint64_t address) {
+    asm volatile("movb $1, (%0)" ::"r"(address) : "memory");
+}
 
 alignas(16) unsigned char g_data[16] = {0xC3};  // a return instruction, where only data may be
 
@@ -40,7 +42,8 @@ public:
                                       .license("MIT OR Apache-2.0")
                                       .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental);
     static constexpr helix::Option kOptions[] = {
-        helix::Option::string("where", "none", "init, start, stop, event, request, health, save, restore, thread, none"),
+        helix::Option::string("where", "none",
+                              "init, start, stop, event, request, health, save, restore, thread, none"),
         helix::Option::string("how", "ud2",
                               "null, divide, ud2, noncanonical, write_text, execute_data, loop, stack_overflow, …"),
     };
@@ -133,17 +136,22 @@ private:
     }
     helix::Result<void> crash_in_thread(uint32_t how) {
         thread_how_ = how;
-        TRY(context_->thread_create("crasher", [](void* self) {
-            const auto& module = *static_cast<Crasher*>(self);
-            module.crash(module.thread_how_);
-        }, this));
+        TRY(context_->thread_create(
+            "crasher",
+            [](void* self) {
+                const auto& module = *static_cast<Crasher*>(self);
+                module.crash(module.thread_how_);
+            },
+            this));
         return {};
     }
 
     [[noreturn]] void crash(uint32_t how) const {
         const helix::Text name = kHows[how];
         if (name == "null") write_byte(0);
-        if (name == "divide") asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; xorl %%edx, %%edx; divl %%ecx" ::: "eax", "ecx", "edx", "cc");
+        if (name == "divide")
+            asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; xorl %%edx, %%edx; divl %%ecx" ::
+                             : "eax", "ecx", "edx", "cc");
         if (name == "ud2") asm volatile("ud2");
         if (name == "noncanonical") write_byte(0x8000'0000'0000);
         if (name == "write_text") write_byte(reinterpret_cast<uint64_t>(&write_byte));

@@ -54,14 +54,13 @@ TEST_F(CrasherTest, EachWayToFailIsWhatItsNameSays) {
     const struct {
         const char* how;
         int signal;
-    } kWays[] = {{"null", SIGSEGV},       {"divide", SIGFPE},         {"ud2", SIGILL},          {"noncanonical", SIGSEGV},
-                 {"write_text", SIGSEGV}, {"execute_data", SIGSEGV},  {"loop", SIGALRM},        {"stack_overflow", SIGSEGV},
+    } kWays[] = {{"null", SIGSEGV},       {"divide", SIGFPE},         {"ud2", SIGILL},   {"noncanonical", SIGSEGV},
+                 {"write_text", SIGSEGV}, {"execute_data", SIGSEGV},  {"loop", SIGALRM}, {"stack_overflow", SIGSEGV},
                  {"abort", SIGABRT},      {"exhaust_memory", SIGABRT}};
     static_assert(sizeof(kWays) / sizeof(kWays[0]) == sizeof(kHows) / sizeof(kHows[0]));
     start();
     for (const auto& way : kWays) {
-        EXPECT_EXIT(fail(way.how), ::testing::KilledBySignal(way.signal), "")
-            << way.how;
+        EXPECT_EXIT(fail(way.how), ::testing::KilledBySignal(way.signal), "") << way.how;
     }
 }
 

@@ -6,10 +6,8 @@
 
 class CycleA final : public helix::Module {
 public:
-    static constexpr auto kInfo = helix::ModuleInfo{"cycle-a"}
-                                      .version(1, 0, 0)
-                                      .flags(helix::ModuleFlags::Experimental)
-                                      .dependencies({"cycle-b"});
+    static constexpr auto kInfo =
+        helix::ModuleInfo{"cycle-a"}.version(1, 0, 0).flags(helix::ModuleFlags::Experimental).dependencies({"cycle-b"});
 
     helix::Result<void> init(const helix::Context&) override { return {}; }
     helix::Result<void> start() override { return {}; }

@@ -6,10 +6,8 @@
 
 class CycleB final : public helix::Module {
 public:
-    static constexpr auto kInfo = helix::ModuleInfo{"cycle-b"}
-                                      .version(1, 0, 0)
-                                      .flags(helix::ModuleFlags::Experimental)
-                                      .dependencies({"cycle-a"});
+    static constexpr auto kInfo =
+        helix::ModuleInfo{"cycle-b"}.version(1, 0, 0).flags(helix::ModuleFlags::Experimental).dependencies({"cycle-a"});
 
     helix::Result<void> init(const helix::Context&) override { return {}; }
     helix::Result<void> start() override { return {}; }

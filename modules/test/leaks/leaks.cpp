@@ -6,8 +6,8 @@
 
 class Leaks final : public helix::Module {
 public:
-    static constexpr auto kInfo = helix::ModuleInfo{"leaks"}.version(1, 0, 0).flags(
-        helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental);
+    static constexpr auto kInfo = helix::ModuleInfo{"leaks"}.version(1, 0, 0).flags(helix::ModuleFlags::HotReloadable |
+                                                                                    helix::ModuleFlags::Experimental);
 
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;
@@ -26,7 +26,8 @@ public:
 private:
     static void wait_for_ever(void* self) {
         auto& module = *static_cast<Leaks*>(self);
-        while (module.context_->semaphore_wait(module.never_).ok()) {}
+        while (module.context_->semaphore_wait(module.never_).ok()) {
+        }
     }
 
     const helix::Context* context_ = nullptr;

@@ -13,7 +13,9 @@ public:
             .dependencies({"helix-execution >=1.0"})
             .provides({"helix.scheduler"});
     static constexpr helix::Option kOptions[] = {
-        RoundRobinPolicy::kOptions[0], RoundRobinPolicy::kOptions[1], RoundRobinPolicy::kOptions[2],
+        RoundRobinPolicy::kOptions[0],
+        RoundRobinPolicy::kOptions[1],
+        RoundRobinPolicy::kOptions[2],
         helix::Option::integer("every", 1, 1'000'000, 100, "While it rules, one of so many enqueues is forgotten"),
     };
 

@@ -13,8 +13,11 @@ public:
             .dependencies({"helix-execution >=1.0"})
             .provides({"helix.scheduler"});
     static constexpr helix::Option kOptions[] = {
-        RoundRobinPolicy::kOptions[0], RoundRobinPolicy::kOptions[1], RoundRobinPolicy::kOptions[2],
-        helix::Option::string("what", "wild", "wild: an address of nothing; own: of memory of its own; stale: the last pick"),
+        RoundRobinPolicy::kOptions[0],
+        RoundRobinPolicy::kOptions[1],
+        RoundRobinPolicy::kOptions[2],
+        helix::Option::string("what", "wild",
+                              "wild: an address of nothing; own: of memory of its own; stale: the last pick"),
         helix::Option::integer("after", 0, 1'000'000'000, 10, "How many picks are right before the one that is not"),
     };
 
