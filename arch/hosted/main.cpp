@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,11 +119,20 @@ Options parse(int count, char** arguments) {
     return options;
 }
 
+/// Addresses that the kernel may print are the same in each replay, if the host allows that.
+void fix_addresses(char** arguments) {
+    const int before = personality(0xffffffff);
+    if (before < 0 || (before & ADDR_NO_RANDOMIZE) != 0) return;
+    if (personality(static_cast<unsigned long>(before) | ADDR_NO_RANDOMIZE) < 0) return;
+    execv("/proc/self/exe", arguments);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
     open_standard_files();
     const Options options = parse(count, arguments);
+    if (options.replay) fix_addresses(arguments);
     sigset_t fatal;
     sigset_t before;
     sigemptyset(&fatal);

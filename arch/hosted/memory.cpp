@@ -15,6 +15,10 @@ using namespace hosted;
 namespace {
 
 constexpr uint64_t kRegionSizes[] = {64ull << 30, 16ull << 30, 4ull << 30};
+/// Where regions go if the host lets them: the same addresses in each run, outside of what sanitizers keep for
+/// themselves, below what the host gives out by itself. One place for each machine of the process.
+constexpr uint64_t kRegionPlaces = 0x7e90'0000'0000;
+constexpr uint64_t kRegionPlaceCount = 16;
 
 /// Executable parts of the process; filled before the first kernel starts, read by handlers.
 struct TextRange {
@@ -67,6 +71,18 @@ void* map_aligned(int file, uint64_t bytes) {
     return mmap(aligned, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file, 0);
 }
 
+bool reserve_region(uint64_t size, uint8_t*& region) {
+    constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* at = MAP_FAILED;
+    for (uint64_t i = 0; i < kRegionPlaceCount && at == MAP_FAILED; ++i) {
+        void* place = reinterpret_cast<void*>(kRegionPlaces + i * kRegionSizes[0]);
+        at = mmap(place, size, PROT_NONE, kFlags | MAP_FIXED_NOREPLACE, -1, 0);
+    }
+    if (at == MAP_FAILED) at = mmap(nullptr, size, PROT_NONE, kFlags, -1, 0);
+    if (at != MAP_FAILED) region = static_cast<uint8_t*>(at);
+    return at != MAP_FAILED;
+}
+
 }  // namespace
 
 Result<void> hosted::memory_create(Port& port, uint64_t bytes) {
@@ -78,13 +94,8 @@ Result<void> hosted::memory_create(Port& port, uint64_t bytes) {
     if (direct == MAP_FAILED) return Error(ErrorCode::OutOfMemory, "the host cannot map the memory");
     port.direct_map = static_cast<uint8_t*>(direct);
     port.memory_bytes = bytes;
-    for (const uint64_t size : kRegionSizes) {
-        void* region = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (region == MAP_FAILED) continue;
-        port.region = static_cast<uint8_t*>(region);
-        port.region_bytes = size;
-        break;
-    }
+    for (const uint64_t size : kRegionSizes)
+        if (port.region == nullptr && reserve_region(size, port.region)) port.region_bytes = size;
     if (port.region == nullptr) return Error(ErrorCode::OutOfMemory, "the host reserves no 4 GiB of addresses");
     void* bits = mmap(nullptr, port.region_bytes / kPageSize / 8, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -58,7 +58,7 @@ volatile uint64_t ticks = 0;
 volatile uint64_t console_inputs = 0;
 volatile uint64_t kill_at_tick = 0;  // end the innermost gate then
 volatile bool switch_in_tick = false;
-volatile uint64_t deepest_count = 0;
+volatile bool tick_at_count_one = false;
 kernel::Fault last_fault;
 uint64_t last_fault_instruction = 0;
 uint64_t faults = 0;
@@ -230,21 +230,16 @@ void test_endless_loops() {
 // Ticks that come while the stack is nearly full hit the guard page themselves.
 void test_overflow_under_ticks() {
     arch::start_timer(20'000);
-    uint32_t lost = 0;
     for (int i = 0; i < 300; ++i) {
         depth = 0;
         check(gate_call<&Culprit::overflow>(kInstance, &culprit, nullptr) == GateFailure::Fault &&
                   last_fault.kind == kernel::FaultKind::StackOverflow,
               "overflow under ticks");
-        if (last_fault_instruction < reinterpret_cast<uint64_t>(&recurse) ||
-            last_fault_instruction > reinterpret_cast<uint64_t>(&recurse) + 128)
-            ++lost;
     }
     // A tick in service without a handler would block all that follow.
     const uint64_t before = ticks;
     while (ticks < before + 3) arch::spin_hint();
     arch::start_timer(kTick);
-    print("overflows in ticks' own handlers: ", Number(lost).text(), "\n");
 }
 
 // The frame of an interrupt itself finds no stack: run with the stack pointer at the guard page until a tick comes.
@@ -498,8 +493,10 @@ void test_time() {
         check(now >= previous, "time is monotonic");
         previous = now;
     }
-    const uint64_t first = ticks;
-    while (ticks == first) arch::spin_hint();
+    // A tick may also come inside another interrupt's handler, at a higher count.
+    const uint64_t patience = arch::now_ns() + 1'000'000'000;
+    while (!tick_at_count_one && arch::now_ns() < patience) arch::spin_hint();
+    check(tick_at_count_one, "a tick raises the preemption count by one");
     const uint64_t begin = arch::now_ns(), cycles = arch::cycles(), from = ticks;
     while (ticks < from + 50) {
         preempt_disable();
@@ -509,7 +506,6 @@ void test_time() {
     const uint64_t spent = arch::now_ns() - begin;
     print("50 ticks of 100000 ns: ", Number(spent).text(), " ns, ", Number(arch::cycles() - cycles).text(),
           " cycles\n");
-    check(deepest_count == 1, "a tick raises the preemption count");
 }
 
 }  // namespace
@@ -519,7 +515,7 @@ namespace helix::kernel {
 void on_timer(TrapFrame& frame) {
     if (!interrupts_are_on()) check(false, "ticks are handled with interrupts on");
     const uint32_t count = preemption_count();
-    if (count == 1) deepest_count = 1;
+    if (count == 1) tick_at_count_one = true;
     ticks = ticks + 1;
     if (kill_at_tick != 0 && ticks >= kill_at_tick && local.gate != nullptr) {
         kill_at_tick = 0;

@@ -10,12 +10,29 @@
 
 namespace helix {
 
+namespace detail {
+/// CRC-32 of each value of four bits.
+struct Crc32Nibbles {
+    uint32_t of[16];
+
+    constexpr Crc32Nibbles() {
+        for (uint32_t value = 0; value < 16; ++value) {
+            uint32_t crc = value;
+            for (int bit = 0; bit < 4; ++bit) crc = (crc >> 1) ^ (0xEDB88320u & (0 - (crc & 1)));
+            of[value] = crc;
+        }
+    }
+};
+inline constexpr Crc32Nibbles kCrc32Nibbles;
+}  // namespace detail
+
 /// CRC-32 as in IEEE 802.3 (reflected, polynomial 0xEDB88320).
 constexpr uint32_t crc32(Bytes bytes) {
     uint32_t crc = ~0u;
     for (uint8_t byte : bytes) {
         crc ^= byte;
-        for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xEDB88320u & (0 - (crc & 1)));
+        crc = (crc >> 4) ^ detail::kCrc32Nibbles.of[crc & 15];
+        crc = (crc >> 4) ^ detail::kCrc32Nibbles.of[crc & 15];
     }
     return ~crc;
 }

@@ -5,9 +5,13 @@
 
 #include "kernel/kernel.hpp"
 
+#include <initializer_list>
+
 namespace helix::kernel {
 
 namespace {
+constexpr Text kModuleEnding = ".hmod";
+
 constexpr Command kCommands[] = {
     {"help", "[COMMAND]", "List the commands, or explain one.", run_help, 0, 1, {ArgumentKind::Command}},
     {"modules", "", "List the modules.", run_modules, 0, 0},
@@ -65,8 +69,9 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
             if (kind == ArgumentKind::Module) return;
             [[fallthrough]];
         case ArgumentKind::File:
-            for (const ArchiveEntry& entry : Archive(kernel.boot.initrd))
-                if (entry.is_file() && entry.name.ends_with(".hmod")) out.offer(entry.name);
+            for (const Archive* archive : {&kernel.modules.initrd(), &kernel.modules.bundle()})
+                for (const ArchiveEntry& entry : *archive)
+                    if (entry.is_file() && entry.name.ends_with(kModuleEnding)) out.offer(entry.name);
             return;
         case ArgumentKind::Interface:
             kernel.modules.for_each_interface([&](InterfaceRecord& interface) { out.offer(interface.name.text()); });
@@ -82,11 +87,14 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
     }
 }
 
-Error with_suggestion(Kernel& kernel, const Error& error, ArgumentKind kind, Text word) {
+Error with_suggestion(Kernel& kernel, const Error& error, ArgumentKind kind, Span<const Text> earlier, Text word) {
     if (error.code() != ErrorCode::NotFound || kind == ArgumentKind::Other) return error;
     struct Candidates final : CompletionCandidates {
         explicit Candidates(Text wrong) : nearest(wrong), word(wrong) {}
         void offer(Text candidate) override {
+            // Where a file is named its ending may be left out.
+            if (candidate.ends_with(kModuleEnding) && !word.ends_with(kModuleEnding))
+                candidate = candidate.substr(0, candidate.size() - kModuleEnding.size());
             exact |= candidate == word;
             nearest.offer(candidate);
         }
@@ -94,7 +102,7 @@ Error with_suggestion(Kernel& kernel, const Error& error, ArgumentKind kind, Tex
         Text word;
         bool exact = false;
     } candidates(word);
-    offer_candidates(kernel, kind, {}, candidates);
+    offer_candidates(kernel, kind, earlier, candidates);
     const Text best = candidates.nearest.best();
     if (candidates.exact || best.empty()) return error;
     auto suggestion = format<100>("; did you mean {}?", best);

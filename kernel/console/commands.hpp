@@ -67,8 +67,8 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
 /// The value of `key` in the boot command line's words "key=value", or nothing.
 Text boot_word(Text command_line, Text key);
 
-/// `error`, with the nearest valid word when `word` is no module, file, interface … but resembles one.
-Error with_suggestion(Kernel& kernel, const Error& error, ArgumentKind kind, Text word);
+/// `error`, with the nearest valid word when `word` is no module, file, interface … but resembles one. `earlier` as above.
+Error with_suggestion(Kernel& kernel, const Error& error, ArgumentKind kind, Span<const Text> earlier, Text word);
 
 // commands_system.cpp
 Result<void> run_help(Invocation& invocation);

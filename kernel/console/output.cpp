@@ -95,15 +95,17 @@ void Table::print_rows(size_t end) {
 }
 
 void Table::print_cell(size_t column, Text text) {
-    const bool last = column + 1 == columns_.size();
-    const auto pad = [&] {
-        for (size_t i = character_count(text); i < widths_[column]; ++i) out_.write(" ");
-    };
+    const size_t width = character_count(text);
+    const size_t fill = width < widths_[column] ? widths_[column] - width : 0;
     const bool right = columns_[column].align == Column::Align::Right;
-    if (right) pad();
+    if (right) spaces_ += fill;
+    if (!text.empty())
+        for (; spaces_ > 0; --spaces_) out_.write(" ");
     out_.write(text);
-    if (!right && !last) pad();
-    out_.write(last ? Text("\n") : Text("  "));
+    spaces_ += (right ? 0 : fill) + 2;
+    if (column + 1 < columns_.size()) return;
+    spaces_ = 0;
+    out_.write("\n");
 }
 
 void Table::finish(Text otherwise) {

@@ -46,8 +46,8 @@ struct Column {
 };
 
 /// Rows in columns as wide as their widest cell. Rows are kept in `scratch` until it is full or finish is called; a
-/// table that does not fit there is printed in parts, whose columns can only become wider. The last column is not
-/// padded. The caller gives as many cells as there are columns in each row; a cell is cut at 200 bytes,
+/// table that does not fit there is printed in parts, whose columns can only become wider. Lines do not end in
+/// blanks. The caller gives as many cells as there are columns in each row; a cell is cut at 200 bytes,
 /// or at what is left of a scratch that is too small for a row (it has at least a byte for each column).
 class Table {
 public:
@@ -78,6 +78,7 @@ private:
     size_t row_begin_ = 0;   ///< in scratch, of the row that is being filled
     size_t column_ = 0;
     bool titled_ = false;
+    size_t spaces_ = 0;      ///< due before the next text in the line; none are left at its end
     size_t widths_[kMaximumColumns] = {};
 };
 

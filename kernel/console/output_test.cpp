@@ -149,7 +149,7 @@ TEST(Table, CutsARowThatIsLargerThanItsMemory) {
     table.cell("1");
     table.cell("2");
     table.finish();
-    EXPECT_EQ(sink.content, "A         B\n01234567  \n1         2\n");
+    EXPECT_EQ(sink.content, "A         B\n01234567\n1         2\n");
 }
 
 }  // namespace

@@ -134,15 +134,16 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
                          .text());
     if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
         return Error(ErrorCode::InvalidArgument,
-                     format("{} {}; usage: {} {}", command->name,
+                     format("{} {}; usage: {}{}{}", command->name,
                             count < command->required ? Text("needs more arguments") : Text("takes fewer arguments"),
-                            command->name, command->usage)
+                            command->name, command->usage.empty() ? Text() : Text(" "), command->usage)
                          .text());
     const auto result = command->run(invocation);
     if (result.ok()) return {};
     // The word that was not found is most likely the first one that names nothing.
     for (size_t i = 0; i < count && i < Command::kMaximumArguments; ++i) {
-        const Error better = with_suggestion(kernel_, result.error(), command->kinds[i], arguments[i]);
+        const Error better = with_suggestion(kernel_, result.error(), command->kinds[i],
+                                             Span<const Text>(words.words, words.count), arguments[i]);
         if (better.sentence() != result.error().sentence()) return better;
     }
     return result.error();

@@ -124,6 +124,11 @@ void ModuleSystem::handle_failed(Instance& instance) {
 void ModuleSystem::retire_failed(ModuleRecord& record) {
     Instance& instance = *record.current;
     kernel_.threads.cancel_threads_of(instance);
+    if (instance.heap_owner != 0) {
+        // Blocks of it may be in use after it is unmapped: the heap does not call it again, and forgets it with the last.
+        kernel_.heap.abandon(instance.heap_owner);
+        instance.heap_owner = 0;
+    }
     if (!record.call_lock.lock_for(kCallWaitNs)) {
         kernel_.log.error("supervisor", "{}: a call into the failed module does not end; its memory stays", record.name());
         return;

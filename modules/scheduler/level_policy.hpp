@@ -40,36 +40,29 @@ public:
     /// False once the kernel and this policy disagreed about who is queued.
     bool is_healthy() const override { return __atomic_load_n(&disagreements_, __ATOMIC_RELAXED) == 0; }
 
-    // Policies of this kind read each other's state: the counters go on. The settings are written for those who
-    // look at the state; the profile's values rule in every instance.
+    // Saved and restored under the locks of all CPUs, so short: two arrays. `counters` go on in the next policy of this
+    // kind: enqueues, picks, preemptions, picks of overdue threads, instances. `settings` are for those who look at the
+    // state: time slice (ns), levels, waiting limit (ns); the profile's values rule in every instance.
     Result<void> save_state(StateWriter& state) override {
         const Counters sum = total();
-        TRY(state.put("time_slice_ns", slice_ns_));
-        TRY(state.put("priority_levels", levels_));
-        TRY(state.put("waiting_limit_ns", limit_ns_));
-        TRY(state.put("enqueues", sum.enqueues));
-        TRY(state.put("picks", sum.picks));
-        TRY(state.put("preemptions", sum.preemptions));
-        TRY(state.put("overdue_picks", sum.overdue_picks));
-        return state.put("predecessors", predecessors_ + 1);
+        const uint64_t counters[] = {sum.enqueues, sum.picks, sum.preemptions, sum.overdue_picks, predecessors_ + 1};
+        const uint64_t settings[] = {slice_ns_, levels_, limit_ns_};
+        TRY(state.put("counters", Span<const uint64_t>(counters)));
+        return state.put("settings", Span<const uint64_t>(settings));
     }
-    /// The state of another kind of policy is no error: it has none of these keys, and counting starts at zero.
+    /// The state of another kind of policy is no error: without `counters`, counting starts at zero.
     Result<void> restore_state(StateReader& state, Reason) override {
-        Counters inherited;
-        uint64_t predecessors = 1;
-        TRY(restore(state, "enqueues", inherited.enqueues));
-        TRY(restore(state, "picks", inherited.picks));
-        TRY(restore(state, "preemptions", inherited.preemptions));
-        TRY(restore(state, "overdue_picks", inherited.overdue_picks));
-        TRY(restore(state, "predecessors", predecessors));
-        inherited_ = inherited;
-        predecessors_ = predecessors;
+        uint64_t counters[5] = {0, 0, 0, 0, 1};
+        if (state.contains("counters")) TRY(state.get_array("counters", Span<uint64_t>(counters)));
+        inherited_ = {counters[0], counters[1], counters[2], counters[3]};
+        predecessors_ = counters[4];
         return {};
     }
 
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         ThreadState& state = state_of(thread);
         if (state.queued) return disagree();
+        count_cpu(cpu.id % kCpus);
         ++counters_[cpu.id % kCpus].enqueues;
         state.keep_slice = reason == EnqueueReason::Preempted && !state.slice_used && resumes_its_slice();
         state.slice_used = false;
@@ -179,11 +172,6 @@ private:
     static bool allowed(const SchedulerThread& thread, CpuId cpu) {
         return cpu < kCpus && (thread.affinity >> cpu & 1) != 0;
     }
-    static Result<void> restore(StateReader& state, Text key, uint64_t& out) {
-        if (!state.contains(key)) return {};
-        out = TRY(state.get_unsigned(key));
-        return {};
-    }
 
     uint32_t level_of(const SchedulerThread& thread) const {
         const uint32_t priority = thread.priority < kPriorityLevels ? thread.priority : kPriorityLevels - 1;
@@ -199,7 +187,8 @@ private:
     }
     Counters total() const {
         Counters sum = inherited_;
-        for (const Counters& counters : counters_) {
+        for (uint32_t cpu = 0; cpu < __atomic_load_n(&cpu_limit_, __ATOMIC_RELAXED); ++cpu) {
+            const Counters& counters = counters_[cpu];
             sum.enqueues += counters.enqueues;
             sum.picks += counters.picks;
             sum.preemptions += counters.preemptions;
@@ -207,12 +196,20 @@ private:
         }
         return sum;
     }
+    /// Every CPU enqueues before anything else worth counting.
+    void count_cpu(CpuId cpu) {
+        uint32_t limit = __atomic_load_n(&cpu_limit_, __ATOMIC_RELAXED);
+        while (limit <= cpu &&
+               !__atomic_compare_exchange_n(&cpu_limit_, &limit, cpu + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        }
+    }
     void disagree() { __atomic_fetch_add(&disagreements_, 1, __ATOMIC_RELAXED); }
 
     uint64_t slice_ns_ = 10 * kMillisecond;
     uint64_t limit_ns_ = 0;
     uint32_t levels_ = kPriorityLevels;
     uint32_t disagreements_ = 0;
+    uint32_t cpu_limit_ = 0;  ///< one more than the highest CPU that ever enqueued
     uint64_t predecessors_ = 0;
     Counters inherited_;
     Counters counters_[kCpus];

@@ -11,7 +11,9 @@
 namespace helix::tool {
 
 namespace {
-void pad(std::string& bytes) { bytes.resize((bytes.size() + 3) & ~size_t{3}, '\0'); }
+void pad(std::string& bytes) {
+    bytes.resize((bytes.size() + 3) & ~size_t{3}, '\0');
+}
 constexpr unsigned kRegularFile = 0100644;
 }  // namespace
 

@@ -51,8 +51,8 @@ std::string stripped_module(const ModuleFile& module, bool keep_symbols) {
     if (!keep_symbols) return strip_elf(module.bytes, module.path.string());
     const TemporaryDirectory directory;
     const fs::path out = directory.path() / "stripped";
-    const CapturedRun run = run_captured(
-        {.arguments = {"llvm-strip-19", "--strip-debug", "-o", out.string(), module.path.string()}});
+    const CapturedRun run =
+        run_captured({.arguments = {"llvm-strip-19", "--strip-debug", "-o", out.string(), module.path.string()}});
     if (!run.end.ok()) throw Failure(ExitStatus::Environment, "llvm-strip-19: {}", trim(run.output));
     return read_file(out);
 }
@@ -141,8 +141,8 @@ std::string make_initrd(const BootPlan& plan, const std::vector<InitrdFile>& fil
 
 BootFiles write_boot_files(const Workspace& workspace, const BootPlan& plan, Architecture architecture,
                            const std::vector<InitrdFile>& files) {
-    const fs::path kernel = workspace.programs() / (architecture == Architecture::X86_64 ? "helix-kernel-x86_64.elf"
-                                                                                         : "helix-kernel");
+    const fs::path kernel =
+        workspace.programs() / (architecture == Architecture::X86_64 ? "helix-kernel-x86_64.elf" : "helix-kernel");
     if (!fs::exists(kernel))
         throw Failure(ExitStatus::Environment, "{}: not built; run `cmake --build {}`", kernel.string(),
                       workspace.build.string());

@@ -42,10 +42,12 @@ Json metric(std::string_view name, std::string_view unit, std::vector<double> sa
         return samples[std::min(samples.size() - 1, static_cast<size_t>(part * static_cast<double>(samples.size())))];
     };
     const auto number = [](double value) {
-        return value == static_cast<double>(static_cast<int64_t>(value)) ? Json(static_cast<int64_t>(value)) : Json(value);
+        return value == static_cast<double>(static_cast<int64_t>(value)) ? Json(static_cast<int64_t>(value))
+                                                                         : Json(value);
     };
-    return {{"metric", name},           {"unit", unit},           {"median", number(rank(0.5))},
-            {"p99", number(rank(0.99))}, {"runs", samples.size()}, {"peers", Json::object()}};
+    return {
+        {"metric", name},         {"unit", unit},           {"median", number(rank(0.5))}, {"p99", number(rank(0.99))},
+        {"runs", samples.size()}, {"peers", Json::object()}};
 }
 
 /// The lines of `output` that are metrics. Throws Failure when one is malformed or none came.
@@ -64,21 +66,23 @@ std::vector<Json> metrics_in(std::string_view output, std::string_view source) {
 }
 
 std::vector<Json> run_program(const fs::path& program, const Workspace& workspace) {
-    const CapturedRun run = run_captured({.arguments = {program.string()},
-                                          .environment = {{"HELIX_ROOT", workspace.root.string()},
-                                                          {"HELIX_BUILD_DIRECTORY", workspace.build.string()}},
-                                          .directory = workspace.root},
-                                         deadline_after(std::chrono::milliseconds(int64_t(kSourceTimeout * 1000))));
+    const CapturedRun run = run_captured(
+        {.arguments = {program.string()},
+         .environment = {{"HELIX_ROOT", workspace.root.string()}, {"HELIX_BUILD_DIRECTORY", workspace.build.string()}},
+         .directory = workspace.root},
+        deadline_after(std::chrono::milliseconds(int64_t(kSourceTimeout * 1000))));
     if (!run.end.ok())
-        throw Failure(ExitStatus::Failed, "{}: {}: {}", program.filename().string(), run.end.describe(), trim(run.output));
+        throw Failure(ExitStatus::Failed, "{}: {}: {}", program.filename().string(), run.end.describe(),
+                      trim(run.output));
     return metrics_in(run.output, program.filename().string());
 }
 
 std::string run_on_machine(const Session& session, const RunOptions& options, std::string_view source) {
     const MachineSpec spec = prepare_machine(session, options, nullptr);
     std::string output;
-    const MachineRun run = run_machine(spec, -1, [&](std::string_view text) { output += text; },
-                                       deadline_after(std::chrono::milliseconds(int64_t(kSourceTimeout * 1000))));
+    const MachineRun run = run_machine(
+        spec, -1, [&](std::string_view text) { output += text; },
+        deadline_after(std::chrono::milliseconds(int64_t(kSourceTimeout * 1000))));
     if (run.end.status != 0)
         throw Failure(ExitStatus::Failed, "{}: {}: {}", source, run.end.problem, trim(output + run.errors));
     return output;
@@ -88,8 +92,7 @@ std::vector<Json> run_bench_script(Session& session, const fs::path& file) {
     const Script script = parse_script(read_file(file), file);
     const Architecture architecture =
         script.architectures.empty() ? Architecture::X86_64 : script.architectures.front();
-    const RunOptions options =
-        run_options(script, {architecture, script.machines.front(), {}}, session.workspace);
+    const RunOptions options = run_options(script, {architecture, script.machines.front(), {}}, session.workspace);
     return metrics_in(run_on_machine(session, options, file.filename().string()), file.filename().string());
 }
 
@@ -110,7 +113,8 @@ std::vector<Json> spawn_to_prompt(Session& session) {
         while (output.find(kPrompt) == std::string::npos) {
             const std::optional<std::string> part = child.read(deadline);
             if (!part || part->empty())
-                throw Failure(ExitStatus::Failed, "boot.spawn_to_prompt: no prompt came: {}", trim(output + child.errors()));
+                throw Failure(ExitStatus::Failed, "boot.spawn_to_prompt: no prompt came: {}",
+                              trim(output + child.errors()));
             output += *part;
         }
         samples.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
@@ -128,7 +132,8 @@ std::vector<Json> boot_instructions(Session& session) {
     const std::string output = run_on_machine(session, options, "boot.instructions");
     std::smatch match;
     if (!std::regex_search(output, match, std::regex(R"(boot: (\d+) cycles)")))
-        throw Failure(ExitStatus::Failed, "boot.instructions: the kernel printed no \"boot: N cycles\": {}", trim(output));
+        throw Failure(ExitStatus::Failed, "boot.instructions: the kernel printed no \"boot: N cycles\": {}",
+                      trim(output));
     return {metric("boot.instructions", "instructions", {std::stod(match[1])})};
 }
 
@@ -150,10 +155,12 @@ std::vector<Source> find_sources(const Workspace& workspace) {
     std::ranges::sort(files);
     for (const fs::path& file : files) {
         if (file.extension() == ".bench")
-            out.push_back({Workspace::shown(file), {}, [file](Session& session) { return run_bench_script(session, file); }});
+            out.push_back(
+                {Workspace::shown(file), {}, [file](Session& session) { return run_bench_script(session, file); }});
         else
-            out.push_back({file.filename().string(), {},
-                           [file](Session& session) { return run_program(file, session.workspace); }});
+            out.push_back({file.filename().string(), {}, [file](Session& session) {
+                               return run_program(file, session.workspace);
+                           }});
     }
     out.push_back({"boot.spawn_to_prompt", "boot.spawn_to_prompt", spawn_to_prompt});
     out.push_back({"boot.instructions", "boot.instructions", boot_instructions});
@@ -164,13 +171,16 @@ std::vector<Source> find_sources(const Workspace& workspace) {
 std::string table_row(const Console& console, const Json& value) {
     const auto number = [](const Json& json) {
         if (!json.is_number()) return std::string("-");
-        return json.is_number_integer() ? fmt::format("{}", json.get<int64_t>()) : fmt::format("{:.2f}", json.get<double>());
+        return json.is_number_integer() ? fmt::format("{}", json.get<int64_t>())
+                                        : fmt::format("{:.2f}", json.get<double>());
     };
     std::vector<std::string> peers;
     if (value.contains("peers"))
-        for (const auto& [name, median] : value["peers"].items()) peers.push_back(fmt::format("{} {}", name, number(median)));
+        for (const auto& [name, median] : value["peers"].items())
+            peers.push_back(fmt::format("{} {}", name, number(median)));
     // Padding before styling, so that the columns stand with colour too.
-    return fmt::format("{} {:>12} {:>12} {:<13} {}", console.styled(Style::Bold, fmt::format("{:<32}", value["metric"].get<std::string>())),
+    return fmt::format("{} {:>12} {:>12} {:<13} {}",
+                       console.styled(Style::Bold, fmt::format("{:<32}", value["metric"].get<std::string>())),
                        number(value["median"]), number(value.value("p99", Json())), value["unit"].get<std::string>(),
                        join(peers, ", "));
 }
@@ -208,7 +218,8 @@ int command_bench(Session& session, const BenchOptions& options) {
     console.progress("");
     if (options.list) return 0;
     if (printed == 0 && !failed)
-        throw Failure(ExitStatus::Failed, "no metric matches \"{}\"; --list prints where they come from", options.filter);
+        throw Failure(ExitStatus::Failed, "no metric matches \"{}\"; --list prints where they come from",
+                      options.filter);
     return failed ? static_cast<int>(ExitStatus::Failed) : 0;
 }
 

@@ -37,8 +37,8 @@ std::string as_json(const BootPlan& plan) {
         Json needs = Json::array();
         for (const Dependency& dependency : plan.dependencies)
             if (dependency.from == i)
-                needs.push_back({{"requirement", dependency.requirement},
-                                 {"module", plan.modules[dependency.to].name()}});
+                needs.push_back(
+                    {{"requirement", dependency.requirement}, {"module", plan.modules[dependency.to].name()}});
         out["modules"].push_back({{"name", module.name()},
                                   {"version", describe(module.info.version())},
                                   {"link", i < plan.static_count ? "static" : "dynamic"},
@@ -57,9 +57,10 @@ std::string as_dot(const BootPlan& plan) {
     std::string out = "digraph " + quoted(plan.profile.name) + " {\n    rankdir=BT;\n    node [shape=box];\n";
     for (size_t i = 0; i < plan.modules.size(); ++i) {
         const ModuleFile& module = plan.modules[i];
-        out += fmt::format("    {} [label={}{}{}];\n", quoted(module.name()),
-                           quoted(module.name() + "\n" + describe(module.info.version())),
-                           i < plan.static_count ? "" : ", style=dashed", is_primary(plan, module) ? ", penwidth=2" : "");
+        out +=
+            fmt::format("    {} [label={}{}{}];\n", quoted(module.name()),
+                        quoted(module.name() + "\n" + describe(module.info.version())),
+                        i < plan.static_count ? "" : ", style=dashed", is_primary(plan, module) ? ", penwidth=2" : "");
     }
     for (const Dependency& dependency : plan.dependencies)
         out += fmt::format("    {} -> {} [label={}];\n", quoted(plan.modules[dependency.from].name()),

@@ -17,8 +17,8 @@ namespace {
 struct Step {
     std::string_view explanation;  ///< before the command
     std::string_view command;
-    std::string_view expected;     ///< a pattern that the output must have
-    bool fails = false;            ///< the command is meant to fail
+    std::string_view expected;  ///< a pattern that the output must have
+    bool fails = false;         ///< the command is meant to fail
 };
 
 constexpr Step kSteps[] = {
@@ -30,13 +30,14 @@ constexpr Step kSteps[] = {
     {"A thousand threads now compute, sleep, wait for each other, end and are replaced:",
      "request helix-workload start 1000", ""},
     {"Another scheduler, from a file. It does not rule yet:", "load helix-scheduler-priority.hmod", ""},
-    {"Now the scheduler is replaced, under those thousand threads:",
-     "swap helix.scheduler helix-scheduler-priority", ""},
-    {"Was a thread lost, run twice or starved? The workload counts each one's progress:", "request helix-workload check",
-     "\"lost\":0"},
+    {"Now the scheduler is replaced, under those thousand threads:", "swap helix.scheduler helix-scheduler-priority",
+     ""},
+    {"Was a thread lost, run twice or starved? The workload counts each one's progress:",
+     "request helix-workload check", "\"lost\":0"},
     {"The record of the swap: the pause is the time in which no scheduling decision could be made.", "history",
      "committed"},
-    {"A scheduler with a bug: it crashes as soon as it rules. Loading it is harmless:", "load scheduler-crashes.hmod", ""},
+    {"A scheduler with a bug: it crashes as soon as it rules. Loading it is harmless:", "load scheduler-crashes.hmod",
+     ""},
     {"It is put in charge, and faults. Whoever swaps it in notices; the threads do not:",
      "swap helix.scheduler scheduler-crashes", ""},
     {"The previous scheduler carries on, with all its threads:", "request helix-workload check", "\"lost\":0"},
@@ -44,7 +45,7 @@ constexpr Step kSteps[] = {
     {"The tour ends: the threads are stopped and the machine powers off.", "request helix-workload stop", ""},
 };
 
-constexpr std::string_view kMark = "tour-step-done";  // echoed behind each command, so its end is seen
+constexpr std::string_view kMark = "tour-step-done\n";  // echoed behind each command, so its end is seen
 constexpr auto kStepTimeout = std::chrono::seconds(60);
 
 /// Types on the console of a machine and waits for what comes.
@@ -57,7 +58,7 @@ public:
 
     /// What `command` printed. Throws Failure when the machine ends or is silent for too long.
     std::string ask(std::string_view command) {
-        child_.write(fmt::format("{}\necho {}\n", command, kMark));
+        child_.write(fmt::format("{}\necho {}", command, kMark));
         const Deadline deadline = deadline_after(kStepTimeout);
         size_t found = 0;
         while ((found = buffer_.find(kMark)) == std::string::npos) {
@@ -71,7 +72,7 @@ public:
             std::erase(buffer_, '\r');
         }
         std::string output = buffer_.substr(0, found);
-        buffer_.erase(0, found + kMark.size() + 1);
+        buffer_.erase(0, found + kMark.size());
         return output;
     }
     ChildEnd finish() {
@@ -119,7 +120,8 @@ int command_demo(Session& session, const DemoOptions& options) {
     const MachineEnd end = decode_end(spec, conversation.finish(), {});
     if (!end.problem.empty()) console.error(end.problem);
     if (end.status == 0)
-        console.data(fmt::format("\n{}\n", console.styled(Style::Cyan, "That was live: `helix run demo` gives you the same shell.")));
+        console.data(fmt::format(
+            "\n{}\n", console.styled(Style::Cyan, "That was live: `helix run demo` gives you the same shell.")));
     return end.status;
 }
 

@@ -72,8 +72,8 @@ std::string as_json(const ModuleFile& file) {
         out["state_schema"] = info.state_schema();
         out["interfaces"] = Json::array();
         for (const InterfaceEntry& entry : file.interfaces)
-            out["interfaces"].push_back({{"name", to_string(entry.name.text())},
-                                         {"version", fmt::format("{}.{}", entry.major, entry.minor)}});
+            out["interfaces"].push_back(
+                {{"name", to_string(entry.name.text())}, {"version", fmt::format("{}.{}", entry.major, entry.minor)}});
         out["options"] = Json::array();
         for (const Option& option : file.options) out["options"].push_back(option_json(option));
     }
@@ -111,9 +111,9 @@ std::string as_text(const Console& console, const ModuleFile& file) {
             std::string range;
             if (has_range(option) && (!bound(option.minimum).empty() || !bound(option.maximum).empty()))
                 range = fmt::format(" {}..{}", bound(option.minimum), bound(option.maximum));
-            row("option", fmt::format("{} ({}{}, default \"{}\") {}", to_string(option.key.text()),
-                                      type_name(option.type), range, to_string(option.default_value.text()),
-                                      to_string(option.documentation.text())));
+            row("option",
+                fmt::format("{} ({}{}, default \"{}\") {}", to_string(option.key.text()), type_name(option.type), range,
+                            to_string(option.default_value.text()), to_string(option.documentation.text())));
         }
     }
     const bool spoken = file.abi_version == kAbiVersion && file.abi_fingerprint == kAbiFingerprint;

@@ -56,16 +56,21 @@ void add_run(CLI::App& app, Action& action) {
     run->add_option("PROFILE", options->profile, "Name under profiles/, folder or helix.toml (default: minimal)");
     add_choice(run, "--arch", options->architecture, kArchitectures, "x86_64 (QEMU) or hosted (a Linux process)");
     run->add_option("--smp", options->cpus, "CPUs of the machine")->check(CLI::Range(1, 64))->type_name("N");
-    run->add_option("--memory", options->memory_mb, "Memory of the machine")->check(CLI::Range(1, 1 << 20))
+    run->add_option("--memory", options->memory_mb, "Memory of the machine")
+        ->check(CLI::Range(1, 1 << 20))
         ->type_name("MB");
     run->add_option("--exec", options->commands, "Run these shell commands (\";\" separates), then power off")
         ->type_name("COMMANDS");
-    run->add_option("--file", options->files, "Put this file into the initrd; may be repeated")->type_name("PATH")
-        ->expected(1)->take_all();
+    run->add_option("--file", options->files, "Put this file into the initrd; may be repeated")
+        ->type_name("PATH")
+        ->expected(1)
+        ->take_all();
     run->add_flag("--json", options->json, "The shell prints JSON, one value a line");
     run->add_flag("--print-cmd", options->print_command, "Print the machine's command line and do not run it");
-    run->add_option("--timeout", options->timeout_s, "End the machine after this time (0: never; without a terminal 120)")
-        ->type_name("SECONDS")->check(CLI::NonNegativeNumber);
+    run->add_option("--timeout", options->timeout_s,
+                    "End the machine after this time (0: never; without a terminal 120)")
+        ->type_name("SECONDS")
+        ->check(CLI::NonNegativeNumber);
     static const std::map<std::string, std::string> kMachines{{"q35", "q35"}, {"pc", "pc"}, {"microvm", "microvm"}};
     add_choice(run, "--machine", options->machine, kMachines, "q35, pc or microvm (x86_64)");
     run->add_option("--append", options->append, "More words \"key=value\" for the kernel")->type_name("WORDS");
@@ -75,7 +80,8 @@ void add_run(CLI::App& app, Action& action) {
         "Ends with the kernel's own exit status. Without a terminal, commands come from standard input and its end\n"
         "powers off.\n\nExamples:\n  helix run\n  helix run demo --exec 'modules; history' --json\n"
         "  helix run --arch hosted --replay 7 --exec modules\n  echo modules | helix run --memory 8");
-    run->callback([options, &action] { action = [options](Session& session) { return command_run(session, *options); }; });
+    run->callback(
+        [options, &action] { action = [options](Session& session) { return command_run(session, *options); }; });
 }
 
 void add_test(CLI::App& app, Action& action) {
@@ -90,9 +96,11 @@ void add_test(CLI::App& app, Action& action) {
                "Build with this sanitizer and run the hosted tests: address or thread");
     test->add_option("--conformance", options->conformance, "Run the conformance suites on this module")
         ->type_name("FILE");
-    test->footer("Examples:\n  helix test\n  helix test boot/\n  helix test 'system/*swap*' --junit report.xml\n"
-                 "  helix test --conformance my_scheduler.hmod");
-    test->callback([options, &action] { action = [options](Session& session) { return command_test(session, *options); }; });
+    test->footer(
+        "Examples:\n  helix test\n  helix test boot/\n  helix test 'system/*swap*' --junit report.xml\n"
+        "  helix test --conformance my_scheduler.hmod");
+    test->callback(
+        [options, &action] { action = [options](Session& session) { return command_test(session, *options); }; });
 }
 
 void add_bench(CLI::App& app, Action& action) {
@@ -123,12 +131,14 @@ void add_new(CLI::App& app, Action& action) {
     auto options = std::make_shared<NewModuleOptions>();
     CLI::App* module = create->add_subcommand("module", "Create a module that builds and passes its test");
     module->add_option("NAME", options->name, "helix-scheduler-lottery, my-module, …")->required();
-    module->add_option("--interface", options->interface, "The interface it implements: helix.scheduler, helix.allocator")
+    module
+        ->add_option("--interface", options->interface, "The interface it implements: helix.scheduler, helix.allocator")
         ->type_name("INTERFACE");
     module->add_option("--directory", options->directory, "Create it there, as a project of its own, not in the tree")
         ->type_name("DIR");
-    module->footer("Examples:\n  helix new module helix-scheduler-lottery --interface helix.scheduler\n"
-                   "  helix new module my-module --directory ~/modules");
+    module->footer(
+        "Examples:\n  helix new module helix-scheduler-lottery --interface helix.scheduler\n"
+        "  helix new module my-module --directory ~/modules");
     module->callback(
         [options, &action] { action = [options](Session& session) { return command_new_module(session, *options); }; });
 }
@@ -140,8 +150,9 @@ void add_module(CLI::App& app, Action& action) {
     CLI::App* inspect = module->add_subcommand("inspect", "Print all that a module file says; nothing of it is run");
     inspect->add_option("FILE", options->file, "A .hmod file, or the name of a module in the build")->required();
     inspect->add_flag("--json", options->json, "One JSON object");
-    inspect->footer("Examples:\n  helix module inspect helix-scheduler-priority\n"
-                    "  helix module inspect build/release/modules/template.hmod --json");
+    inspect->footer(
+        "Examples:\n  helix module inspect helix-scheduler-priority\n"
+        "  helix module inspect build/release/modules/template.hmod --json");
     inspect->callback(
         [options, &action] { action = [options](Session& session) { return command_inspect(session, *options); }; });
 }
@@ -152,7 +163,8 @@ void add_demo(CLI::App& app, Action& action) {
     add_choice(demo, "--arch", options->architecture, kArchitectures, "x86_64 (QEMU) or hosted (a Linux process)");
     demo->add_flag("--fast", options->fast, "Without pauses for reading");
     demo->footer("Examples:\n  helix demo\n  helix demo --arch hosted --fast");
-    demo->callback([options, &action] { action = [options](Session& session) { return command_demo(session, *options); }; });
+    demo->callback(
+        [options, &action] { action = [options](Session& session) { return command_demo(session, *options); }; });
 }
 
 /// The long options that mean something where `app` and its parents stand.
@@ -183,7 +195,8 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error, int argum
     const CLI::App* command = innermost(&app);
     const std::string place = command == &app ? "helix" : "helix " + command->get_name();
     const std::vector<std::string> extras = app.remaining(true);
-    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr || dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
+        dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
         std::string word = extras.empty() ? std::string() : extras.front();
         if (word.empty() && command == &app && argument_count > 1) word = arguments[1];
         if (word.starts_with("-"))

@@ -22,8 +22,9 @@ constexpr uint64_t kUsualMemoryMb = 256;
 uint64_t choose_memory(const Profile& profile, const std::optional<uint64_t>& wanted) {
     if (wanted) {
         if (*wanted < profile.minimum_memory_mb)
-            throw Failure(ExitStatus::Usage, "--memory {} is below the {} MB that profile {} needs ([memory] min_ram_mb)",
-                          *wanted, profile.minimum_memory_mb, profile.name);
+            throw Failure(ExitStatus::Usage,
+                          "--memory {} is below the {} MB that profile {} needs ([memory] min_ram_mb)", *wanted,
+                          profile.minimum_memory_mb, profile.name);
         return *wanted;
     }
     const uint64_t limit = profile.maximum_memory_mb == 0 ? UINT64_MAX : profile.maximum_memory_mb;
@@ -36,8 +37,7 @@ void check_combination(const RunOptions& options, Architecture architecture) {
         throw Failure(ExitStatus::Usage, "--replay works with --arch hosted only; x86_64 repeats itself with --icount");
     if (options.count_instructions && hosted)
         throw Failure(ExitStatus::Usage, "--icount works with --arch x86_64 only; hosted repeats itself with --replay");
-    if (options.machine != "q35" && hosted)
-        throw Failure(ExitStatus::Usage, "--machine works with --arch x86_64 only");
+    if (options.machine != "q35" && hosted) throw Failure(ExitStatus::Usage, "--machine works with --arch x86_64 only");
 }
 
 }  // namespace
@@ -62,7 +62,8 @@ MachineSpec prepare_machine(const Session& session, const RunOptions& options, s
     spec.command_line = join(command_line, " ");
 
     std::vector<InitrdFile> files;
-    for (const std::string& file : options.files) files.push_back({fs::path(file).filename().string(), read_file(file)});
+    for (const std::string& file : options.files)
+        files.push_back({fs::path(file).filename().string(), read_file(file)});
     if (options.commands) files.push_back({"exec", *options.commands});
     spec.files = write_boot_files(workspace, plan, spec.architecture, files);
     return spec;
@@ -75,7 +76,8 @@ int command_run(Session& session, const RunOptions& options) {
     if (spec.cpus > 1 && spec.architecture == Architecture::X86_64)
         session.console.notice("notice: the kernel uses one CPU so far; the others stay halted");
     spec.interactive = !options.commands && isatty(STDIN_FILENO) && (isatty(STDOUT_FILENO) || options.print_command);
-    if (spec.interactive) spec.command_line += fmt::format("{}{}", spec.command_line.empty() ? "" : " ", kInteractiveWord);
+    if (spec.interactive)
+        spec.command_line += fmt::format("{}{}", spec.command_line.empty() ? "" : " ", kInteractiveWord);
     if (options.print_command) {
         session.console.line("{}", shell_command(machine_command(spec)));
         return 0;
@@ -95,8 +97,8 @@ int command_run(Session& session, const RunOptions& options) {
     } else {
         const int input = options.commands ? -1 : STDIN_FILENO;
         // With --exec the commands are in the initrd; the end of input that follows makes sure that nothing waits.
-        MachineRun run = run_machine(spec, input, [&](std::string_view text) { session.console.data(text); },
-                                     in_time(kDefaultTimeout));
+        MachineRun run = run_machine(
+            spec, input, [&](std::string_view text) { session.console.data(text); }, in_time(kDefaultTimeout));
         end = run.end;
         if (!trim(run.errors).empty() && end.problem != trim(run.errors)) session.console.notice(trim(run.errors));
     }

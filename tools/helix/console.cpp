@@ -48,7 +48,9 @@ void Console::data(std::string_view text) {
     if (!write_all(STDOUT_FILENO, text)) throw Failure(ExitStatus::Environment, "cannot write to standard output");
 }
 
-void Console::error(std::string_view sentence) { message(Style::Red, "error: ", sentence); }
+void Console::error(std::string_view sentence) {
+    message(Style::Red, "error: ", sentence);
+}
 void Console::warning(std::string_view sentence) {
     if (verbosity_ != Verbosity::Quiet) message(Style::Yellow, "warning: ", sentence);
 }

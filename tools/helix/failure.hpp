@@ -11,8 +11,8 @@ namespace helix::tool {
 
 enum class ExitStatus : int {
     Ok = 0,
-    Failed = 1,         ///< a command or a test failed
-    Usage = 2,          ///< the command line or a profile is wrong
+    Failed = 1,  ///< a command or a test failed
+    Usage = 2,   ///< the command line or a profile is wrong
     TimedOut = 124,
     Environment = 125,  ///< the tool itself or the machine: a missing file, a program that does not start
 };

@@ -55,7 +55,7 @@ std::vector<std::string> emulator_command(const MachineSpec& spec) {
 }
 
 std::vector<std::string> process_command(const MachineSpec& spec) {
-    std::vector<std::string> out{spec.files.kernel.string(), "--bundle", spec.files.bundle.string(), "--initrd",
+    std::vector<std::string> out{spec.files.kernel.string(), "--bundle", spec.files.bundle.string(),    "--initrd",
                                  spec.files.initrd.string(), "--memory", std::to_string(spec.memory_mb)};
     const auto add = [&](std::initializer_list<std::string> more) { out.insert(out.end(), more); };
     if (spec.cpus != 1) add({"--cpus", std::to_string(spec.cpus)});

@@ -35,7 +35,7 @@ std::vector<std::string> machine_command(const MachineSpec& spec);
 
 /// How the machine ended, in the kernel's terms.
 struct MachineEnd {
-    int status = 0;  ///< the kernel's own, or an ExitStatus of the tool
+    int status = 0;       ///< the kernel's own, or an ExitStatus of the tool
     std::string problem;  ///< one line, empty when all went well
 };
 

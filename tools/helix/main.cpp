@@ -4,4 +4,6 @@
 
 #include "command_line.hpp"
 
-int main(int argument_count, char** arguments) { return helix::tool::run_command_line(argument_count, arguments); }
+int main(int argument_count, char** arguments) {
+    return helix::tool::run_command_line(argument_count, arguments);
+}

@@ -104,8 +104,7 @@ uint64_t read_symbols(const Reader& reader, const DynamicTable& table, ModuleFil
     if (table.symbols != 0 && table.hash != 0) {
         const uint32_t count = reader.at_address<uint32_t>(table.hash + sizeof(uint32_t), "the symbol hash");
         for (uint64_t i = 1; i < count; ++i) {
-            const auto symbol =
-                reader.at_address<Elf64_Sym>(table.symbols + i * sizeof(Elf64_Sym), "the symbol table");
+            const auto symbol = reader.at_address<Elf64_Sym>(table.symbols + i * sizeof(Elf64_Sym), "the symbol table");
             const std::string name = reader.string_at(table.strings + symbol.st_name);
             if (symbol.st_shndx == SHN_UNDEF)
                 file.undefined_symbols.push_back(name);
@@ -167,7 +166,9 @@ void read_descriptor(const Reader& reader, uint64_t address, ModuleFile& file) {
 
 }  // namespace
 
-ModuleFile read_module_file(const std::filesystem::path& path) { return parse_module_file(read_file(path), path); }
+ModuleFile read_module_file(const std::filesystem::path& path) {
+    return parse_module_file(read_file(path), path);
+}
 
 ModuleFile parse_module_file(std::string bytes, const std::filesystem::path& path) {
     ModuleFile file;
@@ -203,8 +204,9 @@ ModuleFile parse_module_file(std::string bytes, const std::filesystem::path& pat
     if (descriptor == 0) refuse(path, "not a module: it exports no symbol helix_module", kBuildIt);
     read_descriptor(reader, descriptor, file);
 
-    const auto verdict = kernel::ElfModule::parse(
-        Bytes(reinterpret_cast<const uint8_t*>(file.bytes.data()), file.bytes.size()), to_text(path.filename().string()));
+    const auto verdict =
+        kernel::ElfModule::parse(Bytes(reinterpret_cast<const uint8_t*>(file.bytes.data()), file.bytes.size()),
+                                 to_text(path.filename().string()));
     if (!verdict.ok()) file.refusal = to_string(verdict.error().sentence());
     if (verdict.ok() && !file.described) file.refusal = "its descriptor has another layout";
     return file;
@@ -222,7 +224,9 @@ bool ModuleFile::implements(std::string_view interface) const {
     return false;
 }
 
-std::string describe(Version version) { return fmt::format("{}.{}.{}", version.major, version.minor, version.patch); }
+std::string describe(Version version) {
+    return fmt::format("{}.{}.{}", version.major, version.minor, version.patch);
+}
 
 std::vector<std::string> flag_names(ModuleFlags flags) {
     std::vector<std::string> names;

@@ -52,7 +52,11 @@ std::string describe(Version version);
 std::vector<std::string> flag_names(ModuleFlags flags);
 std::string_view type_name(OptionType type);
 
-inline std::string to_string(Text text) { return std::string(text.data(), text.size()); }
-inline Text to_text(std::string_view text) { return {text.data(), text.size()}; }
+inline std::string to_string(Text text) {
+    return std::string(text.data(), text.size());
+}
+inline Text to_text(std::string_view text) {
+    return {text.data(), text.size()};
+}
 
 }  // namespace helix::tool

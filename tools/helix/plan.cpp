@@ -45,8 +45,9 @@ public:
         for (const ModuleReference& reference : profile.dynamic_modules) add(reference, false);
         throw_errors();
         if (statics_.empty())
-            throw Failure(ExitStatus::Failed, "{}: no static module: without a scheduler nothing runs; list one in "
-                                              "[modules] static",
+            throw Failure(ExitStatus::Failed,
+                          "{}: no static module: without a scheduler nothing runs; list one in "
+                          "[modules] static",
                           profile.file.string());
         order();
         choose_primaries();
@@ -64,7 +65,8 @@ private:
         if (!errors_.empty()) throw Failure(ExitStatus::Failed, join(errors_, "\n"));
     }
 
-    /// [scheduler] module = "round_robin" means helix-scheduler-round-robin; a module that only stands there is built in.
+    /// [scheduler] module = "round_robin" means helix-scheduler-round-robin; a module that only stands there is built
+    /// in.
     void resolve_slot_names() {
         Profile& profile = plan_.profile;
         for (SlotSettings& slot : profile.slots) {
@@ -105,9 +107,9 @@ private:
         else
             file = library_.find(reference.name);
         if (file.empty())
-            return error(reference.at, fmt::format("no module \"{}\" in {}{}", reference.name,
-                                                   library_.directory().string(),
-                                                   did_you_mean(reference.name, library_.names())));
+            return error(reference.at,
+                         fmt::format("no module \"{}\" in {}{}", reference.name, library_.directory().string(),
+                                     did_you_mean(reference.name, library_.names())));
         ModuleFile module;
         try {
             module = read_module_file(file);
@@ -188,8 +190,8 @@ private:
                                                    "[modules] dynamic to static",
                                                    slot.module->name, slot.interface));
             else if (!plan_.modules[index].implements(slot.interface))
-                error(slot.module->at, fmt::format("module \"{}\" does not implement {}", slot.module->name,
-                                                   slot.interface));
+                error(slot.module->at,
+                      fmt::format("module \"{}\" does not implement {}", slot.module->name, slot.interface));
             else
                 plan_.primaries.emplace_back(slot.interface, slot.module->name);
         }
@@ -198,8 +200,9 @@ private:
                 if (primary_of(to_string(entry.name.text())).empty())
                     plan_.primaries.emplace_back(to_string(entry.name.text()), plan_.modules[i].name());
         if (errors_.empty() && primary_of("helix.scheduler").empty())
-            errors_.push_back(fmt::format("{}: no static module implements helix.scheduler; list one in [modules] static",
-                                          plan_.profile.file.string()));
+            errors_.push_back(
+                fmt::format("{}: no static module implements helix.scheduler; list one in [modules] static",
+                            plan_.profile.file.string()));
     }
     std::string primary_of(std::string_view interface) const {
         for (const auto& [name, module] : plan_.primaries)
@@ -219,8 +222,8 @@ private:
                 error(reference.at, fmt::format("module \"{}\" is static and starts anyhow; take it out of [boot] load",
                                                 reference.name));
             else if (index == plan_.modules.size())
-                error(reference.at, fmt::format("module \"{}\" is not in this profile; add it to [modules] dynamic",
-                                                reference.name));
+                error(reference.at,
+                      fmt::format("module \"{}\" is not in this profile; add it to [modules] dynamic", reference.name));
         }
     }
 
@@ -236,7 +239,8 @@ private:
             if (index == plan_.modules.size()) {
                 std::vector<std::string> known;
                 for (const ModuleFile& module : plan_.modules) known.push_back(module.name());
-                error(settings.at, fmt::format("module \"{}\" is not in this profile{}", name, did_you_mean(name, known)));
+                error(settings.at,
+                      fmt::format("module \"{}\" is not in this profile{}", name, did_you_mean(name, known)));
                 continue;
             }
             const ModuleFile& module = plan_.modules[index];
@@ -244,10 +248,10 @@ private:
                 const Option* option = module.option(key);
                 if (option == nullptr) {
                     std::vector<std::string> known = option_names(module);
-                    for (const char* reserved : {"file", "placement", "probation", "restart"}) known.push_back(reserved);
-                    error(setting.key_at,
-                          fmt::format("unknown key \"{}\": module {} has no such option{}", key, name,
-                                      did_you_mean(key, known)));
+                    for (const char* reserved : {"file", "placement", "probation", "restart"})
+                        known.push_back(reserved);
+                    error(setting.key_at, fmt::format("unknown key \"{}\": module {} has no such option{}", key, name,
+                                                      did_you_mean(key, known)));
                 } else {
                     check(*option, setting, name);
                 }
@@ -282,8 +286,7 @@ private:
     }
     void check(const Option& option, const Setting& setting, const std::string& module) {
         const auto result = kernel::check_option(option, to_text(setting.value));
-        if (!result.ok())
-            error(setting.at, fmt::format("module {}: {}", module, to_string(result.error().sentence())));
+        if (!result.ok()) error(setting.at, fmt::format("module {}: {}", module, to_string(result.error().sentence())));
     }
 
     const ModuleLibrary& library_;
@@ -295,7 +298,9 @@ private:
 
 }  // namespace
 
-BootPlan make_plan(Profile profile, const ModuleLibrary& library) { return Planner(std::move(profile), library).make(); }
+BootPlan make_plan(Profile profile, const ModuleLibrary& library) {
+    return Planner(std::move(profile), library).make();
+}
 
 std::string BootPlan::compiled() const {
     std::string out;

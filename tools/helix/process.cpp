@@ -40,8 +40,12 @@ void forget_group(pid_t group) {
 }
 
 void on_ending_signal(int signal_number) {
-    for (auto& slot : g_groups)
-        if (const pid_t group = slot.load(); group > 0) ::kill(-group, SIGKILL);
+    for (auto& slot : g_groups) {
+        const pid_t group = slot.load();
+        if (group <= 0) continue;
+        ::kill(-group, SIGKILL);
+        waitpid(group, nullptr, 0);
+    }
     signal(signal_number, SIG_DFL);
     raise(signal_number);
 }
@@ -78,7 +82,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }  // namespace
 
 void end_children_on_signals() {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = on_ending_signal;
     for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaction(number, &action, nullptr);
     signal(SIGPIPE, SIG_IGN);
@@ -132,7 +136,8 @@ Child::Child(const ChildOptions& options) : own_group_(options.own_group) {
             setpgid(id_, id_);
             remember_group(id_);
         }
-        while (::read(failure[0], &reason, sizeof(reason)) < 0 && errno == EINTR) {}
+        while (::read(failure[0], &reason, sizeof(reason)) < 0 && errno == EINTR) {
+        }
     }
     close(failure[0]);
     if (reason != 0) {
@@ -156,7 +161,8 @@ Child::~Child() {
 std::string Child::errors() const {
     std::string out;
     char buffer[4096];
-    for (ssize_t count; errors_ >= 0 && (count = pread(errors_, buffer, sizeof(buffer), static_cast<off_t>(out.size()))) > 0;)
+    for (ssize_t count;
+         errors_ >= 0 && (count = pread(errors_, buffer, sizeof(buffer), static_cast<off_t>(out.size()))) > 0;)
         out.append(buffer, static_cast<size_t>(count));
     return out;
 }
@@ -210,7 +216,8 @@ ChildEnd Child::wait(Deadline deadline) {
         poll(nullptr, 0, std::min(left, 5));
     }
     int status = 0;
-    while (waitpid(id_, &status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(id_, &status, 0) < 0 && errno == EINTR) {
+    }
     // Whatever the child left behind in its group ends with it.
     if (own_group_) {
         ::kill(-id_, SIGKILL);

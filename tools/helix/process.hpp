@@ -26,9 +26,9 @@ enum class ChildOutput {
 };
 
 struct ChildOptions {
-    std::vector<std::string> arguments;  ///< the first is the program, searched in PATH
+    std::vector<std::string> arguments;                                 ///< the first is the program, searched in PATH
     std::vector<std::pair<std::string, std::string>> environment = {};  ///< beside the tool's own
-    std::filesystem::path directory = {};  ///< empty: the tool's
+    std::filesystem::path directory = {};                               ///< empty: the tool's
     ChildInput input = ChildInput::None;
     ChildOutput output = ChildOutput::Merged;
     bool own_group = true;  ///< false only where the child reads the terminal
@@ -84,7 +84,9 @@ struct CapturedRun {
 /// Runs to the end and returns what it wrote. On a time-out the output so far is kept.
 CapturedRun run_captured(const ChildOptions& options, Deadline deadline = {});
 
-inline Deadline deadline_after(std::chrono::milliseconds duration) { return Clock::now() + duration; }
+inline Deadline deadline_after(std::chrono::milliseconds duration) {
+    return Clock::now() + duration;
+}
 
 /// From now on SIGINT, SIGTERM and SIGHUP kill the children first.
 void end_children_on_signals();

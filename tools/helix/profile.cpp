@@ -28,7 +28,9 @@ std::string Profile::located(Position at, std::string_view sentence) const {
 
 namespace {
 
-Position position_of(const toml::source_region& region) { return {region.begin.line, region.begin.column}; }
+Position position_of(const toml::source_region& region) {
+    return {region.begin.line, region.begin.column};
+}
 
 std::string_view type_name(const toml::node& node) {
     switch (node.type()) {
@@ -197,8 +199,8 @@ private:
             const std::string name(key.str());
             const toml::table* table = inner.as_table();
             if (table == nullptr) {
-                error(inner, fmt::format("\"module.{}\" is {}, but it is a table: [module.\"NAME\"]", name,
-                                         type_name(inner)));
+                error(inner,
+                      fmt::format("\"module.{}\" is {}, but it is a table: [module.\"NAME\"]", name, type_name(inner)));
                 continue;
             }
             ModuleSettings& settings = profile_.modules[name];
@@ -221,7 +223,8 @@ private:
             if (!text || (*text != "never" && *text != "always" && *text != "on-failure"))
                 error(node, "\"restart\" takes \"never\", \"on-failure\" or \"always\"");
             else if (*text != "never")
-                notice(at, "\"restart\" has no effect: a module that fails outside of a probation is not restarted yet");
+                notice(at,
+                       "\"restart\" has no effect: a module that fails outside of a probation is not restarted yet");
         } else if (key.str() == "probation") {
             if (!text)
                 error(node, "\"probation\" takes a duration such as \"2s\"");
@@ -350,8 +353,9 @@ private:
                 if (name == "aarch64" || name == "riscv64")
                     notice(position_of(node.source()), fmt::format("the port to {} is not built yet", name));
                 else if (name != "x86_64" && name != "hosted")
-                    error(node, fmt::format("unknown architecture \"{}\"; x86_64, hosted, aarch64 and riscv64 are known",
-                                            name));
+                    error(node,
+                          fmt::format("unknown architecture \"{}\"; x86_64, hosted, aarch64 and riscv64 are known",
+                                      name));
                 profile_.supported.push_back(name);
             }
         }
@@ -373,15 +377,17 @@ fs::path find_profile(const fs::path& profiles, std::string_view name) {
     if (fs::is_regular_file(given / "helix.toml", ignored)) return given / "helix.toml";
     std::vector<std::string> known;
     for (const auto& entry : fs::directory_iterator(profiles, ignored))
-        if (fs::is_regular_file(entry.path() / "helix.toml", ignored)) known.push_back(entry.path().filename().string());
+        if (fs::is_regular_file(entry.path() / "helix.toml", ignored))
+            known.push_back(entry.path().filename().string());
     std::ranges::sort(known);
-    if (fs::is_directory(given, ignored))
-        throw Failure(ExitStatus::Usage, "{}: the folder holds no helix.toml", name);
-    throw Failure(ExitStatus::Usage, "no profile \"{}\"{} (there is {}; a folder or a helix.toml file will do too)", name,
-                  did_you_mean(name, known), known.empty() ? "none" : join(known, ", "));
+    if (fs::is_directory(given, ignored)) throw Failure(ExitStatus::Usage, "{}: the folder holds no helix.toml", name);
+    throw Failure(ExitStatus::Usage, "no profile \"{}\"{} (there is {}; a folder or a helix.toml file will do too)",
+                  name, did_you_mean(name, known), known.empty() ? "none" : join(known, ", "));
 }
 
-Profile load_profile(const fs::path& file) { return parse_profile(read_file(file), file); }
+Profile load_profile(const fs::path& file) {
+    return parse_profile(read_file(file), file);
+}
 
 Profile parse_profile(std::string_view text, const fs::path& file) {
     toml::table root;

@@ -122,6 +122,8 @@ constexpr ProfileKey kKeys[] = {
 
 }  // namespace
 
-std::span<const ProfileKey> profile_keys() { return kKeys; }
+std::span<const ProfileKey> profile_keys() {
+    return kKeys;
+}
 
 }  // namespace helix::tool

@@ -12,7 +12,7 @@ namespace helix::tool {
 enum class KeyType { Integer, Boolean, String, StringList, Inline };
 
 struct ProfileKey {
-    std::string_view path;     ///< dotted: "memory.heap_size_kb"
+    std::string_view path;  ///< dotted: "memory.heap_size_kb"
     KeyType type;
     int64_t minimum = 0;       ///< of integers, inclusive
     int64_t maximum = 0;       ///< of integers, inclusive; not above minimum: no upper bound

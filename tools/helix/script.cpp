@@ -41,7 +41,8 @@ public:
             if (colon == std::string_view::npos) fail("expected \"key: value\"");
             setting(plain.substr(0, colon), trim(plain.substr(colon + 1)));
         }
-        if (script_.commands.empty() && !script_.input) fail("there is nothing to do: \"exec:\" or \"input:\" is missing");
+        if (script_.commands.empty() && !script_.input)
+            fail("there is nothing to do: \"exec:\" or \"input:\" is missing");
         if (!script_.commands.empty() && script_.input) fail("\"exec:\" and \"input:\" exclude each other");
         return std::move(script_);
     }
@@ -73,9 +74,9 @@ private:
     }
 
     void setting(std::string_view key, std::string_view value) {
-        static const std::vector<std::string> kKeys{"profile", "arch",  "machine", "memory", "smp",   "timeout",
-                                                    "seeds",   "same",  "long",    "json",   "icount", "append",
-                                                    "file",    "status", "exec",   "input",  "expect", "reject"};
+        static const std::vector<std::string> kKeys{"profile", "arch",   "machine", "memory", "smp",    "timeout",
+                                                    "seeds",   "same",   "long",    "json",   "icount", "append",
+                                                    "file",    "status", "exec",    "input",  "expect", "reject"};
         if (key == "exec") {
             script_.commands = block();
         } else if (key == "input") {
@@ -142,7 +143,8 @@ private:
         for (const std::string& word : words(value)) {
             const size_t dash = word.find('-');
             const auto first = number<uint64_t>(std::string_view(word).substr(0, dash));
-            const auto last = dash == std::string::npos ? first : number<uint64_t>(std::string_view(word).substr(dash + 1));
+            const auto last =
+                dash == std::string::npos ? first : number<uint64_t>(std::string_view(word).substr(dash + 1));
             if (last < first || last - first > 10000) fail("expected seeds such as \"1 2 10-19\"");
             for (uint64_t seed = first; seed <= last; ++seed) script_.seeds.push_back(seed);
         }
@@ -161,17 +163,20 @@ bool line_matches(const std::string& line, const std::string& pattern) {
 
 }  // namespace
 
-Script parse_script(std::string_view text, const fs::path& file) { return ScriptParser(text, file).parse(); }
+Script parse_script(std::string_view text, const fs::path& file) {
+    return ScriptParser(text, file).parse();
+}
 
-std::string Script::command_text() const { return join(commands, "; "); }
+std::string Script::command_text() const {
+    return join(commands, "; ");
+}
 
 RunOptions run_options(const Script& script, const Variant& variant, const Workspace& workspace) {
     RunOptions options;
     // A profile beside the script, else one of the tree.
     const fs::path beside = script.file.parent_path() / script.profile;
-    options.profile = script.profile.find('/') != std::string::npos || !fs::exists(beside)
-                          ? script.profile
-                          : beside.string();
+    options.profile =
+        script.profile.find('/') != std::string::npos || !fs::exists(beside) ? script.profile : beside.string();
     if (script.profile.find('/') != std::string::npos && fs::exists(beside)) options.profile = beside.string();
     options.architecture = variant.architecture;
     if (variant.architecture == Architecture::X86_64) options.machine = variant.machine;
@@ -196,7 +201,8 @@ RunOptions run_options(const Script& script, const Variant& variant, const Works
 
 std::string repeating_command(const Script& script, const Variant& variant, const Workspace& workspace) {
     const RunOptions options = run_options(script, variant, workspace);
-    std::vector<std::string> out{"./helix", "run", options.profile, "--arch", std::string(name_of(variant.architecture))};
+    std::vector<std::string> out{"./helix", "run", options.profile, "--arch",
+                                 std::string(name_of(variant.architecture))};
     const auto add = [&](std::initializer_list<std::string> more) { out.insert(out.end(), more); };
     if (options.machine != "q35") add({"--machine", options.machine});
     if (options.cpus != 1) add({"--smp", std::to_string(options.cpus)});

@@ -49,9 +49,8 @@ void add_suites(const fs::path& program, double patience, std::vector<TestCase>&
         // A program that cannot even list its tests is a failed test, not an absent one.
         const std::string note = run.end.describe();
         const std::string output = run.output;
-        tests.push_back({"unit/" + program.filename().string(), false, [=] {
-                             return TestOutcome{TestResult::Failed, note, output, program.string(), 0};
-                         }});
+        tests.push_back({"unit/" + program.filename().string(), false,
+                         [=] { return TestOutcome{TestResult::Failed, note, output, program.string(), 0}; }});
         return;
     }
     for (const std::string& line : split(run.output, '\n')) {
@@ -81,7 +80,8 @@ ScriptRun run_once(const Session& session, const Script& script, const RunOption
         input = ends[0];
     }
     ScriptRun out;
-    MachineRun run = run_machine(spec, input, [&](std::string_view text) { out.output += text; }, seconds_from_now(timeout));
+    MachineRun run =
+        run_machine(spec, input, [&](std::string_view text) { out.output += text; }, seconds_from_now(timeout));
     if (input >= 0) close(input);
     out.end = run.end;
     if (!run.errors.empty()) out.output += "\n" + run.errors;
@@ -100,7 +100,8 @@ TestOutcome run_variant(const Session& session, const Script& script, const Vari
                                        run.end.problem.empty() ? "it ended well" : run.end.problem, script.status);
         else
             outcome.note = compare_output(script, run.output);
-        if (outcome.note.empty() && round > 0 && run.output != first) outcome.note = "two runs printed different things";
+        if (outcome.note.empty() && round > 0 && run.output != first)
+            outcome.note = "two runs printed different things";
         if (!outcome.note.empty()) {
             outcome.result = TestResult::Failed;
             return outcome;
@@ -126,8 +127,8 @@ TestOutcome run_script(const Session& session, const Script& script, const Varia
     return outcome;
 }
 
-void add_script(const Session& session, const fs::path& file, const std::string& name, Architecture usual, bool sanitized,
-                double patience, std::vector<TestCase>& tests) {
+void add_script(const Session& session, const fs::path& file, const std::string& name, Architecture usual,
+                bool sanitized, double patience, std::vector<TestCase>& tests) {
     std::shared_ptr<Script> script;
     try {
         script = std::make_shared<Script>(parse_script(read_file(file), file));
@@ -167,17 +168,17 @@ void read_marks(const fs::path& file, double& timeout, bool& is_long) {
 TestOutcome run_executable(const Session& session, const fs::path& file, double timeout) {
     const Workspace& workspace = session.workspace;
     const TemporaryDirectory directory;
-    const CapturedRun run = run_captured(
-        {.arguments = {file.string()},
-         .environment = {{"HELIX_ROOT", workspace.root.string()},
-                         {"HELIX_BUILD_DIRECTORY", workspace.build.string()},
-                         {"HELIX", (workspace.programs() / "helix").string()},
-                         {"HELIX_TEST_DIRECTORY", directory.path().string()}},
-         .directory = workspace.root},
-        seconds_from_now(timeout));
+    const CapturedRun run = run_captured({.arguments = {file.string()},
+                                          .environment = {{"HELIX_ROOT", workspace.root.string()},
+                                                          {"HELIX_BUILD_DIRECTORY", workspace.build.string()},
+                                                          {"HELIX", (workspace.programs() / "helix").string()},
+                                                          {"HELIX_TEST_DIRECTORY", directory.path().string()}},
+                                          .directory = workspace.root},
+                                         seconds_from_now(timeout));
     TestOutcome outcome;
     outcome.output = run.output;
-    outcome.repeat = shell_command({"./helix", "test", file.parent_path().filename().string() + "/" + file.stem().string()});
+    outcome.repeat =
+        shell_command({"./helix", "test", file.parent_path().filename().string() + "/" + file.stem().string()});
     if (run.end.ok()) return outcome;
     if (run.end.status == kSkipStatus && run.end.signal == 0) {
         outcome.result = TestResult::Skipped;
@@ -195,8 +196,9 @@ void add_executable(const Session& session, const fs::path& file, const std::str
     double timeout = kExecutableTimeout;
     bool is_long = false;
     read_marks(file, timeout, is_long);
-    tests.push_back(
-        {name, is_long, [&session, file, timeout, patience] { return run_executable(session, file, timeout * patience); }});
+    tests.push_back({name, is_long, [&session, file, timeout, patience] {
+                         return run_executable(session, file, timeout * patience);
+                     }});
 }
 
 int ring_order(std::string_view name) {
@@ -250,7 +252,8 @@ std::vector<TestCase> find_tests(const Session& session, bool sanitized, double 
     for (const char* folder : {"modules", "examples"})
         for (const fs::path& file : sorted_files(workspace.root / folder))
             if (file.extension() == ".test")
-                add_script(session, file, "system/" + file.stem().string(), Architecture::Hosted, sanitized, patience, tests);
+                add_script(session, file, "system/" + file.stem().string(), Architecture::Hosted, sanitized, patience,
+                           tests);
     std::ranges::sort(tests, {}, [](const TestCase& test) { return std::pair(ring_order(test.name), test.name); });
     return tests;
 }
@@ -262,10 +265,11 @@ std::vector<TestCase> conformance_tests(const Session& session, const fs::path& 
     // The module under test does not rule while it is tested.
     const std::string ruler =
         module.name() == "helix-scheduler-round-robin" ? "helix-scheduler-priority" : "helix-scheduler-round-robin";
-    write_file(profile->path() / "helix.toml",
-               fmt::format("[profile]\nname = \"conformance\"\n[modules]\nstatic = [\"helix-execution\", \"helix-memory\", "
-                           "\"helix-allocator-bump\", \"{}\"]\ndynamic = [\"helix-conformance\"]\n",
-                           ruler));
+    write_file(
+        profile->path() / "helix.toml",
+        fmt::format("[profile]\nname = \"conformance\"\n[modules]\nstatic = [\"helix-execution\", \"helix-memory\", "
+                    "\"helix-allocator-bump\", \"{}\"]\ndynamic = [\"helix-conformance\"]\n",
+                    ruler));
     std::vector<TestCase> tests;
     for (const std::string suite : {"scheduler", "allocator"}) {
         if (!module.implements("helix." + suite)) continue;
@@ -275,16 +279,16 @@ std::vector<TestCase> conformance_tests(const Session& session, const fs::path& 
             script->files = {fs::absolute(file).string()};
             script->commands = {"load " + file.filename().string(), "load helix-conformance.hmod",
                                 fmt::format("request helix-conformance {} {}", suite, module.name())};
-            const std::string name =
-                fmt::format("conformance/{}:{}@{}", module.name(), suite, name_of(architecture));
+            const std::string name = fmt::format("conformance/{}:{}@{}", module.name(), suite, name_of(architecture));
             tests.push_back({name, false, [&session, script, architecture, profile] {
                                  return run_script(session, *script, {architecture, "q35", {}}, 1);
                              }});
         }
     }
     if (tests.empty())
-        throw Failure(ExitStatus::Failed, "{}: it implements no interface with a conformance suite (helix.scheduler, "
-                                          "helix.allocator)",
+        throw Failure(ExitStatus::Failed,
+                      "{}: it implements no interface with a conformance suite (helix.scheduler, "
+                      "helix.allocator)",
                       file.string());
     return tests;
 }

@@ -48,8 +48,9 @@ std::string junit_report(const std::vector<TestCase>& tests, const std::vector<T
     for (size_t i = 0; i < tests.size(); ++i) {
         const std::string& name = tests[i].name;
         const TestOutcome& outcome = outcomes[i];
-        out += fmt::format("  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", xml_escape(name.substr(0, name.find('/'))),
-                           xml_escape(name.substr(name.find('/') + 1)), outcome.seconds);
+        out += fmt::format("  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"",
+                           xml_escape(name.substr(0, name.find('/'))), xml_escape(name.substr(name.find('/') + 1)),
+                           outcome.seconds);
         if (outcome.result == TestResult::Passed)
             out += "/>\n";
         else if (outcome.result == TestResult::Skipped)
@@ -89,7 +90,8 @@ void report(Console& console, const TestCase& test, const TestOutcome& outcome) 
     const std::string line = fmt::format("{} ({:.2f} s)", test.name, outcome.seconds);
     switch (outcome.result) {
         case TestResult::Passed:
-            if (console.verbosity() != Verbosity::Quiet) console.line("{}  {}", console.styled(Style::Green, "ok  "), line);
+            if (console.verbosity() != Verbosity::Quiet)
+                console.line("{}  {}", console.styled(Style::Green, "ok  "), line);
             if (console.verbosity() == Verbosity::Verbose) console.data(indented_end(outcome.output));
             return;
         case TestResult::Skipped:

@@ -48,7 +48,8 @@ int command_test(Session& session, const TestOptions& options) {
                (test.is_long && !options.with_long && test.name != options.filter);
     });
     if (tests.empty())
-        throw Failure(ExitStatus::Failed, "no test matches \"{}\"{}", options.filter, did_you_mean(options.filter, names));
+        throw Failure(ExitStatus::Failed, "no test matches \"{}\"{}", options.filter,
+                      did_you_mean(options.filter, names));
     if (options.list) {
         for (const TestCase& test : tests) session.console.line("{}", test.name);
         return 0;

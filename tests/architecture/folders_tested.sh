@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: Helix contributors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# No folder of code, no module and no profile exists without a test that uses it.
+set -euo pipefail
+status=0
+list() { git ls-files --cached --others --exclude-standard -- "$@" | sort -u; }
+
+# What tests say: unit tests, scripts, and whatever lies under tests/ but these checks themselves.
+texts=$HELIX_TEST_DIRECTORY/texts
+list '*_test.cpp' '*.test' 'tests/*' | grep -vE '^tests/architecture/|\.md$' | while read -r file; do
+    if [[ -e $file ]]; then cat "$file"; fi
+done >"$texts"
+
+# used FOLDER NAME...: a test lies in FOLDER, or some test names FOLDER or one of the names.
+used() {
+    local folder=$1 name
+    shift
+    # Read to the end: grep -q would close the pipe on git, and pipefail report that.
+    list "$folder" | grep -E '_test\.cpp$|\.test$|/test/' >/dev/null && return
+    for name in "$folder" "$@"; do grep -qF -- "$name" "$texts" && return; done
+    return 1
+}
+
+count=0
+for folder in $(list 'kernel/*' 'arch/*' 'tools/*' 'examples/*' | grep -E '\.(cpp|hpp|S)$' | xargs -n1 dirname | sort -u); do
+    count=$((count + 1))
+    used "$folder" || { echo "no test uses the folder $folder"; status=1; }
+done
+# A module is used by its name, in a test or in a profile that a test boots.
+for file in $(list 'modules/*CMakeLists.txt'); do
+    [[ -e $file ]] || continue
+    for module in $(sed -n 's/^[[:space:]]*helix_add_module(\([^ ]*\).*/\1/p' "$file"); do
+        count=$((count + 1))
+        used "$(dirname "$file")" "$module" || { echo "no test uses the module $module"; status=1; }
+    done
+done
+for file in $(list 'profiles/*/helix.toml'); do
+    count=$((count + 1))
+    profile=$(basename "$(dirname "$file")")
+    grep -qE "^profile: $profile\$|profiles/$profile|run $profile\b" "$texts" ||
+        { echo "no test boots the profile $profile"; status=1; }
+done
+((count > 20)) || { echo "only $count folders and modules were found: this check checks nothing"; exit 1; }
+exit $status

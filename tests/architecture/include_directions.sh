@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: Helix contributors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Arrows run one way: modules -> include/helix, kernel -> include/helix + the seam, arch -> the seam.
+set -euo pipefail
+status=0
+
+# violations NAME FOLDER ALLOWED: quoted includes in FOLDER whose path does not match the pattern ALLOWED.
+violations() {
+    local what=$1 folder=$2 allowed=$3 found
+    [[ -d $folder ]] || { echo "$folder is gone: this check checks nothing"; status=1; return; }
+    found=$(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"' "$folder" --include='*.hpp' --include='*.cpp' \
+        --include='*.S' --include='*.h' | grep -v '_test\.cpp:' | grep -vE "/test/" |
+        grep -vE "include[[:space:]]+\"($allowed)" || true)
+    if [[ -n $found ]]; then
+        printf '%s:\n%s\n' "$what" "$found"
+        status=1
+    fi
+}
+
+# A path without a slash, or with ../, lies in the same part of the tree.
+near='[a-z0-9_]+\.(hpp|h)"|\.\./'
+violations "the SDK may include only itself" include 'helix/'
+violations "a module may include only the SDK and what lies beside it" modules "helix/|$near"
+violations "the kernel may include only the SDK, the seam and itself" kernel 'helix/|arch/seam\.hpp|kernel/'
+violations "a port may include only the SDK, the seam and itself" arch/x86_64 'helix/|arch/seam\.hpp|arch/x86_64/'
+violations "a port may include only the SDK, the seam and itself" arch/hosted 'helix/|arch/seam\.hpp|arch/hosted/'
+violations "the tool may include only the SDK, itself and the pure parts of kernel/module" tools/helix \
+    "helix/|kernel/module/(elf|options|resolver|version_range|profile|archive)\.hpp|$near"
+
+# ../ must not lead out of modules/.
+for file in $(grep -rlE 'include[[:space:]]+"(\.\./)+' modules --include='*.hpp' --include='*.cpp' |
+    grep -v '_test\.cpp$' || true); do
+    for include in $(grep -oE 'include[[:space:]]+"(\.\./)[^"]*' "$file" | sed 's/.*"//'); do
+        target=$(realpath -m --relative-to=. "$(dirname "$file")/$include")
+        [[ $target == modules/* ]] || { echo "$file includes $target, outside of modules/"; status=1; }
+    done
+done
+exit $status

@@ -1,0 +1,26 @@
+# SPDX-FileCopyrightText: Helix contributors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Sourced by the test scripts here: running commands in the shell of a kernel, and saying what is wrong.
+set -euo pipefail
+
+modules=$HELIX_BUILD_DIRECTORY/modules
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    exit 1
+}
+
+# helix_shell ARCH [RUN OPTIONS]: runs the commands on standard input; the guest's output goes to standard output.
+# A failed command is part of the test, so the exit status is not looked at.
+helix_shell() {
+    local arch=$1
+    shift
+    "$HELIX" run demo --arch "$arch" -q "$@" || true
+}
+
+# same_memory OUTPUT: every `memory --json` line in the file reports the same.
+same_memory() {
+    local reports
+    reports=$(grep '^{"pages_total"' "$1" | sort | uniq -c) || fail "no memory report in $1"
+    [[ $(wc -l <<<"$reports") == 1 ]] || fail "memory is not what it was: $reports"
+}

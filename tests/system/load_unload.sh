@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: Helix contributors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Ten thousand times loading and unloading a module leaves memory exactly where it was.
+# timeout: 300
+source "$HELIX_ROOT/tests/system/lib.sh"
+
+output=$HELIX_TEST_DIRECTORY/output
+{
+    # The first round fills the heap's magazines.
+    for ((i = 0; i < 100; ++i)); do printf 'load template\nunload template\n'; done
+    echo "memory --json"
+    for ((i = 0; i < 10000; ++i)); do printf 'load template\nunload template\n'; done
+    echo "memory --json"
+} | helix_shell hosted --file "$modules/template.hmod" --timeout 240 >"$output" 2>&1
+[[ $(grep -c '^template is unloaded' "$output") == 10100 ]] || fail "$(grep -v '^template' "$output" | head)"
+same_memory "$output"

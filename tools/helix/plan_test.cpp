@@ -1,0 +1,117 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Plans: profiles joined with the modules of this build.
+
+#include "plan.hpp"
+
+#include "failure.hpp"
+
+#include <gmock/gmock.h>
+
+namespace helix::tool {
+namespace {
+
+using ::testing::HasSubstr;
+
+const ModuleLibrary& library() {
+    static const ModuleLibrary modules(HELIX_MODULE_DIRECTORY);
+    return modules;
+}
+BootPlan plan_of(std::string_view text) {
+    return make_plan(parse_profile(text, "p/helix.toml"), library());
+}
+std::string refusal(std::string_view text) {
+    try {
+        plan_of(text);
+        return {};
+    } catch (const Failure& failure) {
+        return failure.what();
+    }
+}
+
+TEST(BootPlan, StartsProvidersBeforeThoseWhoNeedThem) {
+    const BootPlan plan = plan_of("[modules]\nstatic = [\"helix-scheduler-round-robin\", \"helix-execution\"]\n");
+    ASSERT_EQ(plan.modules.size(), 2u);
+    EXPECT_EQ(plan.modules[0].name(), "helix-execution");
+    EXPECT_EQ(plan.modules[1].name(), "helix-scheduler-round-robin");
+    ASSERT_EQ(plan.dependencies.size(), 1u);
+    EXPECT_EQ(plan.dependencies[0].from, 1u);
+    EXPECT_EQ(plan.dependencies[0].to, 0u);
+}
+
+TEST(BootPlan, CompilesToLinesForTheKernel) {
+    const std::string lines =
+        plan_of(
+            "[profile]\nname = \"t\"\n[scheduler]\nmodule = \"round_robin\"\ntime_slice_ms = 7\n[allocator]\nheap = "
+            "\"slab\"\n"
+            "[modules]\nstatic = [\"helix-execution\", \"helix-allocator-bump\"]\ndynamic = "
+            "[\"helix-scheduler-priority\"]\n"
+            "[module.\"helix-scheduler-round-robin\"]\naging_ms = 50\n[debug]\npanic_behavior = \"reboot\"\n")
+            .compiled();
+    for (const char* line :
+         {"profile.name=t\n",
+          "modules.static=helix-execution helix-allocator-bump helix-scheduler-round-robin helix-allocator-slab\n",
+          "modules.dynamic=helix-scheduler-priority\n", "primary.helix.scheduler=helix-scheduler-round-robin\n",
+          "primary.helix.allocator=helix-allocator-slab\n", "interface.helix.scheduler.time_slice_ms=7\n",
+          "module.helix-scheduler-round-robin.aging_ms=50\n", "debug.panic_behavior=reboot\n"})
+        EXPECT_THAT(lines, HasSubstr(line));
+}
+
+TEST(BootPlan, RefusesWhatTheModulesRefuse) {
+    EXPECT_THAT(
+        refusal(
+            "[scheduler]\nmodule = \"round_robin\"\ntime_slice_ms = 5000\n[modules]\nstatic = [\"helix-execution\"]\n"),
+        ::testing::AllOf(HasSubstr("p/helix.toml:3:17: "), HasSubstr("time_slice_ms"), HasSubstr("1000")));
+    EXPECT_THAT(
+        refusal("[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\"]\n"
+                "[module.\"helix-scheduler-round-robin\"]\nagin_ms = 3\n"),
+        HasSubstr("p/helix.toml:4:1: unknown key \"agin_ms\": module helix-scheduler-round-robin has no such option; "
+                  "did you mean \"aging_ms\"?"));
+    EXPECT_THAT(
+        refusal(
+            "[scheduler]\nmodule = \"round_robin\"\ntime_slise_ms = 5\n[modules]\nstatic = [\"helix-execution\"]\n"),
+        HasSubstr("did you mean \"time_slice_ms\"?"));
+    EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-execution\", "
+                        "\"helix-scheduler-round-robin\"]\n[module.\"helix-worklod\"]\nx = 1\n"),
+                HasSubstr("module \"helix-worklod\" is not in this profile"));
+}
+
+TEST(BootPlan, NoticesAPublishedOptionThatTheSchedulerLacks) {
+    const BootPlan plan = plan_of(
+        "[scheduler]\nmodule = \"round_robin\"\nload_balancing = true\n[modules]\nstatic = [\"helix-execution\"]\n");
+    ASSERT_EQ(plan.notices.size(), 1u);
+    EXPECT_THAT(plan.notices[0], HasSubstr("p/helix.toml:3:1: notice: \"load_balancing\" has no effect"));
+}
+
+TEST(BootPlan, NamesMissingModulesAndTheirNearest) {
+    EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-scheduler-roundrobin\"]\n"),
+                ::testing::AllOf(HasSubstr("p/helix.toml:2:11: no module"),
+                                 HasSubstr("did you mean \"helix-scheduler-round-robin\"?")));
+    EXPECT_THAT(refusal("[scheduler]\nmodule = \"cfs\"\n[modules]\nstatic = [\"helix-execution\"]\n"),
+                HasSubstr("p/helix.toml:2:10: no module \"cfs\" or \"helix-scheduler-cfs\""));
+    EXPECT_THAT(refusal("[modules]\nstatic = []\n"), HasSubstr("no static module"));
+    EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-execution\"]\n"),
+                HasSubstr("no static module implements helix.scheduler"));
+}
+
+TEST(BootPlan, ReportsMissingDependenciesAndCyclesWithTheChain) {
+    EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-scheduler-round-robin\"]\n"),
+                ::testing::AllOf(HasSubstr("helix-scheduler-round-robin"), HasSubstr("helix-execution")));
+    EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\"]\ndynamic = "
+                        "[\"cycle-a\", \"cycle-b\"]\n"),
+                ::testing::AllOf(HasSubstr("cycle-a"), HasSubstr("cycle-b")));
+    EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\"]\ndynamic = "
+                        "[\"needs-missing\"]\n"),
+                HasSubstr("needs-missing"));
+}
+
+TEST(BootPlan, RefusesModulesThatTheKernelWouldRefuse) {
+    EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-execution\", \"wrong-abi\"]\n"), HasSubstr("ABI"));
+    EXPECT_THAT(refusal("[scheduler]\nmodule = \"priority\"\n[modules]\nstatic = [\"helix-execution\"]\ndynamic = "
+                        "[\"helix-scheduler-priority\"]\n"),
+                HasSubstr("must be static"));
+    EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-execution\", \"helix-execution\"]\n"), HasSubstr("listed twice"));
+}
+
+}  // namespace
+}  // namespace helix::tool

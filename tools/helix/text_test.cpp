@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Distances, suggestions, filters and shell quoting.
+
+#include "text.hpp"
+
+#include <gmock/gmock.h>
+
+namespace helix::tool {
+namespace {
+
+TEST(EditDistance, CountsInsertionsDeletionsSubstitutionsAndExchanges) {
+    EXPECT_EQ(edit_distance("", "abc"), 3u);
+    EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+    EXPECT_EQ(edit_distance("swpa", "swap"), 1u);
+    EXPECT_EQ(edit_distance("same", "same"), 0u);
+}
+
+TEST(Nearest, OffersOnlyWhatMayBeMeant) {
+    const std::vector<std::string> names{"heap_size_kb", "stack_size_kb", "min_ram_mb"};
+    EXPECT_EQ(nearest("heap_size", names), "heap_size_kb");
+    EXPECT_EQ(nearest("min_ram", names), "min_ram_mb");
+    EXPECT_EQ(nearest("color", names), "");
+    EXPECT_EQ(did_you_mean("hep_size_kb", names), "; did you mean \"heap_size_kb\"?");
+}
+
+TEST(MatchesFilter, TakesPartsAndPatterns) {
+    EXPECT_TRUE(matches_filter("system/swap@hosted", ""));
+    EXPECT_TRUE(matches_filter("system/swap@hosted", "swap"));
+    EXPECT_TRUE(matches_filter("system/swap@hosted", "system/*@hosted"));
+    EXPECT_FALSE(matches_filter("system/swap@hosted", "swap*"));
+    EXPECT_TRUE(matches_filter("ab", "a?"));
+    EXPECT_FALSE(matches_filter("boot/x", "system"));
+}
+
+TEST(ShellQuote, SurvivesAShell) {
+    EXPECT_EQ(shell_quote("plain-1.0"), "plain-1.0");
+    EXPECT_EQ(shell_quote("a b"), "'a b'");
+    EXPECT_EQ(shell_quote("it's"), "'it'\\''s'");
+    EXPECT_EQ(shell_quote(""), "''");
+}
+
+TEST(Words, SplitsAtBlanksAndCommas) {
+    EXPECT_THAT(words(" a, b  c\t"), ::testing::ElementsAre("a", "b", "c"));
+    EXPECT_THAT(words(""), ::testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace helix::tool
