@@ -123,7 +123,9 @@ void print_frames(MutableBytes stack, uint64_t frame_pointer, size_t limit) {
 
 }  // namespace
 
-void panic(Text reason) { report(reason, 0, reinterpret_cast<uint64_t>(__builtin_frame_address(0))); }
+void panic(Text reason) {
+    report(reason, 0, reinterpret_cast<uint64_t>(__builtin_frame_address(0)));
+}
 
 void panic(Text reason, const TrapFrame& frame) {
     report(reason, arch::trap_instruction_pointer(frame), arch::trap_frame_pointer(frame));

@@ -124,7 +124,11 @@ void fix_addresses(char** arguments) {
     const int before = personality(0xffffffff);
     if (before < 0 || (before & ADDR_NO_RANDOMIZE) != 0) return;
     if (personality(static_cast<unsigned long>(before) | ADDR_NO_RANDOMIZE) < 0) return;
-    execv("/proc/self/exe", arguments);
+    char path[4096];  // by its own name, for those who look for the process
+    const ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (size <= 0) return;
+    path[size] = '\0';
+    execv(path, arguments);
 }
 
 }  // namespace

@@ -162,13 +162,14 @@ void helix_hosted_on_tick(ucontext_t* context) {
     __atomic_store_n(&cpu.interrupts, cpu.interrupts + 1, __ATOMIC_RELAXED);
     Port& port = *cpu.port;
     kernel::TrapFrame frame{context, 1};
-    if (port.replay.on) {
-        replay_stalled(cpu, frame);
+    // The thread sanitizer's runtime cannot be entered twice: outside of module code, which never runs inside it,
+    // nothing that is instrumented may be called from here.
+    if (HELIX_THREAD_SANITIZER && !port.in_region(reg(*context, REG_RIP))) {
+        cpu.tick_pending = !port.replay.on;
         return;
     }
-    // The thread sanitizer's runtime cannot be entered twice. Module code never runs inside it.
-    if (HELIX_THREAD_SANITIZER && !port.in_region(reg(*context, REG_RIP))) {
-        cpu.tick_pending = true;
+    if (port.replay.on) {
+        replay_stalled(cpu, frame);
         return;
     }
     if (cpu.index == 0 && preempt_count() == 1 && port.console.input_open) {

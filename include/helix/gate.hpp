@@ -37,11 +37,10 @@ struct alignas(16) Gate {
     uint64_t frame_pointer;   // 24
     InstanceToken* instance;  // 32: who runs inside
     uint32_t preempt_word;    // 40: preemption word of the CPU at entry
-    GateKind kind;            // 44
-    uint64_t ticks;           // 48: timer ticks seen while innermost
-    uint64_t reserved;        // 56
+    GateKind kind : 8;        // 44
+    uint32_t ticks : 24;      // 45: timer ticks seen while innermost
 };
-static_assert(sizeof(Gate) == 64);
+static_assert(sizeof(Gate) == 48 && __builtin_offsetof(Gate, preempt_word) == 40);
 
 /// What `%gs` points to on every CPU; the part of it that module code uses. Layout is ABI.
 struct CpuLocal {
@@ -138,27 +137,32 @@ inline __attribute__((always_inline)) RawOutcome raw_gate_call(Gate& gate, void*
     uint64_t rax = reinterpret_cast<uint64_t>(function);
     register uint64_t r8 asm("r8") = words[4];
     register uint64_t r9 asm("r9") = words[5];
-    register uint64_t r10 asm("r10");
     register uint64_t r11 asm("r11");
     Gate* rbx = &gate;
+    // r12 and r13 are back when the callee returns; only when it is cut off does the gate say what they held.
     asm volatile(
-        "movq %%gs:8, %%r10\n\t"
+        "movq %%gs:8, %%r13\n\t"
         "leaq 1f(%%rip), %%r11\n\t"
-        "movq %%r10, 0(%%rbx)\n\t"
+        "movq %%r13, 0(%%rbx)\n\t"
         "movq %%rsp, 8(%%rbx)\n\t"
         "movq %%r11, 16(%%rbx)\n\t"
         "movq %%rbp, 24(%%rbx)\n\t"
         "movq %%rbx, %%gs:8\n\t"
+        "movq %%rsp, %%r12\n\t"
         "andq $-16, %%rsp\n\t"
         "callq *%%rax\n\t"
-        "movq 8(%%rbx), %%rsp\n\t"
+        "movq %%r12, %%rsp\n\t"
         "xorl %%ecx, %%ecx\n"
+        "2:\n\t"
+        "movq %%r13, %%gs:8\n\t"
+        ".subsection 1\n"
         "1:\n\t"
-        "movq 0(%%rbx), %%r10\n\t"
-        "movq %%r10, %%gs:8"
-        : "+a"(rax), "+c"(rcx), "+d"(rdx), "+S"(rsi), "+D"(rdi), "+r"(r8), "+r"(r9), "=r"(r10), "=r"(r11), "+b"(rbx)
+        "movq 0(%%rbx), %%r13\n\t"
+        "jmp 2b\n\t"
+        ".subsection 0"
+        : "+a"(rax), "+c"(rcx), "+d"(rdx), "+S"(rsi), "+D"(rdi), "+r"(r8), "+r"(r9), "=r"(r11), "+b"(rbx)
         :
-        : "r12", "r13", "r14", "r15", "memory", "cc");
+        : "r10", "r12", "r13", "r14", "r15", "memory", "cc");
     outcome.rax = rax;
     outcome.rdx = rdx;
     outcome.failure = static_cast<uint32_t>(rcx);
@@ -176,10 +180,11 @@ inline __attribute__((always_inline)) GateFailure gate_call_words(InstanceToken*
     static_assert((kWords<A> + ... + 0) + (kHidden ? 2 : 1) <= 6, "too many arguments for one crossing");
     Gate gate;
     gate.instance = instance;
-    gate.preempt_word = 0;
-    asm volatile("movl %%gs:0, %0" : "=r"(gate.preempt_word)::"memory");
-    gate.kind = Kind;
-    gate.ticks = 0;
+    // Stores are what a gate costs: preempt_word, kind and ticks (none yet) are one.
+    uint32_t preempt_word;
+    asm volatile("movl %%gs:0, %0" : "=r"(preempt_word)::"memory");
+    const uint64_t begin = preempt_word | static_cast<uint64_t>(Kind) << 32;
+    __builtin_memcpy(reinterpret_cast<char*>(&gate) + __builtin_offsetof(Gate, preempt_word), &begin, sizeof(begin));
     uint64_t words[6] = {};
     uint64_t* out = words;
     if constexpr (kHidden) *out++ = reinterpret_cast<uint64_t>(result);

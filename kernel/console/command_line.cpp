@@ -51,7 +51,8 @@ Result<size_t> split_command(Text line, Span<char> storage, CommandWords& out) {
             }
         } else if (c == '\\') {
             if (i == line.size())
-                return Error(ErrorCode::InvalidArgument, "a backslash at the end takes no character; write \\\\ for one");
+                return Error(ErrorCode::InvalidArgument,
+                             "a backslash at the end takes no character; write \\\\ for one");
             put(line[i++]);
         } else {
             put(c);
@@ -59,10 +60,10 @@ Result<size_t> split_command(Text line, Span<char> storage, CommandWords& out) {
     }
     finish_word();
     if (too_many)
-        return Error(ErrorCode::InvalidArgument,
-                     format("a command has at most {} words; quote those that belong together",
-                            size_t{CommandWords::kMaximum})
-                         .text());
+        return Error(
+            ErrorCode::InvalidArgument,
+            format("a command has at most {} words; quote those that belong together", size_t{CommandWords::kMaximum})
+                .text());
     return i;
 }
 
@@ -81,7 +82,8 @@ size_t edit_distance(Text a, Text b) {
         for (size_t j = 1; j <= b.size(); ++j) {
             const bool same = a[i - 1] == b[j - 1];
             size_t cost = smaller(above[j - 1] + (same ? 0u : 1u), smaller(above[j], row[j - 1]) + 1u);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) cost = smaller(cost, two_above[j - 2] + 1u);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                cost = smaller(cost, two_above[j - 2] + 1u);
             row[j] = static_cast<uint8_t>(cost);
         }
     }

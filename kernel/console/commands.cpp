@@ -16,15 +16,35 @@ constexpr Command kCommands[] = {
     {"help", "[COMMAND]", "List the commands, or explain one.", run_help, 0, 1, {ArgumentKind::Command}},
     {"modules", "", "List the modules.", run_modules, 0, 0},
     {"module", "NAME", "Show all that is known of a module.", run_module, 1, 1, {ArgumentKind::Module}},
-    {"load", "FILE", "Load, initialise and start the module in a file of the initrd.", run_load, 1, 1,
+    {"load",
+     "FILE",
+     "Load, initialise and start the module in a file of the initrd.",
+     run_load,
+     1,
+     1,
      {ArgumentKind::File}},
     {"unload", "NAME", "Stop a module and remove it.", run_unload, 1, 1, {ArgumentKind::Module}},
-    {"reload", "NAME [FILE]", "Replace a running module, by the same file or another, keeping its state.", run_reload,
-     1, 2, {ArgumentKind::Module, ArgumentKind::File}},
-    {"swap", "INTERFACE NAME", "Make a module (or file) the primary of an interface, live.", run_swap, 2, 2,
+    {"reload",
+     "NAME [FILE]",
+     "Replace a running module, by the same file or another, keeping its state.",
+     run_reload,
+     1,
+     2,
+     {ArgumentKind::Module, ArgumentKind::File}},
+    {"swap",
+     "INTERFACE NAME",
+     "Make a module (or file) the primary of an interface, live.",
+     run_swap,
+     2,
+     2,
      {ArgumentKind::Interface, ArgumentKind::Implementor}},
     {"interfaces", "", "List the interfaces and who implements them.", run_interfaces, 0, 0},
-    {"request", "NAME TYPE [PAYLOAD]", "Send a request to a module and print its response.", run_request, 2, 3,
+    {"request",
+     "NAME TYPE [PAYLOAD]",
+     "Send a request to a module and print its response.",
+     run_request,
+     2,
+     3,
      {ArgumentKind::Module}},
     {"event", "NAME [DATA]", "Send a custom event to its subscribers.", run_event, 1, 2},
     {"health", "", "Ask every running module how it is.", run_health, 0, 0},
@@ -32,7 +52,12 @@ constexpr Command kCommands[] = {
     {"threads", "", "List the threads.", run_threads, 0, 0},
     {"cpus", "", "List the CPUs.", run_cpus, 0, 0},
     {"memory", "", "Show how memory is used.", run_memory, 0, 0},
-    {"config", "NAME [KEY]", "Show the options of a module and their values.", run_config, 1, 2,
+    {"config",
+     "NAME [KEY]",
+     "Show the options of a module and their values.",
+     run_config,
+     1,
+     2,
      {ArgumentKind::Module, ArgumentKind::Key}},
     {"log", "[COUNT]", "Print the latest log lines (256 at most).", run_log, 0, 1},
     {"files", "", "List the files of the initrd.", run_files, 0, 0},
@@ -42,7 +67,9 @@ constexpr Command kCommands[] = {
 };
 }  // namespace
 
-Span<const Command> all_commands() { return kCommands; }
+Span<const Command> all_commands() {
+    return kCommands;
+}
 
 const Command* find_command(Text name) {
     for (const Command& command : kCommands)

@@ -27,15 +27,15 @@ struct Invocation {
     Span<const Text> arguments;  ///< without options; as many as the command takes
     bool json;                   ///< print one JSON value on one line
     Output& out;
-    Span<char> scratch;          ///< for tables
+    Span<char> scratch;  ///< for tables
     SessionEnd& end;
 
     /// The argument at `i`, or `otherwise` when fewer were given.
     Text argument(size_t i, Text otherwise = {}) const { return i < arguments.size() ? arguments[i] : otherwise; }
 };
 
-/// Prints through `invocation.out`, with a line break at the end; what it printed is discarded if it fails. The sentence
-/// of its error says what was wrong and what would be right.
+/// Prints through `invocation.out`, with a line break at the end; what it printed is discarded if it fails. The
+/// sentence of its error says what was wrong and what would be right.
 using CommandFunction = Result<void> (*)(Invocation& invocation);
 
 /// What an argument names: what completion offers, and what a wrong one is compared with.
@@ -67,7 +67,8 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
 /// The value of `key` in the boot command line's words "key=value", or nothing.
 Text boot_word(Text command_line, Text key);
 
-/// `error`, with the nearest valid word when `word` is no module, file, interface … but resembles one. `earlier` as above.
+/// `error`, with the nearest valid word when `word` is no module, file, interface … but resembles one. `earlier` as
+/// above.
 Error with_suggestion(Kernel& kernel, const Error& error, ArgumentKind kind, Span<const Text> earlier, Text word);
 
 // commands_system.cpp

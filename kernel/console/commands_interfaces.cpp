@@ -53,8 +53,8 @@ void Transactions::print_latest(Invocation& invocation, Text subject) const {
 
 Result<void> run_interfaces(Invocation& invocation) {
     JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {{"INTERFACE"}, {"VERSION"}, {"GENERATION", Column::Align::Right}, {"PRIMARY"},
-                                   {"IMPLEMENTORS"}};
+    constexpr Column kColumns[] = {
+        {"INTERFACE"}, {"VERSION"}, {"GENERATION", Column::Align::Right}, {"PRIMARY"}, {"IMPLEMENTORS"}};
     Table table(invocation.out, kColumns, invocation.scratch);
     if (invocation.json) json.begin_array();
     invocation.kernel.modules.for_each_interface([&](InterfaceRecord& interface) {
@@ -164,9 +164,9 @@ Result<void> run_history(Invocation& invocation) {
     History& history = invocation.kernel.modules.history();
     JsonWriter json(invocation.out);
     using enum Column::Align;
-    constexpr Column kColumns[] = {{"ID", Right},  {"TIME", Right},  {"INTERFACE"}, {"FROM"},  {"TO"},
-                                   {"RESULT"},     {"PHASE"},        {"PAUSE", Right}, {"PREPARE", Right},
-                                   {"STATE", Right}, {"REASON"}};
+    constexpr Column kColumns[] = {
+        {"ID", Right}, {"TIME", Right},  {"INTERFACE"},      {"FROM"},         {"TO"},    {"RESULT"},
+        {"PHASE"},     {"PAUSE", Right}, {"PREPARE", Right}, {"STATE", Right}, {"REASON"}};
     Table table(invocation.out, kColumns, invocation.scratch);
     if (invocation.json) json.begin_array();
     uint64_t after = 0;

@@ -17,7 +17,9 @@ FixedText<20> version_of(const ModuleRecord& record) {
     return record.current == nullptr ? FixedText<20>() : describe_version(record.current->info().version());
 }
 
-Text describe(Link link) { return link == Link::Static ? Text("static") : Text("dynamic"); }
+Text describe(Link link) {
+    return link == Link::Static ? Text("static") : Text("dynamic");
+}
 
 template <typename List>
 void write_texts(JsonWriter& json, Text key, const List& list) {
@@ -145,7 +147,8 @@ void print_details(Output& out, ModuleRecord& record) {
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
     for (const KeptRegion& region : record.kept)
-        print_line(out, "kept memory", format("{} version {}, {} bytes", region.name, region.version, region.size).text());
+        print_line(out, "kept memory",
+                   format("{} version {}, {} bytes", region.name, region.version, region.size).text());
 }
 
 /// Calls `visit` for the module called `name`. Errors: NotFound.
@@ -170,7 +173,7 @@ bool is_from_file(const ModuleRecord& record, Text file) {
 
 Result<void> run_modules(Invocation& invocation) {
     JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {{"NAME"}, {"VERSION"}, {"STATE"}, {"LINK"}, {"GENERATION", Column::Align::Right},
+    constexpr Column kColumns[] = {{"NAME"},    {"VERSION"}, {"STATE"}, {"LINK"}, {"GENERATION", Column::Align::Right},
                                    {"PROVIDES"}};
     Table table(invocation.out, kColumns, invocation.scratch);
     if (invocation.json) json.begin_array();

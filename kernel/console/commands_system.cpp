@@ -89,8 +89,8 @@ Result<void> run_threads(Invocation& invocation) {
         invocation.out.write("\n");
         return {};
     }
-    constexpr Column kColumns[] = {{"ID", Right},  {"NAME"}, {"STATE"}, {"CLASS"}, {"PRIORITY", Right},
-                                   {"CPU", Right}, {"RUNTIME", Right}, {"SWITCHES", Right}};
+    constexpr Column kColumns[] = {{"ID", Right},       {"NAME"},       {"STATE"},          {"CLASS"},
+                                   {"PRIORITY", Right}, {"CPU", Right}, {"RUNTIME", Right}, {"SWITCHES", Right}};
     Table table(invocation.out, kColumns, invocation.scratch);
     each([&](const ThreadSnapshot& thread) {
         table.cell(static_cast<uint32_t>(thread.id));

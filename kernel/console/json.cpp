@@ -200,6 +200,8 @@ private:
 
 }  // namespace
 
-bool is_json_value(Text text) { return Scanner(text).whole(); }
+bool is_json_value(Text text) {
+    return Scanner(text).whole();
+}
 
 }  // namespace helix::kernel

@@ -61,8 +61,8 @@ TEST(JsonScanner, AcceptsExactlyOneValue) {
     for (const char* good : {"0", "-1.5e+10", "\"x\\u00e9\\n\"", "true", "null", " [1, 2,{\"a\":[]}] ", "{}", "\"€\"",
                              "[[[[[[[[[[]]]]]]]]]]"})
         EXPECT_TRUE(is_json_value(Text::from_c_string(good))) << good;
-    for (const char* bad : {"", "01", "1 2", "[1,]", "{\"a\"}", "{a:1}", "\"", "\"\n\"", "tru", "[1", "-", "1.", "\"\\x\"",
-                            "\"\\u12\"", "\"\xff\"", "]", "{\"a\":1,}"})
+    for (const char* bad : {"", "01", "1 2", "[1,]", "{\"a\"}", "{a:1}", "\"", "\"\n\"", "tru", "[1", "-", "1.",
+                            "\"\\x\"", "\"\\u12\"", "\"\xff\"", "]", "{\"a\":1,}"})
         EXPECT_FALSE(is_json_value(Text::from_c_string(bad))) << bad;
     EXPECT_FALSE(is_json_value(Text("1\0", 2)));
 }

@@ -8,7 +8,9 @@
 namespace helix::kernel {
 
 namespace {
-constexpr char control_key(char letter) { return static_cast<char>(letter & 0x1f); }
+constexpr char control_key(char letter) {
+    return static_cast<char>(letter & 0x1f);
+}
 constexpr uint8_t kEscape = 0x1b;
 constexpr uint8_t kDelete = 0x7f;
 

@@ -41,8 +41,8 @@ public:
     enum class Mode : uint32_t { Plain, Interactive };
     enum class Action : uint32_t {
         Continue,
-        Line,        ///< line() is complete
-        TooLong,     ///< plain mode only: a line above kCapacity was dropped
+        Line,     ///< line() is complete
+        TooLong,  ///< plain mode only: a line above kCapacity was dropped
         EndOfInput,
     };
 
@@ -93,14 +93,14 @@ private:
     Escape escape_ = Escape::None;
     uint32_t escape_number_ = 0;
     size_t size_ = 0;
-    size_t cursor_ = 0;         ///< byte offset, always at the start of a character
-    size_t browsing_ = 0;       ///< 0: the line being written; n: history(n - 1)
+    size_t cursor_ = 0;    ///< byte offset, always at the start of a character
+    size_t browsing_ = 0;  ///< 0: the line being written; n: history(n - 1)
     size_t draft_size_ = 0;
     size_t history_used_ = 0;
     size_t history_count_ = 0;
     char line_[kCapacity];
-    char draft_[kCapacity];     ///< the line being written, while the history is shown
-    char history_[8 * 1024];    ///< oldest first, each line followed by a zero
+    char draft_[kCapacity];   ///< the line being written, while the history is shown
+    char history_[8 * 1024];  ///< oldest first, each line followed by a zero
 };
 
 }  // namespace helix::kernel

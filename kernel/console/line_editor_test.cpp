@@ -108,7 +108,8 @@ TEST(LineEditor, PlainModeEndsAtControlDOnAnEmptyLine) {
 
 TEST(LineEditor, PlainModeDropsALineThatIsTooLongAndSaysSo) {
     Session session(LineEditor::Mode::Plain);
-    session.type(std::string(LineEditor::kCapacity, 'a') + "\n" + std::string(LineEditor::kCapacity + 1, 'b') + "\nnext\n");
+    session.type(std::string(LineEditor::kCapacity, 'a') + "\n" + std::string(LineEditor::kCapacity + 1, 'b') +
+                 "\nnext\n");
     EXPECT_EQ(session.lines, (Lines{std::string(LineEditor::kCapacity, 'a'), "<too long>", "next"}));
 }
 
@@ -128,16 +129,26 @@ TEST(LineEditor, EditsInTheMiddle) {
         {"application arrows", "ac\x1bODb", "abc", 2},
         {"home and end", "bc\x1b[Ha\x1b[Fd", "abcd", 4},
         {"home and end by number", "bc\x1b[1~a\x1b[4~d", "abcd", 4},
-        {"Ctrl-A and Ctrl-E", "bc\x01" "a\x05" "d", "abcd", 4},
+        {"Ctrl-A and Ctrl-E",
+         "bc\x01"
+         "a\x05"
+         "d",
+         "abcd", 4},
         {"delete", "abc\x1b[D\x1b[D\x1b[3~", "ac", 1},
         {"Ctrl-D in a line", "abc\x01\x04", "bc", 0},
         {"Ctrl-K", "abc\x1b[D\x0b", "ab", 2},
         {"Ctrl-U", "abc\x1b[D\x15", "c", 0},
         {"Ctrl-W", "swap one  two  \x17", "swap one  ", 10},
-        {"Ctrl-C", "abc\x03" "d", "d", 1},
+        {"Ctrl-C",
+         "abc\x03"
+         "d",
+         "d", 1},
         {"key with modifier", "ab\x1b[1;5Dc", "acb", 2},
         {"unknown escape", "a\x1b[99xb\x1bzc", "abc", 3},
-        {"unknown control", "a\x0e\x1d" "b", "ab", 2},
+        {"unknown control",
+         "a\x0e\x1d"
+         "b",
+         "ab", 2},
     };
     for (const Case& c : cases) {
         Session session;
@@ -222,7 +233,8 @@ TEST(LineEditor, CompletesAUniqueWordWithABlank) {
 }
 
 TEST(LineEditor, CompletesAsFarAsTheCandidatesAgreeThenListsThem) {
-    WordCompleter words({"helix-scheduler-priority", "helix-scheduler-round-robin", "helix-scheduler-priority", "other"});
+    WordCompleter words(
+        {"helix-scheduler-priority", "helix-scheduler-round-robin", "helix-scheduler-priority", "other"});
     Session session(LineEditor::Mode::Interactive, &words);
     session.type("swap he\t");
     EXPECT_EQ(session.line(), "swap helix-scheduler-");

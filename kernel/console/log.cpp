@@ -12,7 +12,8 @@ bool Log::enter() {
     const uint32_t self = current_cpu() + 1;
     for (;;) {
         uint32_t holder = 0;
-        if (__atomic_compare_exchange_n(&holder_, &holder, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return true;
+        if (__atomic_compare_exchange_n(&holder_, &holder, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
         if (holder == self) {
             preempt_enable();
             return false;
@@ -92,8 +93,9 @@ Result<void> Log::set_echo_level(Text name) {
         set_echo_level(level);
         return {};
     }
-    return Error(ErrorCode::InvalidArgument,
-                 format("\"{}\" is not a log level; it is one of debug, info, warning, error", name.substr(0, 40)).text());
+    return Error(
+        ErrorCode::InvalidArgument,
+        format("\"{}\" is not a log level; it is one of debug, info, warning, error", name.substr(0, 40)).text());
 }
 
 void Log::hold_echo() {

@@ -63,7 +63,9 @@ public:
     // ---- Echo.
 
     /// Lines of `level` and above are echoed; Warning at first.
-    void set_echo_level(LogLevel level) { __atomic_store_n(&echo_level_, static_cast<uint32_t>(level), __ATOMIC_RELAXED); }
+    void set_echo_level(LogLevel level) {
+        __atomic_store_n(&echo_level_, static_cast<uint32_t>(level), __ATOMIC_RELAXED);
+    }
     /// The same by name, as the profile's `console.log_level` has it. Errors: InvalidArgument, naming the valid ones.
     Result<void> set_echo_level(Text name);
     /// Until release_echo nothing is echoed, so that whoever writes to the console keeps its lines whole; then the
@@ -115,9 +117,9 @@ private:
     uint32_t holder_ = 0;
     uint32_t echo_level_ = static_cast<uint32_t>(LogLevel::Warning);  // atomic
     uint64_t dropped_ = 0;
-    uint64_t end_ = 0;           // written by the holder, read by anyone
-    uint64_t echoed_ = 0;        // holder only: lines below were echoed or need none
-    uint32_t echo_holds_ = 0;    // holder only
+    uint64_t end_ = 0;         // written by the holder, read by anyone
+    uint64_t echoed_ = 0;      // holder only: lines below were echoed or need none
+    uint32_t echo_holds_ = 0;  // holder only
     uint32_t input_line_size_ = 0;
     char input_line_[200];
     Entry entries_[kLines];

@@ -118,9 +118,9 @@ TEST_F(LogTest, LineWrittenFromInsideTheLogIsDroppedAndCounted) {
     // The clock is read before the log is locked, the console written while it is: interrupt the latter.
     static Log* inside;
     inside = log.get();
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) { inside->error("fault handler", "in the middle of an echo"); };
-    struct sigaction previous {};
+    struct sigaction previous{};
     ASSERT_EQ(sigaction(SIGPIPE, &action, &previous), 0);
     // stderr becomes a pipe that nobody reads: writing to it raises SIGPIPE inside the echo.
     int ends[2];

@@ -75,10 +75,10 @@ private:
     Span<const Column> columns_;
     Span<char> scratch_;
     size_t used_ = 0;
-    size_t row_begin_ = 0;   ///< in scratch, of the row that is being filled
+    size_t row_begin_ = 0;  ///< in scratch, of the row that is being filled
     size_t column_ = 0;
     bool titled_ = false;
-    size_t spaces_ = 0;      ///< due before the next text in the line; none are left at its end
+    size_t spaces_ = 0;  ///< due before the next text in the line; none are left at its end
     size_t widths_[kMaximumColumns] = {};
 };
 

@@ -121,7 +121,8 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
         return Error(ErrorCode::NotFound,
                      format("unknown command \"{}\"; did you mean {}?", name, nearest.best()).text());
     }
-    Invocation invocation{kernel_, *command, Span<const Text>(arguments, count), json, out_, Span<char>(scratch_), end_};
+    Invocation invocation{kernel_, *command, Span<const Text>(arguments, count), json, out_, Span<char>(scratch_),
+                          end_};
     if (explain) {
         const Text own_name[] = {command->name};
         invocation.arguments = own_name;
@@ -205,7 +206,8 @@ uint8_t Shell::next_byte() {
 void Shell::print_banner() {
     size_t count = 0;
     kernel_.modules.for_each([&](ModuleRecord&) { ++count; });
-    out_.print("Helix 0.1.0, profile {}, {} modules; type help\n", kernel_.profile.value("profile.name", "(none)"), count);
+    out_.print("Helix 0.1.0, profile {}, {} modules; type help\n", kernel_.profile.value("profile.name", "(none)"),
+               count);
     out_.finish();
 }
 

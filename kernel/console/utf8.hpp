@@ -8,7 +8,9 @@
 namespace helix::kernel {
 
 /// True for the second and later bytes of a character.
-constexpr bool is_continuation(char c) { return (static_cast<uint8_t>(c) & 0xc0) == 0x80; }
+constexpr bool is_continuation(char c) {
+    return (static_cast<uint8_t>(c) & 0xc0) == 0x80;
+}
 
 /// The bytes of the well-formed character at `at` (1 to 4), or 0 when none starts there. Overlong forms, surrogates
 /// and numbers beyond U+10FFFF are not well-formed (Unicode 15, table 3-7).

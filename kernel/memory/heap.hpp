@@ -60,7 +60,8 @@ public:
     void init(PageAllocator& pages);
 
     /// At least `size` bytes of unspecified content, aligned to `alignment`, a power of two; null when memory is
-    /// short, or `alignment` above 2 MiB. More than 2,048 bytes, or an alignment above 16, take whole, contiguous pages.
+    /// short, or `alignment` above 2 MiB. More than 2,048 bytes, or an alignment above 16, take whole, contiguous
+    /// pages.
     void* allocate(size_t size, size_t alignment = 16);
     /// `block` is what allocate returned, or null. Panics on what it can tell is nothing of the kind.
     void free(void* block);

@@ -74,7 +74,8 @@ using HeapDeathTest = HeapTest;
 TEST_F(HeapTest, GivesBlocksOfAtLeastTheSizeAskedForAndAligned) {
     for (size_t size : {size_t{0}, size_t{1}, size_t{16}, size_t{17}, size_t{48}, size_t{49}, size_t{2047},
                         size_t{2048}, size_t{2049}, size_t{4096}, size_t{4097}, size_t{100'000}}) {
-        for (size_t alignment : {size_t{1}, size_t{8}, size_t{16}, size_t{64}, size_t{4096}, size_t{32768}, size_t{1} << 21}) {
+        for (size_t alignment :
+             {size_t{1}, size_t{8}, size_t{16}, size_t{64}, size_t{4096}, size_t{32768}, size_t{1} << 21}) {
             void* const block = heap.allocate(size, alignment);
             ASSERT_NE(block, nullptr) << size << " at " << alignment;
             EXPECT_EQ(reinterpret_cast<uint64_t>(block) % alignment, 0u);
@@ -340,38 +341,38 @@ TEST_P(HeapBreachTest, IsRefusedWholeAndThePolicyIsNotAskedAgain) {
     EXPECT_EQ(pages.total_pages() - pages.free_pages(), heap.statistics().heap_pages + 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    , HeapBreachTest,
-    ::testing::Values(
-        Breach{"MoreThanAskedFor", [](Span<void*> blocks, size_t) { return blocks.size() + 1; }},
-        Breach{"AHugeCount", [](Span<void*>, size_t) { return SIZE_MAX; }},
-        Breach{"TheSameBlockTwice",
-               [](Span<void*> blocks, size_t count) {
-                   blocks[count - 1] = blocks[0];
-                   return count;
-               }},
-        Breach{"Null",
-               [](Span<void*> blocks, size_t count) {
-                   blocks[count - 1] = nullptr;
-                   return count;
-               }},
-        Breach{"Misaligned",
-               [](Span<void*> blocks, size_t count) {
-                   blocks[0] = static_cast<uint8_t*>(blocks[0]) + 8;
-                   return count;
-               }},
-        Breach{"MemoryOfAnother",
-               [](Span<void*> blocks, size_t count) {
-                   static uint64_t elsewhere[16];
-                   blocks[0] = elsewhere;
-                   return count;
-               }},
-        Breach{"ReachesBehindItsPage",
-               [](Span<void*> blocks, size_t count) {
-                   blocks[0] = reinterpret_cast<void*>((reinterpret_cast<uint64_t>(blocks[0]) | 4095) - 15);
-                   return count;
-               }}),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(, HeapBreachTest,
+                         ::testing::Values(Breach{"MoreThanAskedFor",
+                                                  [](Span<void*> blocks, size_t) { return blocks.size() + 1; }},
+                                           Breach{"AHugeCount", [](Span<void*>, size_t) { return SIZE_MAX; }},
+                                           Breach{"TheSameBlockTwice",
+                                                  [](Span<void*> blocks, size_t count) {
+                                                      blocks[count - 1] = blocks[0];
+                                                      return count;
+                                                  }},
+                                           Breach{"Null",
+                                                  [](Span<void*> blocks, size_t count) {
+                                                      blocks[count - 1] = nullptr;
+                                                      return count;
+                                                  }},
+                                           Breach{"Misaligned",
+                                                  [](Span<void*> blocks, size_t count) {
+                                                      blocks[0] = static_cast<uint8_t*>(blocks[0]) + 8;
+                                                      return count;
+                                                  }},
+                                           Breach{"MemoryOfAnother",
+                                                  [](Span<void*> blocks, size_t count) {
+                                                      static uint64_t elsewhere[16];
+                                                      blocks[0] = elsewhere;
+                                                      return count;
+                                                  }},
+                                           Breach{"ReachesBehindItsPage",
+                                                  [](Span<void*> blocks, size_t count) {
+                                                      blocks[0] = reinterpret_cast<void*>(
+                                                          (reinterpret_cast<uint64_t>(blocks[0]) | 4095) - 15);
+                                                      return count;
+                                                  }}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 #if !__has_feature(thread_sanitizer)  // which loses its way when frames vanish
 
@@ -524,9 +525,8 @@ TEST_F(HeapTest, TwoCpusAllocateAndFreeEachOthersBlocksWhilePoliciesAreSwapped) 
     std::vector<std::unique_ptr<TestPolicy>> policies;
     size_t swaps = 0;
     auto detach_finished = [&] {
-        std::erase_if(policies, [&](auto& policy) {
-            return policy->owner != heap.current() && heap.try_detach(policy->owner);
-        });
+        std::erase_if(policies,
+                      [&](auto& policy) { return policy->owner != heap.current() && heap.try_detach(policy->owner); });
     };
     while (!done) {
         policies.push_back(std::make_unique<TestPolicy>(heap));

@@ -52,11 +52,21 @@ TEST_F(PageAllocatorTest, HandsOutEveryPageExactlyOnceAndTakesAllBack) {
 }
 
 TEST_F(PageAllocatorTest, DoesNotReadMemoryThatItHasNotWritten) {
-    for (size_t frame = 1; frame < 4096; ++frame)  // looks like a free head of order 3, and like an allocated page
-        std::memset(machine.direct_map(frame * kPageSize), frame % 2 == 0 ? 0xa5 : 0xf1, kPageSize);
-    for (size_t entry = 0; entry < 4096; ++entry) {
-        PageInfo head{PageInfo::State::FreeHead, static_cast<uint8_t>(entry % 12), 1, 1, 0};
-        std::memcpy(machine.direct_map(kPageSize + entry * sizeof(head)), &head, sizeof(head));
+    // Every record looks like the head of a free block, of each order in turn: whoever believed one would merge with
+    // memory that is in use, or not there.
+    for (uint8_t order = 0; order < 12; ++order) {
+        for (size_t frame = 1; frame < 4096; ++frame) std::memset(machine.direct_map(frame * kPageSize), 0xf1, 64);
+        for (size_t entry = 0; entry < 4096; ++entry) {
+            const PageInfo head{PageInfo::State::FreeHead, order, 1, 1, 0};
+            std::memcpy(machine.direct_map(kPageSize + entry * sizeof(head)), &head, sizeof(head));
+        }
+        PageAllocator fresh;
+        ASSERT_TRUE(fresh.init(machine.memory()).ok());
+        std::vector<arch::PhysicalAddress> all;
+        for (size_t i = 0; i < fresh.total_pages(); ++i) all.push_back(fresh.allocate(1).take());
+        ASSERT_EQ(fresh.free_pages(), 0u);
+        for (auto page : all) fresh.free(page, 1);
+        ASSERT_TRUE(fresh.self_check()) << "order " << int{order};
     }
     init();
     test::Random random(7);
@@ -111,16 +121,17 @@ TEST_F(PageAllocatorTest, RefusesNothingAndTooMuch) {
 }
 
 TEST_F(PageAllocatorTest, JoinsRangesThatTouchOrOverlapAndUsesSeparateOnes) {
-    constexpr arch::MemoryRange kRanges[] = {
-        {0x800000, 0xa00000}, {0, 0x9f123}, {0x100000, 0x200000}, {0x200000, 0x300000},
-        {0x280000, 0x380000}, {0x500000, 0x500000}, {0x600800, 0x601800}, {0x700000, 0x701000}};
+    constexpr arch::MemoryRange kRanges[] = {{0x800000, 0xa00000}, {0, 0x9f123},         {0x100000, 0x200000},
+                                             {0x200000, 0x300000}, {0x280000, 0x380000}, {0x500000, 0x500000},
+                                             {0x600800, 0x601800}, {0x700000, 0x701000}};
     ASSERT_TRUE(pages.init(kRanges).ok());
     // 0x100000-0x380000: 640 frames; 0x800000: 512; 0x1000-0x9f000: 158. The records of each come off; ranges of one
     // page hold nothing but their record.
     EXPECT_EQ(pages.total_pages(), (640u - 2) + (512u - 1) + (158u - 1));
     EXPECT_TRUE(pages.self_check());
     size_t count = 0;
-    for (; pages.allocate(1, {1, 0}).ok(); ++count) {}
+    for (; pages.allocate(1, {1, 0}).ok(); ++count) {
+    }
     EXPECT_EQ(count, pages.total_pages());
     EXPECT_EQ(pages.find_info(0x400000), nullptr);
     EXPECT_EQ(pages.find_info(0x100000), nullptr);  // a record
@@ -131,7 +142,8 @@ TEST_F(PageAllocatorTest, JoinsRangesThatTouchOrOverlapAndUsesSeparateOnes) {
 
 TEST_F(PageAllocatorTest, KeepsTheLargestOfTooManyRanges) {
     std::vector<arch::MemoryRange> ranges;
-    for (uint64_t i = 0; i < 60; ++i) ranges.push_back({0x10000 + i * 0x20000, 0x10000 + i * 0x20000 + 0x2000 + i * 0x1000});
+    for (uint64_t i = 0; i < 60; ++i)
+        ranges.push_back({0x10000 + i * 0x20000, 0x10000 + i * 0x20000 + 0x2000 + i * 0x1000});
     ASSERT_TRUE(pages.init(ranges).ok());
     size_t expected = 0;
     for (uint64_t i = 60 - PageAllocator::kMaximumZones; i < 60; ++i) expected += 2 + i - 1;
@@ -153,10 +165,7 @@ TEST_F(PageAllocatorTest, WorksWithTwoMegabytes) {
 }
 
 TEST_F(PageAllocatorTest, StartsWithoutTouchingTheMemoryItManages) {
-    // 64 GiB of addresses, of which only the pages that are written exist.
-    test::FakeMachine* const small = &machine;
-    (void)small;
-    // The fixture's machine ends first: there is one machine at a time.
+    // 64 GiB of addresses, of which only the pages that are written exist. There is one machine at a time.
     machine.~FakeMachine();
     {
         test::FakeMachine huge(uint64_t{64} << 30);
@@ -217,7 +226,9 @@ TEST_F(PageAllocatorTest, RandomUseAgreesWithAModel) {
             used -= run.pages;
         }
         ASSERT_EQ(pages.free_pages(), pages.total_pages() - used);
-        if (step % 64 == 0) { ASSERT_TRUE(pages.self_check()) << "step " << step; }
+        if (step % 64 == 0) {
+            ASSERT_TRUE(pages.self_check()) << "step " << step;
+        }
     }
     for (const Run& run : runs) pages.free(run.address, run.pages);
     EXPECT_EQ(pages.free_pages(), pages.total_pages());
@@ -237,18 +248,12 @@ TEST_F(PageAllocatorTest, TakesBackAllThatAnOwnerHoldsAndNothingElse) {
     for (int i = 0; i < 400; ++i) {
         const size_t count = 1 + random.below(8);
         switch (random.below(4)) {
-            case 0:
-                others.push_back({pages.allocate(count).take(), count});
-                break;
+            case 0: others.push_back({pages.allocate(count).take(), count}); break;
             case 1:
                 others.push_back({pages.allocate(count, {3, kLargeBlock}).take(), count});  // not of a policy
                 break;
-            case 2:
-                others.push_back({pages.allocate(count, {4, 2}).take(), count});
-                break;
-            default:
-                ASSERT_TRUE(pages.allocate(count, {3, 2}).ok());
-                mine += count;
+            case 2: others.push_back({pages.allocate(count, {4, 2}).take(), count}); break;
+            default: ASSERT_TRUE(pages.allocate(count, {3, 2}).ok()); mine += count;
         }
     }
     const size_t before = pages.free_pages();

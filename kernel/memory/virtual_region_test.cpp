@@ -118,7 +118,9 @@ TEST_F(VirtualRegionTest, RandomUseAgreesWithAModel) {
     for (int step = 0; step < 60'000; ++step) {
         if (model.empty() || random.below(100) < (step / 5000 % 2 == 0 ? 65u : 35u)) {
             const uint64_t kind = random.below(100);
-            const size_t count = kind < 80 ? 1 + random.below(20) : kind < 99 ? 1 + random.below(900) : 1 + random.below(9000);
+            const size_t count = kind < 80   ? 1 + random.below(20)
+                                 : kind < 99 ? 1 + random.below(900)
+                                             : 1 + random.below(9000);
             auto reserved = region.reserve(count);
             if (!reserved.ok()) continue;
             size_t rounded = 1;
@@ -128,7 +130,9 @@ TEST_F(VirtualRegionTest, RandomUseAgreesWithAModel) {
             ASSERT_LE(address + rounded * kPageSize, machine.region().end);
             ASSERT_EQ(address % (std::min<size_t>(rounded, 1024) * kPageSize), 0u);
             auto next = model.lower_bound(address);
-            if (next != model.end()) { ASSERT_LE(address + rounded * kPageSize, next->first) << "step " << step; }
+            if (next != model.end()) {
+                ASSERT_LE(address + rounded * kPageSize, next->first) << "step " << step;
+            }
             if (next != model.begin()) {
                 --next;
                 ASSERT_LE(next->first + next->second.rounded * kPageSize, address) << "step " << step;
@@ -138,7 +142,8 @@ TEST_F(VirtualRegionTest, RandomUseAgreesWithAModel) {
             model[address] = {count, rounded, note};
             reserved_pages += rounded;
         } else {
-            auto entry = model.lower_bound(machine.region().begin + random.below(machine.region().end - machine.region().begin));
+            auto entry =
+                model.lower_bound(machine.region().begin + random.below(machine.region().end - machine.region().begin));
             if (entry == model.end()) entry = model.begin();
             auto* const address = reinterpret_cast<uint8_t*>(entry->first);
             ASSERT_EQ(region.note(address), entry->second.note);

@@ -339,8 +339,11 @@ void ModuleSystem::withdraw_interfaces(ModuleRecord& record) {
         if (interface.primary_record == &record) {
             MutexGuard guard(registry_);
             ModuleRecord* next = nullptr;
+            // What the kernel plugs in itself stays empty until somebody is plugged in.
             for (Slot& other : interface.implementors)
-                if (next == nullptr && &other != &slot && other.record->state() == ModuleState::Running) next = other.record;
+                if (next == nullptr && &other != &slot && other.record->state() == ModuleState::Running &&
+                    !is_plugged_by_kernel(interface.name.text()))
+                    next = other.record;
             interface.primary_record = next;
             interface.primary->fill(next == nullptr ? nullptr : target_of(*next->current, interface.name.text()));
         }

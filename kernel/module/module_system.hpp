@@ -139,6 +139,7 @@ private:
     void supervise();
     void handle_failed(Instance& instance);
     void retire_failed(ModuleRecord& record);
+    void fail_over(InterfaceRecord& interface);
     void begin_probation(Probation probation);
     void end_probation_of(ModuleRecord& record);
     void end_scheduler_probation();

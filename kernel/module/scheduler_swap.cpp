@@ -94,14 +94,15 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
 
     // Hold, transfer, verify, commit.
     entry.phase = Phase::Hold;
-    kernel_.threads.lock_all_cpus();
-    const uint64_t held_ns = arch::now_ns();
+    preempt_disable();  // so that the end is read before others run again
     const uint64_t held_cycles = arch::cycles();
+    kernel_.threads.lock_all_cpus();
     auto decided = transfer_and_verify_scheduler(old, candidate, buffer.value().mutable_bytes(), entry);
     if (decided.ok()) policy.flip();
-    entry.pause_cycles = arch::cycles() - held_cycles;
-    entry.pause_ns = arch::now_ns() - held_ns;
     kernel_.threads.unlock_all_cpus();
+    entry.pause_cycles = arch::cycles() - held_cycles;
+    preempt_enable();
+    entry.pause_ns = kernel_.threads.cycles_to_ns(entry.pause_cycles);
     if (old != nullptr) old->record.call_lock.unlock();
     if (!decided.ok()) {
         entry.result = TransactionResult::RolledBack;

@@ -104,20 +104,41 @@ void ModuleSystem::handle_failed(Instance& instance) {
     entry.phase = Phase::Serving;
     entry.result = TransactionResult::Cancelled;
     entry.reason.assign(sentence.text());
+    InterfaceRecord* orphaned = nullptr;
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
         if (interface.primary_record != &record) continue;
         entry.interface = interface.name;
-        if (interface.name == InterfaceTraits<Scheduler>::kId.name) {
+        if (interface.name == InterfaceTraits<Scheduler>::kId.name)
             kernel_.threads.policy().drop_ruling();
-            kernel_.log.error("supervisor", "the built-in FIFO schedules until another policy is swapped in");
-        } else if (interface.name == InterfaceTraits<Allocator>::kId.name) {
+        else if (interface.name == InterfaceTraits<Allocator>::kId.name)
             kernel_.heap.owner_failed(instance.heap_owner);
-            kernel_.log.error("supervisor", "the built-in allocator serves until another one is swapped in");
-        }
+        else
+            continue;
+        orphaned = &interface;
     }
     history_.add(entry);
     retire_failed(record);
+    if (orphaned != nullptr) fail_over(*orphaned);
+}
+
+/// Plugs another running implementor into an interface that the kernel itself uses; its own last resort serves until
+/// then, and for good if there is none.
+void ModuleSystem::fail_over(InterfaceRecord& interface) {
+    for (Slot& slot : interface.implementors) {
+        ModuleRecord& other = *slot.record;
+        if (other.state() != ModuleState::Running || other.current->is_ended()) continue;
+        HistoryRecord entry;
+        entry.interface = interface.name;
+        entry.to = FixedText<46>(other.name());
+        auto plugged = swap_primary(interface, other, entry);
+        if (!plugged.ok()) entry.reason.assign(plugged.error().sentence());
+        history_.add(entry);
+        if (!plugged.ok()) continue;
+        kernel_.log.warning("supervisor", "{} took over {}", other.name(), interface.name.text());
+        return;
+    }
+    kernel_.log.error("supervisor", "no implementor of {} is left: the kernel's built-in one serves", interface.name.text());
 }
 
 /// Withdraws a failed instance and gives back what it held; the record stays, as Failed.

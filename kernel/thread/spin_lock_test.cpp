@@ -63,8 +63,12 @@ TEST_F(SpinLockTest, TwoCpusNeverHoldItTogether) {
 #if defined(HELIX_DEBUG_LOCKS)
 
 // The death tests do what the analysis at compile time forbids.
-void take(SpinLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS { lock.lock(); }
-void release(SpinLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS { lock.unlock(); }
+void take(SpinLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    lock.lock();
+}
+void release(SpinLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    lock.unlock();
+}
 
 TEST_F(SpinLockDeathTest, TakingAnOuterRankInsideIsAPanicThatNamesBoth) {
     SpinLock pages(LockRank::Pages);

@@ -43,7 +43,8 @@ FakeMachine::FakeMachine(size_t bytes) : bytes_(bytes), range_{kPage, bytes} {
     space_ = mmap(nullptr, space_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (space_ == MAP_FAILED) fail("no address space");
     const auto start = reinterpret_cast<uint64_t>(space_);
-    const uint64_t aligned = (start + arch::kDirectMapAlignment - 1) / arch::kDirectMapAlignment * arch::kDirectMapAlignment;
+    const uint64_t aligned =
+        (start + arch::kDirectMapAlignment - 1) / arch::kDirectMapAlignment * arch::kDirectMapAlignment;
     void* base = mmap(reinterpret_cast<void*>(aligned), bytes, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_NORESERVE | MAP_FIXED, memory_file_, 0);
     void* region = mmap(nullptr, uint64_t{8} << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -113,7 +114,9 @@ FakeCpu::FakeCpu(CpuId cpu, void* kernel) {
     arch::set_cpu_local(&local);
 }
 
-FakeCpu::~FakeCpu() { syscall(SYS_arch_prctl, ARCH_SET_GS, previous_); }
+FakeCpu::~FakeCpu() {
+    syscall(SYS_arch_prctl, ARCH_SET_GS, previous_);
+}
 
 Random::Random() {
     const char* given = std::getenv("HELIX_TEST_SEED");
@@ -129,25 +132,45 @@ namespace helix::arch {
 
 using test::FakeMachine;
 
-void console_write(Text text) { std::fwrite(text.data(), 1, text.size(), stderr); }
-int console_read() { return -1; }
+void console_write(Text text) {
+    std::fwrite(text.data(), 1, text.size(), stderr);
+}
+int console_read() {
+    return -1;
+}
 
-uint64_t now_ns() { return FakeMachine::current().time(); }
-uint64_t cycles() { return __builtin_ia32_rdtsc(); }
+uint64_t now_ns() {
+    return FakeMachine::current().time();
+}
+uint64_t cycles() {
+    return __builtin_ia32_rdtsc();
+}
 void start_timer(uint64_t) {}
 
-void set_cpu_local(CpuLocal* local) { syscall(SYS_arch_prctl, ARCH_SET_GS, local); }
-void idle() { test::fail("idle"); }
-void spin_hint() { __builtin_ia32_pause(); }
+void set_cpu_local(CpuLocal* local) {
+    syscall(SYS_arch_prctl, ARCH_SET_GS, local);
+}
+void idle() {
+    test::fail("idle");
+}
+void spin_hint() {
+    __builtin_ia32_pause();
+}
 [[noreturn]] void power_off(uint8_t status) {
     std::fprintf(stderr, "power off with status %u\n", static_cast<unsigned>(status));
     std::_Exit(status);
 }
-[[noreturn]] void restart() { power_off(1); }
+[[noreturn]] void restart() {
+    power_off(1);
+}
 void preemption_point() {}
 
-void context_create(ThreadContext&, MutableBytes, void (*)(void*), void*) { test::fail("context_create"); }
-void context_switch(ThreadContext&, ThreadContext&) { test::fail("context_switch"); }
+void context_create(ThreadContext&, MutableBytes, void (*)(void*), void*) {
+    test::fail("context_create");
+}
+void context_switch(ThreadContext&, ThreadContext&) {
+    test::fail("context_switch");
+}
 void context_announce(ThreadContext&, MutableBytes) {}
 void context_retire(ThreadContext&) {}
 
@@ -157,8 +180,7 @@ void context_retire(ThreadContext&) {}
     __asan_handle_no_return();
 #endif
     CpuLocal* const local = cpu_local();
-    local->preempt_word =
-        (local->preempt_word & kNoRescheduleWanted) | (gate.preempt_word & ~kNoRescheduleWanted);
+    local->preempt_word = (local->preempt_word & kNoRescheduleWanted) | (gate.preempt_word & ~kNoRescheduleWanted);
     asm volatile(
         "cld\n\t"
         "movq 8(%%rbx), %%rsp\n\t"
@@ -169,19 +191,35 @@ void context_retire(ThreadContext&) {}
         : "memory");
     __builtin_unreachable();
 }
-void trap_resume_at_gate(kernel::TrapFrame&, Gate&, GateFailure) { test::fail("trap_resume_at_gate"); }
-uint64_t trap_instruction_pointer(const kernel::TrapFrame&) { return 0; }
-uint64_t trap_stack_pointer(const kernel::TrapFrame&) { return 0; }
-uint64_t trap_frame_pointer(const kernel::TrapFrame&) { return 0; }
+void trap_resume_at_gate(kernel::TrapFrame&, Gate&, GateFailure) {
+    test::fail("trap_resume_at_gate");
+}
+uint64_t trap_instruction_pointer(const kernel::TrapFrame&) {
+    return 0;
+}
+uint64_t trap_stack_pointer(const kernel::TrapFrame&) {
+    return 0;
+}
+uint64_t trap_frame_pointer(const kernel::TrapFrame&) {
+    return 0;
+}
 
-void* direct_map(PhysicalAddress address) { return FakeMachine::current().direct_map(address); }
-PhysicalAddress physical_of(const void* pointer) { return FakeMachine::current().physical_of(pointer); }
+void* direct_map(PhysicalAddress address) {
+    return FakeMachine::current().direct_map(address);
+}
+PhysicalAddress physical_of(const void* pointer) {
+    return FakeMachine::current().physical_of(pointer);
+}
 Result<void> map(void* at, PhysicalAddress address, size_t count, Protection protection) {
     return FakeMachine::current().map(at, address, count, protection);
 }
-void unmap(void* at, size_t count) { FakeMachine::current().unmap(at, count); }
+void unmap(void* at, size_t count) {
+    FakeMachine::current().unmap(at, count);
+}
 
-bool is_kernel_text(uint64_t) { return false; }
+bool is_kernel_text(uint64_t) {
+    return false;
+}
 
 }  // namespace helix::arch
 
@@ -195,6 +233,10 @@ namespace helix::kernel {
 }  // namespace helix::kernel
 
 namespace helix::runtime {
-__attribute__((weak)) uint8_t* buffer_allocate(size_t size) { return static_cast<uint8_t*>(std::malloc(size)); }
-__attribute__((weak)) void buffer_free(uint8_t* data) { std::free(data); }
+__attribute__((weak)) uint8_t* buffer_allocate(size_t size) {
+    return static_cast<uint8_t*>(std::malloc(size));
+}
+__attribute__((weak)) void buffer_free(uint8_t* data) {
+    std::free(data);
+}
 }  // namespace helix::runtime

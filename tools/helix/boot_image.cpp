@@ -128,14 +128,15 @@ std::string make_bundle(const BootPlan& plan) {
 std::string make_initrd(const BootPlan& plan, const std::vector<InitrdFile>& files) {
     ArchiveWriter archive;
     std::set<std::string> names;
-    const auto add = [&](const std::string& name, std::string_view content) {
-        if (!names.insert(name).second)
-            throw Failure(ExitStatus::Usage, "the initrd would hold two files \"{}\"; give one another name", name);
-        archive.add(name, content);
-    };
-    for (size_t i = plan.static_count; i < plan.modules.size(); ++i)
-        add(plan.modules[i].name() + ".hmod", stripped_module(plan.modules[i], plan.profile.keep_symbols));
-    for (const InitrdFile& file : files) add(file.name, file.content);
+    for (const InitrdFile& file : files)
+        if (!names.insert(file.name).second)
+            throw Failure(ExitStatus::Usage, "the initrd would hold two files \"{}\"; give one another name",
+                          file.name);
+    for (size_t i = plan.static_count; i < plan.modules.size(); ++i) {
+        const std::string name = plan.modules[i].name() + ".hmod";
+        if (!names.contains(name)) archive.add(name, stripped_module(plan.modules[i], plan.profile.keep_symbols));
+    }
+    for (const InitrdFile& file : files) archive.add(file.name, file.content);
     return archive.finish();
 }
 

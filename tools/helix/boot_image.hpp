@@ -28,7 +28,8 @@ struct BootFiles {
 
 /// The bundle: entry "profile", then NAME.hmod of each static module, stripped.
 std::string make_bundle(const BootPlan& plan);
-/// The initrd: NAME.hmod of each dynamic module, then `files`. Throws Failure when a name comes twice.
+/// The initrd: NAME.hmod of each dynamic module, then `files`, of which one takes the place of a module's file of the
+/// same name. Throws Failure when two of them have one name.
 std::string make_initrd(const BootPlan& plan, const std::vector<InitrdFile>& files);
 /// `kernel` (an ELF image whose last PT_LOAD is the placeholder for the bundle) with `bundle` in it.
 /// Throws Failure when it is no such image.

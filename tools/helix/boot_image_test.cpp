@@ -58,13 +58,15 @@ TEST(Bundle, HoldsProfileAndStrippedModules) {
     EXPECT_TRUE(kernel::ElfModule::parse(module.value(), "helix-execution.hmod").ok());
 }
 
-TEST(Initrd, HoldsDynamicModulesAndFilesAndNoNameTwice) {
+TEST(Initrd, HoldsDynamicModulesAndFilesThatMayTakeTheirPlace) {
     const BootPlan plan = small_plan();
     const std::string initrd = make_initrd(plan, {{"exec", "modules"}});
     const kernel::Archive archive(as_kernel_bytes(initrd));
     EXPECT_TRUE(archive.find("template.hmod").ok());
     EXPECT_EQ(as_text(archive.find("exec").value()), Text("modules"));
-    EXPECT_THROW(make_initrd(plan, {{"template.hmod", ""}}), Failure);
+    const std::string replaced = make_initrd(plan, {{"template.hmod", "mine"}});
+    EXPECT_EQ(as_text(kernel::Archive(as_kernel_bytes(replaced)).find("template.hmod").value()), Text("mine"));
+    EXPECT_THROW(make_initrd(plan, {{"a", ""}, {"a", ""}}), Failure);
 }
 
 TEST(StripElf, RefusesDamagedFiles) {

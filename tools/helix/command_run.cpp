@@ -96,7 +96,6 @@ int command_run(Session& session, const RunOptions& options) {
         end = run_machine_on_terminal(spec, in_time(0));
     } else {
         const int input = options.commands ? -1 : STDIN_FILENO;
-        // With --exec the commands are in the initrd; the end of input that follows makes sure that nothing waits.
         MachineRun run = run_machine(
             spec, input, [&](std::string_view text) { session.console.data(text); }, in_time(kDefaultTimeout));
         end = run.end;

@@ -46,7 +46,7 @@ struct MachineRun {
     MachineEnd end;
     std::string errors;
 };
-/// Runs without a terminal. `input` (a descriptor, or -1) is passed on to the kernel's console, its end as Ctrl-D.
+/// Runs without a terminal. `input` is passed on to the kernel's console, its end as Ctrl-D; -1: nothing is typed.
 /// `output` gets what the kernel prints, without carriage returns.
 MachineRun run_machine(const MachineSpec& spec, int input, const std::function<void(std::string_view)>& output,
                        Deadline deadline);

@@ -155,10 +155,18 @@ private:
     Script script_;
 };
 
-bool line_matches(const std::string& line, const std::string& pattern) {
-    if (pattern.size() >= 2 && pattern.starts_with("/") && pattern.ends_with("/"))
-        return std::regex_search(line, std::regex(pattern.substr(1, pattern.size() - 2)));
-    return line.find(pattern) != std::string::npos;
+/// Where `pattern` is found in `line` from `from` on: the end of the match, or npos.
+size_t match_end(const std::string& line, size_t from, const std::string& pattern) {
+    if (pattern.size() >= 2 && pattern.starts_with("/") && pattern.ends_with("/")) {
+        std::smatch match;
+        const auto flags = from == 0 ? std::regex_constants::match_default : std::regex_constants::match_prev_avail;
+        const std::regex expression(pattern.substr(1, pattern.size() - 2));
+        if (!std::regex_search(line.begin() + static_cast<std::ptrdiff_t>(from), line.end(), match, expression, flags))
+            return std::string::npos;
+        return from + static_cast<size_t>(match.position() + match.length());
+    }
+    const size_t at = line.find(pattern, from);
+    return at == std::string::npos ? at : at + pattern.size();
 }
 
 }  // namespace
@@ -220,17 +228,22 @@ std::string repeating_command(const Script& script, const Variant& variant, cons
 
 std::string compare_output(const Script& script, std::string_view output) {
     const std::vector<std::string> lines = split(output, '\n');
-    size_t at = 0;
+    size_t line = 0, from = 0;
     for (size_t i = 0; i < script.expected.size(); ++i) {
-        while (at < lines.size() && !line_matches(lines[at], script.expected[i])) ++at;
-        if (at == lines.size())
+        size_t end = std::string::npos;
+        while (line < lines.size() && (end = match_end(lines[line], from, script.expected[i])) == std::string::npos) {
+            ++line;
+            from = 0;
+        }
+        if (line == lines.size())
             return fmt::format("expected {}{}, which did not come", script.expected[i],
                                i == 0 ? "" : " after " + script.expected[i - 1]);
-        ++at;
+        from = end;
     }
     for (const std::string& pattern : script.rejected)
-        for (const std::string& line : lines)
-            if (line_matches(line, pattern)) return fmt::format("{} came, which must not: {}", pattern, line);
+        for (const std::string& text : lines)
+            if (match_end(text, 0, pattern) != std::string::npos)
+                return fmt::format("{} came, which must not: {}", pattern, text);
     return {};
 }
 

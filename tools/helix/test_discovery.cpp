@@ -36,27 +36,36 @@ TestOutcome run_suite(const fs::path& program, const std::string& suite, double 
     TestOutcome outcome;
     outcome.output = run.output;
     outcome.repeat = shell_command({Workspace::shown(program), command[1]});
-    if (!run.end.ok()) {
+    const bool empty = run.output.find("[  PASSED  ] 0 tests") != std::string::npos;
+    if (!run.end.ok() || empty) {
         outcome.result = TestResult::Failed;
-        outcome.note = run.end.describe();
+        outcome.note = empty ? "no test ran" : run.end.describe();
     }
     return outcome;
 }
 
 void add_suites(const fs::path& program, double patience, std::vector<TestCase>& tests) {
-    const CapturedRun run = run_captured({.arguments = {program.string(), "--gtest_list_tests"}}, seconds_from_now(60));
-    if (!run.end.ok()) {
+    CapturedRun run;
+    std::string problem;
+    try {
+        run = run_captured({.arguments = {program.string(), "--gtest_list_tests"}}, seconds_from_now(60));
+        if (!run.end.ok()) problem = run.end.describe();
+    } catch (const Failure& failure) {
+        problem = failure.what();
+    }
+    if (!problem.empty()) {
         // A program that cannot even list its tests is a failed test, not an absent one.
-        const std::string note = run.end.describe();
-        const std::string output = run.output;
-        tests.push_back({"unit/" + program.filename().string(), false,
-                         [=] { return TestOutcome{TestResult::Failed, note, output, program.string(), 0}; }});
+        tests.push_back({"unit/" + program.filename().string(), false, [problem, program, output = run.output] {
+                             return TestOutcome{TestResult::Failed, problem, output, program.string(), 0};
+                         }});
         return;
     }
+    // "Suite." at the start of a line, with "  # TypeParam = …" behind it for some.
     for (const std::string& line : split(run.output, '\n')) {
-        const size_t dot = line.find('.');
-        if (line.empty() || line.front() == ' ' || dot == std::string::npos) continue;
-        const std::string suite = line.substr(0, dot);
+        const std::string_view head = trim(std::string_view(line).substr(0, line.find('#')));
+        if (line.empty() || line.front() == ' ' || !head.ends_with('.') || head.find(' ') != std::string_view::npos)
+            continue;
+        const std::string suite(head.substr(0, head.size() - 1));
         tests.push_back({"unit/" + suite, false, [=] { return run_suite(program, suite, 120 * patience); }});
     }
 }

@@ -92,7 +92,9 @@ std::string nearest(std::string_view name, const std::vector<std::string>& candi
     const std::string* best = nullptr;
     size_t best_distance = std::max<size_t>(2, name.size() / 3) + 1;
     for (const std::string& candidate : candidates) {
-        const size_t distance = edit_distance(name, candidate);
+        size_t distance = edit_distance(name, candidate);
+        // Who types the beginning of a name means it.
+        if (name.size() >= 3 && candidate.starts_with(name)) distance = std::min<size_t>(distance, 1);
         if (distance < best_distance && distance < std::max(name.size(), candidate.size())) {
             best = &candidate;
             best_distance = distance;

@@ -6,9 +6,9 @@
 // is only counted; it is not used again. Once all blocks of a full run are back, the run returns to the kernel. So
 // refill is the shortest possible, and one block in use keeps its whole run.
 
+#include "../spin_flag.hpp"
 #include "helix/interfaces/allocator.hpp"
 #include "helix/module.hpp"
-#include "../spin_flag.hpp"
 
 class BumpAllocator final : public helix::Implements<helix::Allocator> {
 public:

@@ -7,9 +7,9 @@
 // not links in the blocks: a stray write into a free block damages nothing here, and a block that comes back twice is
 // noticed. Without constructors and colouring; magazines are the kernel's.
 
+#include "../spin_flag.hpp"
 #include "helix/interfaces/allocator.hpp"
 #include "helix/module.hpp"
-#include "../spin_flag.hpp"
 
 class SlabAllocator final : public helix::Implements<helix::Allocator> {
 public:

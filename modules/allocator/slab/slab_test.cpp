@@ -97,6 +97,7 @@ TEST_F(SlabTest, NoticesABlockThatComesBackTwiceOrIsNone) {
         EXPECT_TRUE(host.policy.is_healthy());
         host.policy.drain(3, Span<void* const>(wrong, 1));
         EXPECT_FALSE(host.policy.is_healthy()) << kind;
+        EXPECT_EQ(host.policy.statistics().blocks_in_use, kind == 0 ? 3u : 4u) << "a wrong block changes no count";
         heap.owner_failed(host.owner);
         EXPECT_TRUE(heap.try_detach(host.owner));
     }
@@ -148,7 +149,9 @@ TEST_F(SlabTest, RandomUseBehindAHeapOnTwoCpusLeavesNothingInUse) {
                 blocks[pick] = blocks.back();
                 blocks.pop_back();
             }
-            if (step % 1000 == 0) { EXPECT_TRUE(host.policy.self_check()); }
+            if (step % 1000 == 0) {
+                EXPECT_TRUE(host.policy.self_check());
+            }
         }
         for (auto& [block, size] : blocks) heap.free(block);
         heap.flush_this_cpu();

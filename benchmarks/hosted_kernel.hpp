@@ -1,0 +1,23 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The whole hosted kernel in a benchmark's process, with the benchmark in the place of the shell.
+#pragma once
+
+#include "kernel/kernel.hpp"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace helix::benchmark {
+
+/// Boots the modules of the minimal profile; files of `loadable` (names without the ending) wait in the initrd. When
+/// all run, `measure` is called on the kernel's main thread: preemption on, no libc, what it prints it leaves in
+/// memory. Its sentence, if any, is printed as the error, and the result is false. Once in a process.
+bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel));
+
+/// The file of module `name` in this build, without debug information and symbols, as archives carry it. The
+/// path is valid until the process ends.
+std::filesystem::path stripped_module(const std::string& name);
+
+}  // namespace helix::benchmark
