@@ -29,7 +29,7 @@ size_t edit_distance(Text a, Text b);
 /// Keeps the candidate that is nearest to a word, if any is near enough to have been meant.
 class Nearest {
 public:
-    explicit Nearest(Text word) : word_(word), distance_(word.size() < 4 ? 2 : 3 + word.size() / 5) {}
+    explicit Nearest(Text word) : word_(word), distance_(word.size() < 4 ? 2 : 2 + word.size() / 3) {}
     /// The candidate is copied.
     void offer(Text candidate) {
         const size_t distance = edit_distance(word_, candidate);

@@ -94,6 +94,12 @@ TEST(Nearest, KeepsTheNearestAndNothingFarAway) {
     Nearest none("xyzzy");
     for (const char* name : {"help", "modules", "memory"}) none.offer(Text::from_c_string(name));
     EXPECT_TRUE(none.best().empty());
+    Nearest other("bogus");
+    other.offer("cpus");
+    EXPECT_TRUE(other.best().empty());
+    Nearest beginning("time_slise");
+    beginning.offer("time_slice_ms");
+    EXPECT_EQ(beginning.best(), "time_slice_ms");
 }
 
 }  // namespace

@@ -10,9 +10,9 @@ namespace helix::kernel {
 void on_fault(TrapFrame& frame, const Fault& fault) {
     Gate* const gate = cpu_local()->gate;
     if (gate == nullptr || gate->kind == GateKind::Kernel) {
-        panic(format("fault {} in the kernel: address 0x{:x}, instruction 0x{:x}", static_cast<uint32_t>(fault.kind),
-                     fault.address, arch::trap_instruction_pointer(frame))
-                  .text());
+        panic(format("{} in the kernel: address 0x{:x}, instruction 0x{:x}", describe(fault.kind), fault.address,
+                     arch::trap_instruction_pointer(frame)).text(),
+              frame);
     }
     if (gate->kind != GateKind::Copy) {
         FailureNote note;

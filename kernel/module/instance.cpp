@@ -12,23 +12,6 @@ namespace helix::kernel {
 
 extern const Services kServices;
 
-namespace {
-
-Text describe(FaultKind kind) {
-    switch (kind) {
-        case FaultKind::PageFault: return "page fault";
-        case FaultKind::StackOverflow: return "stack overflow";
-        case FaultKind::DivideError: return "divide error";
-        case FaultKind::InvalidOpcode: return "invalid instruction";
-        case FaultKind::GeneralProtection: return "general protection fault";
-        case FaultKind::Breakpoint: return "breakpoint";
-        case FaultKind::Other: return "CPU exception";
-    }
-    return "fault";
-}
-
-}  // namespace
-
 Instance::Instance(Kernel& of, ModuleRecord& in, Image& from, InstanceId number)
     : kernel(of),
       record(in),

@@ -23,6 +23,19 @@ struct Owner {
 inline Owner* owner_of(InstanceToken* token) { return reinterpret_cast<Owner*>(token); }
 inline InstanceToken* token_of(Owner* owner) { return reinterpret_cast<InstanceToken*>(owner); }
 
+constexpr Text describe(FaultKind kind) {
+    switch (kind) {
+        case FaultKind::PageFault: return "page fault";
+        case FaultKind::StackOverflow: return "stack overflow";
+        case FaultKind::DivideError: return "divide error";
+        case FaultKind::InvalidOpcode: return "invalid instruction";
+        case FaultKind::GeneralProtection: return "general protection fault";
+        case FaultKind::Breakpoint: return "breakpoint";
+        case FaultKind::Other: return "CPU exception";
+    }
+    return "fault";
+}
+
 /// Why an instance failed, noted where it happened. Plain data: written in interrupt and fault context.
 struct FailureNote {
     GateFailure failure = GateFailure::None;
