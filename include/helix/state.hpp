@@ -53,8 +53,11 @@ constexpr bool read_cbor_head(Bytes bytes, size_t& position, CborMajor& major, u
     if (info > 27) return false;
     const size_t length = size_t{1} << (info - 24);
     if (bytes.size() - position < length) return false;
-    argument = 0;
-    for (size_t i = 0; i < length; ++i) argument = argument << 8 | bytes[position++];
+    uint64_t value = 0;
+    const uint8_t* in = bytes.data() + position;
+    for (size_t i = 0; i < length; ++i) value = value << 8 | in[i];
+    argument = value;
+    position += length;
     return true;
 }
 
@@ -148,16 +151,18 @@ public:
     /// Closes the state and returns it; nothing may be put afterwards. The kernel calls this.
     /// Errors: OutOfRange when the buffer was too small.
     Result<Bytes> finish() {
-        if (!full_) {
-            buffer_[map_at_] = 0xB9;  // a map of up to 65,535 entries
-            buffer_[map_at_ + 1] = static_cast<uint8_t>(entries_ >> 8);
-            buffer_[map_at_ + 2] = static_cast<uint8_t>(entries_);
-        }
-        const uint32_t crc = crc32(Bytes(buffer_.data(), size_));
+        const Bytes body = close_body();
+        const uint32_t crc = crc32(body);
         byte(0x1A);
-        for (int shift = 24; shift >= 0; shift -= 8) byte(static_cast<uint8_t>(crc >> shift));
-        if (full_) return Error(ErrorCode::OutOfRange, "the saved state does not fit its buffer");
+        append_big_endian(crc, 4);
+        if (full_) return status().error();
         return Bytes(buffer_.data(), size_);
+    }
+    /// The same without the checksum, for a reader that opens the state at once and keeps nothing of it.
+    Result<Bytes> finish_unsealed() {
+        const Bytes body = close_body();
+        if (full_) return status().error();
+        return body;
     }
 
 private:
@@ -168,7 +173,30 @@ private:
             full_ = true;
     }
     void append(Bytes bytes) {
-        for (uint8_t value : bytes) byte(value);
+        const size_t size = bytes.size();
+        if (size > buffer_.size() - size_) {
+            full_ = true;
+            return;
+        }
+        // Through locals: stores of bytes might change any member, as far as the compiler knows.
+        uint8_t* out = buffer_.data() + size_;
+        const uint8_t* in = bytes.data();
+        size_ += size;
+        size_t left = size;
+        for (; left >= 8; left -= 8, out += 8, in += 8) __builtin_memcpy(out, in, 8);
+        for (; left > 0; --left) *out++ = *in++;
+    }
+    /// The lowest `count` (1, 2, 4 or 8) bytes of `value`, the most significant one first.
+    void append_big_endian(uint64_t value, size_t count) {
+        const uint64_t swapped = __builtin_bswap64(value) >> (64 - 8 * count);
+        uint8_t bytes[8];
+        __builtin_memcpy(bytes, &swapped, 8);
+        if (buffer_.size() - size_ >= 8) {  // what follows is written later
+            __builtin_memcpy(buffer_.data() + size_, bytes, 8);
+            size_ += count;
+        } else {
+            append(Bytes(bytes, count));
+        }
     }
     void head(detail::CborMajor major, uint64_t argument) {
         const auto type = static_cast<uint8_t>(static_cast<uint8_t>(major) << 5);
@@ -178,7 +206,15 @@ private:
         }
         const int log = argument > UINT32_MAX ? 3 : argument > UINT16_MAX ? 2 : argument > UINT8_MAX ? 1 : 0;
         byte(static_cast<uint8_t>(type | (24 + log)));
-        for (int shift = (8 << log) - 8; shift >= 0; shift -= 8) byte(static_cast<uint8_t>(argument >> shift));
+        append_big_endian(argument, size_t{1} << log);
+    }
+    Bytes close_body() {
+        if (!full_) {
+            buffer_[map_at_] = 0xB9;  // a map of up to 65,535 entries
+            buffer_[map_at_ + 1] = static_cast<uint8_t>(entries_ >> 8);
+            buffer_[map_at_ + 2] = static_cast<uint8_t>(entries_);
+        }
+        return Bytes(buffer_.data(), size_);
     }
     void begin(Text key) {
         if (key.size() > 64 || entries_ == UINT16_MAX) full_ = true;
@@ -213,8 +249,14 @@ public:
         if (!detail::read_cbor_head(state, position, major, argument) || major != CborMajor::Unsigned ||
             position != state.size() || argument != crc32(body))
             return Error(ErrorCode::Corrupt, "the state's checksum does not match");
-        position = 0;
-        if (body[position++] != 0x83) return malformed();
+        return open_unsealed(body);
+    }
+    /// Opens what finish_unsealed returned; validated whole all the same.
+    static Result<StateReader> open_unsealed(Bytes body) {
+        using detail::CborMajor;
+        size_t position = 0;
+        CborMajor major{};
+        if (body.empty() || body[position++] != 0x83) return malformed();
         uint64_t schema = 0;
         if (!detail::read_cbor_head(body, position, major, schema) || major != CborMajor::Unsigned ||
             schema > UINT32_MAX)

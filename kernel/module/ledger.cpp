@@ -4,6 +4,8 @@
 
 #include "kernel/module/ledger.hpp"
 
+#include "kernel/panic.hpp"
+
 #include <new>
 
 namespace helix::kernel {
@@ -27,6 +29,7 @@ void* Ledger::allocate(size_t size, size_t alignment) {
 
 void Ledger::free(void* block) {
     LedgerBlock& header = header_of(block);
+    HELIX_ASSERT(header.ledger != nullptr);
     Ledger& ledger = *header.ledger;
     {
         SpinLockGuard guard(ledger.lock_);
@@ -34,6 +37,7 @@ void Ledger::free(void* block) {
         --ledger.blocks_;
         ledger.bytes_ -= header.size;
     }
+    header.ledger = nullptr;
     ledger.heap_.free(reinterpret_cast<uint8_t*>(&header) - header.offset);
 }
 

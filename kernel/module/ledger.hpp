@@ -14,7 +14,7 @@ class Ledger;
 
 /// Precedes every block that a module got; keeps the block aligned to 16 bytes.
 struct alignas(16) LedgerBlock : boost::intrusive::list_base_hook<> {
-    Ledger* ledger = nullptr;
+    Ledger* ledger = nullptr;  ///< null once the block was given back
     uint32_t size = 0;
     uint32_t offset = 0;  ///< from the start of the heap block to this header
 };
@@ -40,8 +40,11 @@ public:
 
     /// Null when memory is short, or `size` exceeds 1 GiB. `alignment` is a power of two up to 4,096.
     void* allocate(size_t size, size_t alignment);
-    /// Gives back a block of any ledger.
+    /// Gives back a block of any ledger. Panics on anything else: for pointers that the kernel itself keeps.
     static void free(void* block);
+    /// Whether the 32 bytes of a header, copied from in front of a pointer that a module named, are those of a block
+    /// of this ledger that was not given back.
+    bool is_header_of_mine(const LedgerBlock& copy) const { return copy.ledger == this; }
     /// `block` belongs to `to` from now on; nothing is copied.
     static void transfer(void* block, Ledger& to);
     /// Whether `block` is one of this ledger's; safe for any address.

@@ -11,6 +11,17 @@ namespace helix::kernel {
 namespace {
 constexpr uint64_t kCallWaitNs = 2'000'000'000;
 constexpr size_t kStateCapacity = 4096;
+
+/// Fetches what the hold will use: code and data of both policies, and the kernel's own way of carrying state.
+/// Right before the hold, where waiting for memory holds nobody up.
+void warm_up(const Instance* old, const Instance& candidate, MutableBytes buffer) {
+    if (old != nullptr && old->mapping != nullptr) old->mapping->touch();
+    candidate.mapping->touch();
+    StateWriter writer(buffer, 0);
+    const uint64_t numbers[] = {0, UINT64_MAX};
+    if (!writer.put("warm up", Span<const uint64_t>(numbers)).ok()) return;
+    if (const auto state = writer.finish_unsealed(); state.ok()) (void)StateReader::open_unsealed(state.value()).ok();
+}
 }  // namespace
 
 /// Under all CPU locks: state from `old` to `candidate`, and the checks that decide. Nothing here may allocate.
@@ -19,11 +30,15 @@ Result<void> ModuleSystem::transfer_and_verify_scheduler(Instance* old, Instance
     entry.phase = Phase::Transfer;
     if (old != nullptr && !old->is_ended()) {
         StateWriter writer(buffer, old->info().state_schema());
-        TRY(old->call<&Module::save_state>(writer));
-        if (!writer.empty()) {
-            const Bytes state = TRY(writer.finish());
+        auto saved = old->call<&Module::save_state>(writer);
+        // A policy that fails while it saves is lost; the candidate then begins without its state.
+        if (!saved.ok() && !old->is_ended()) return saved;
+        if (saved.ok() && !writer.empty()) {
+            const Bytes state = TRY(writer.finish_unsealed());
             entry.state_bytes = state.size();
-            StateReader reader = TRY(StateReader::open(state));
+            StateReader reader = TRY(StateReader::open_unsealed(state));
+            if (old->name() == candidate.name() && reader.schema() > candidate.info().state_schema())
+                return Error(ErrorCode::Incompatible, "its state schema is older than that of the ruling policy");
             TRY(candidate.call<&Module::restore_state>(reader, Reason::Reload));
         }
     }
@@ -93,6 +108,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     entry.phase_ns[static_cast<size_t>(Phase::Prepare)] = entry.prepare_ns;
 
     // Hold, transfer, verify, commit.
+    warm_up(old, candidate, buffer.value().mutable_bytes());
     entry.phase = Phase::Hold;
     preempt_disable();  // so that the end is read before others run again
     const uint64_t held_cycles = arch::cycles();
@@ -126,7 +142,8 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
             interface.primary->fill(target);
         }
     }
-    if (old == nullptr) {
+    if (old == nullptr || (old->is_ended() && !in_place)) {
+        policy.drop_mirror();
         entry.phase = Phase::Serving;
         return {};
     }

@@ -46,6 +46,16 @@ bool copy_in(Instance& instance, void* to, const void* from, size_t size) {
                                                          nullptr, from, size) == GateFailure::None;
 }
 
+/// Copies a value to where a module wants it; a pointer to nowhere is the module's failure.
+template <typename T>
+void copy_out(Instance& instance, T* to, const T& value) {
+    if (copy_in(instance, to, &value, sizeof(T))) return;
+    FailureNote note;
+    note.failure = GateFailure::Abort;
+    note.rule = "it passed a pointer that cannot be written";
+    module_failed(instance, note);
+}
+
 /// A copy of a text from a module: cut at N characters; `ok` false if it points nowhere or was too long.
 template <size_t N>
 struct CopiedText {
@@ -79,15 +89,25 @@ Result<Text> config(Instance& instance, Text key) {
 }
 
 void* allocate(Instance& instance, size_t size, size_t alignment) { return instance.ledger.allocate(size, alignment); }
-void free_block(Instance&, void* block) {
-    if (block != nullptr) Ledger::free(block);
+/// A block that the module has not got, or has given back already, is its failure and not the kernel's.
+void free_block(Instance& instance, void* block) {
+    if (block == nullptr) return;
+    alignas(LedgerBlock) unsigned char copy[sizeof(LedgerBlock)];
+    const bool aligned = reinterpret_cast<uint64_t>(block) % alignof(LedgerBlock) == 0;
+    if (aligned && copy_in(instance, copy, static_cast<LedgerBlock*>(block) - 1, sizeof(copy)) &&
+        instance.ledger.is_header_of_mine(*reinterpret_cast<LedgerBlock*>(copy))) {
+        Ledger::free(block);
+        return;
+    }
+    FailureNote note;
+    note.failure = GateFailure::Abort;
+    note.rule = "it freed memory that it does not hold";
+    module_failed(instance, note);
 }
 uint8_t* buffer_allocate(Instance& instance, size_t size) {
     return static_cast<uint8_t*>(instance.ledger.allocate(size, 16));
 }
-void buffer_free(Instance&, uint8_t* data) {
-    if (data != nullptr) Ledger::free(data);
-}
+void buffer_free(Instance& instance, uint8_t* data) { free_block(instance, data); }
 Result<void*> kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment) {
     if (!may_block()) return cannot_block();
     const CopiedText<46> copy(instance, name);
@@ -143,8 +163,9 @@ void call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure fa
     const Text interface = static_cast<Slot*>(slot)->interface.name.text();
     constexpr Text kReasons[] = {"", "faulted", "ran over its budget", "aborted", "was ended"};
     const auto index = static_cast<size_t>(failure);
-    *out = Error(ErrorCode::ModuleFailed, format("{}.{}: the implementation {}", interface, method_copy.value.text(),
-                                                 index < 5 ? kReasons[index] : Text("failed")).text());
+    const Error error(ErrorCode::ModuleFailed, format("{}.{}: the implementation {}", interface, method_copy.value.text(),
+                                                      index < 5 ? kReasons[index] : Text("failed")).text());
+    copy_out(instance, out, error);
 }
 Result<void> slot_wait(Instance&, SlotHead* slot) {
     if (!may_block()) return cannot_block();
@@ -186,6 +207,21 @@ Result<void> semaphore_signal(Instance& instance, SemaphoreId id) {
 void execution_statistics(Instance& instance, ExecutionStatistics* out) { *out = instance.kernel.threads.statistics(); }
 void memory_statistics(Instance& instance, MemoryStatistics* out) { *out = instance.kernel.heap.statistics(); }
 
+/// A service needs stack of its own: a module that comes with too little has overflowed, and fails before the kernel
+/// would.
+void require_stack(InstanceToken* token) {
+    constexpr uint64_t kHeadroom = 3 * 1024;
+    const MutableBytes stack = current_thread().stack;
+    const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+    const auto lowest = reinterpret_cast<uint64_t>(stack.data());
+    if (here - lowest >= kHeadroom || stack.empty()) return;
+    FailureNote note;
+    note.failure = GateFailure::Fault;
+    note.kind = FaultKind::StackOverflow;
+    module_failed(instance_of(token), note);
+    return_to_module();
+}
+
 /// The entry that the module sees: a scope around `Function`, and a look at the end whether the call is over.
 template <auto Function>
 struct Service;
@@ -193,6 +229,7 @@ template <typename R, typename... A, R (*Function)(Instance&, A...)>
 struct Service<Function> {
     static R call(InstanceToken* token, A... arguments) {
         arch::preemption_point();
+        require_stack(token);
         if constexpr (std::is_void_v<R>) {
             {
                 ServiceScope scope;

@@ -5,6 +5,7 @@
 #include "kernel/kernel.hpp"
 #include "kernel/module/module_system.hpp"
 #include "helix/units.hpp"
+#include "kernel/panic.hpp"
 
 namespace helix::kernel {
 
@@ -118,7 +119,9 @@ void ModuleSystem::handle_failed(Instance& instance) {
         orphaned = &interface;
     }
     history_.add(entry);
+    const bool essential = has(instance.info().flags(), ModuleFlags::Essential);
     retire_failed(record);
+    if (essential) panic(format("the essential module {}", sentence.text()).text());
     if (orphaned != nullptr) fail_over(*orphaned);
 }
 

@@ -68,7 +68,7 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     uint32_t priority = kDefaultPriority;
     arch::ThreadContext context;
     Gate* gate = nullptr;  ///< innermost gate while it does not run
-    uint64_t runtime_cycles = 0;
+    uint64_t runtime_ns = 0;   ///< up to its last switch
     uint64_t switches = 0;
     uint8_t queued_in = 0;  ///< bit n: the policy in place n has this thread in its queues
     /// What each of the two policy places sees of the thread (one rules, one may be mirrored).

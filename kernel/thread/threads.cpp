@@ -121,25 +121,24 @@ size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
         Thread& thread = table_[position++];
         with_thread_locked(thread, [&] {
             if (thread.state == ThreadState::Free || thread.state == ThreadState::Ended) return;
-            uint64_t cycles = thread.runtime_cycles;
-            if (thread.state == ThreadState::Running) cycles += arch::cycles() - cpus_[thread.cpu]->switched_at_cycles;
+            uint64_t runtime_ns = thread.runtime_ns;
+            if (thread.state == ThreadState::Running)
+                runtime_ns += cycles_to_ns(arch::cycles() - cpus_[thread.cpu]->switched_at_cycles);
             out[count++] = {thread.id,  thread.name, thread.state, thread.kind,          thread.priority,
-                            thread.cpu, cycles_to_ns(cycles), thread.switches, thread.owner};
+                            thread.cpu, runtime_ns, thread.switches, thread.owner};
         });
     }
     return count;
 }
 
-uint64_t Threads::cycles_to_ns(uint64_t cycles) const {
-    uint64_t cycles_so_far = arch::cycles() - boot_cycles_;
-    uint64_t ns_so_far = arch::now_ns() - boot_ns_;
-    while (cycles_so_far >> 31 != 0 || ns_so_far >> 31 != 0) {
-        cycles_so_far >>= 1;
-        ns_so_far >>= 1;
+void Threads::renew_cycle_rate() {
+    uint64_t cycles = arch::cycles() - boot_cycles_;
+    uint64_t ns = arch::now_ns() - boot_ns_;
+    while (cycles >> 31 != 0 || ns >> 31 != 0) {
+        cycles >>= 1;
+        ns >>= 1;
     }
-    if (cycles_so_far == 0) return 0;
-    const uint64_t ratio = (ns_so_far << 31) / cycles_so_far;  // nanoseconds a cycle, 31 fractional bits
-    return static_cast<uint64_t>(static_cast<unsigned __int128>(cycles) * ratio >> 31);
+    if (cycles != 0) __atomic_store_n(&ns_per_cycle_, (ns << 31) / cycles, __ATOMIC_RELAXED);
 }
 
 ExecutionStatistics Threads::statistics() {
@@ -180,7 +179,7 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.stack = {static_cast<uint8_t*>(stack), pages * kPageSize};
     thread.priority = options.priority;
     thread.gate = nullptr;
-    thread.runtime_cycles = 0;
+    thread.runtime_ns = 0;
     thread.switches = 0;
     thread.queued_in = 0;
     thread.wake_reason = WakeReason::Signalled;
@@ -385,8 +384,10 @@ void Threads::switch_away(Cpu& cpu) {
     Thread& from = *cpu.current;
     Thread& to = pick(cpu);
     const uint64_t now = arch::cycles();
-    from.runtime_cycles += now - cpu.switched_at_cycles;
+    from.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
     cpu.switched_at_cycles = now;
+    if (from.kind == ThreadClass::Policy)
+        for (SchedulerThread& view : from.view) view.runtime_ns = from.runtime_ns;
     cpu.give_way = false;
     to.state = ThreadState::Running;
     if (&to == &from) return;
@@ -451,6 +452,7 @@ void Threads::preempt() {
         if (take(asked.reap_pending)) reaper_wanted_.wake_all([&] { reap_requested_ = true; });
         const bool tick = take(asked.tick_pending);
         const uint64_t now = arch::now_ns();
+        if (tick) renew_cycle_rate();
         timers_.expire(now, [&](Thread& thread) { wake(thread, WakeReason::TimedOut); });
 
         Cpu& cpu = this_cpu();

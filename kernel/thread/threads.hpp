@@ -117,7 +117,11 @@ public:
             });
         }
     }
-    uint64_t cycles_to_ns(uint64_t cycles) const;
+    /// A duration on arch::cycles, by the rate seen since boot. Any context.
+    uint64_t cycles_to_ns(uint64_t cycles) const {
+        const uint64_t ratio = __atomic_load_n(&ns_per_cycle_, __ATOMIC_RELAXED);
+        return static_cast<uint64_t>(static_cast<unsigned __int128>(cycles) * ratio >> 31);
+    }
 
 private:
     /// Runs `action` under the lock of the CPU that `thread` belongs to at that moment.
@@ -148,6 +152,7 @@ private:
     static void thread_main(void* thread);
     static void reaper_main(void* threads);
     static void reschedule();
+    void renew_cycle_rate();
 
     Kernel& kernel_;
     PolicySlot policy_{*this};
@@ -173,6 +178,7 @@ private:
     bool reap_requested_ = false;      // guarded by reaper_wanted_
     WaitQueue console_input_;
     bool console_input_seen_ = false;  // guarded by console_input_
+    uint64_t ns_per_cycle_ = 0;        // 31 fractional bits; renewed at ticks, read without a lock
     uint64_t boot_cycles_ = 0;
     uint64_t boot_ns_ = 0;
 };

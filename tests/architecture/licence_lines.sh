@@ -1,24 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Every source file begins with the two SPDX lines, then says in one line what it is.
+# Every source file begins with the two licence lines, then says in one line what it is.
 set -euo pipefail
-status=0
-count=0
-while read -r file; do
-    [[ -e $file ]] || continue
-    count=$((count + 1))
-    lines=$(head -n 4 "$file")
-    grep -q 'SPDX-FileCopyrightText: Helix contributors' <<<"$lines" &&
-        grep -q 'SPDX-License-Identifier: MIT OR Apache-2.0' <<<"$lines" || {
-        echo "the SPDX lines are missing: $file"
-        status=1
-        continue
+mapfile -t files < <(git ls-files --cached --others --exclude-standard -- '*.cpp' '*.hpp' '*.S' '*.h' '*.c' '*.sh' |
+    sort -u | while read -r file; do if [[ -e $file ]]; then echo "$file"; fi; done)
+((${#files[@]} > 20)) || { echo "only ${#files[@]} files were found: this check checks nothing"; exit 1; }
+awk '
+    function verdict() {
+        if (name == "") return
+        if (!copyright || !licence) { print "the licence lines are missing: " name; bad = 1 }
+        else if (!purpose) { print "no line says what the file is: " name; bad = 1 }
     }
-    grep -v 'SPDX-' <<<"$lines" | grep -qE '^ *(//|/\*|#|\*) ?[^!]' || {
-        echo "no line says what the file is: $file"
-        status=1
-    }
-done < <(git ls-files --cached --others --exclude-standard -- '*.cpp' '*.hpp' '*.S' '*.h' '*.c' '*.sh' | sort -u)
-((count > 20)) || { echo "only $count files were found: this check checks nothing"; exit 1; }
-exit $status
+    FNR == 1 { verdict(); name = FILENAME; copyright = licence = purpose = 0 }
+    FNR > 4 { next }
+    /SPDX-FileCopyrightText: Helix contributors/ { copyright = 1; next }
+    /SPDX-License-Identifier: MIT OR Apache-2\.0/ { licence = 1; next }
+    /^ *(\/\/|\/\*|#|\*) ?[^!]/ { purpose = 1 }
+    END { verdict(); exit bad }
+' "${files[@]}"
