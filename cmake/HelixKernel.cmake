@@ -20,6 +20,9 @@ set(boost_definitions -DBOOST_DISABLE_ASSERTS -D_LIBCPP_ENABLE_CXX17_REMOVED_UNA
 list(APPEND HELIX_HOSTED_OPTIONS ${boost_definitions})
 list(APPEND HELIX_GUEST_OPTIONS ${boost_definitions})
 
-# In debug builds the order of the kernel's locks is checked at run time.
+# In debug and sanitizer builds the order of the kernel's locks is checked at run time.
+if(HELIX_SANITIZE)
+  list(APPEND HELIX_HOSTED_OPTIONS -DHELIX_DEBUG_LOCKS=1)
+endif()
 list(APPEND HELIX_HOSTED_OPTIONS $<$<CONFIG:Debug>:-DHELIX_DEBUG_LOCKS=1>)
 list(APPEND HELIX_GUEST_OPTIONS $<$<CONFIG:Debug>:-DHELIX_DEBUG_LOCKS=1>)

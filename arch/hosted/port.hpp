@@ -119,7 +119,7 @@ struct Replay {
     uint64_t random = 0;
     uint64_t clock_ns = 0;
     uint64_t steps = 0;     ///< preemption points passed
-    uint64_t progress = 0;  ///< steps and readings of the clock: standing still means an endless loop
+    uint64_t progress = 0;  ///< steps and idle rounds: standing still means an endless loop
     uint64_t hash = 0xcbf29ce484222325;
 };
 

@@ -277,6 +277,8 @@ void run_shell(Kernel& kernel) {
     void* const memory = kernel.heap.allocate(sizeof(Shell), alignof(Shell));
     if (memory == nullptr) panic("no memory for the shell");
     Shell& shell = *new (memory) Shell(kernel);
+    if (boot_word(kernel.boot.command_line, "report") == "boot")
+        arch::console_write(format<48>("boot: {} cycles\n", kernel.boot_cycles).text());
     if (const auto script = Archive(kernel.boot.initrd).find("exec"); script.ok())
         (void)shell.run_script(as_text(script.value()));
     else

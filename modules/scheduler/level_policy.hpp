@@ -53,7 +53,8 @@ public:
     /// The state of another kind of policy is no error: without `counters`, counting starts at zero.
     Result<void> restore_state(StateReader& state, Reason) override {
         uint64_t counters[5] = {0, 0, 0, 0, 1};
-        if (state.contains("counters")) TRY(state.get_array("counters", Span<uint64_t>(counters)));
+        const auto found = state.get_array("counters", Span<uint64_t>(counters));
+        if (!found.ok() && found.error().code() != ErrorCode::NotFound) return found.error();
         inherited_ = {counters[0], counters[1], counters[2], counters[3]};
         predecessors_ = counters[4];
         return {};

@@ -262,7 +262,6 @@ private:
     /// Options in [scheduler] reach whichever module fills the slot, so every candidate that knows them checks them.
     void check_slot_options() {
         for (const SlotSettings& slot : plan_.profile.slots) {
-            const std::string primary = primary_of(slot.interface);
             for (const auto& [key, setting] : slot.options) {
                 bool declared = false;
                 std::vector<std::string> known{slot.interface == "helix.scheduler" ? "module" : "heap"};
