@@ -40,6 +40,7 @@ struct BootInfo {
     VirtualRange region;   ///< at least 4 GiB
     uint32_t cpu_count;    ///< CPUs that will run; 1 to kMaximumCpus
     uint64_t entry_cycles; ///< cycles() when the port got control
+    size_t stack_overhead; ///< bytes that every thread's stack needs beyond its size, for interrupts; whole pages
 };
 inline constexpr uint32_t kMaximumCpus = 64;
 

@@ -22,8 +22,8 @@ constexpr auto kDeadline = std::chrono::seconds(240);
 std::vector<uint64_t> holds_under(Session& session, unsigned threads) {
     std::string commands = fmt::format("load helix-workload; request helix-workload start {};", threads);
     for (int i = 0; i < kSwaps; ++i)
-        commands += fmt::format("sleep 20; swap helix.scheduler helix-scheduler-{};",
-                                i % 2 == 0 ? "priority" : "round-robin");
+        commands +=
+            fmt::format("sleep 20; swap helix.scheduler helix-scheduler-{};", i % 2 == 0 ? "priority" : "round-robin");
     commands += "history --json; poweroff";
 
     RunOptions options;
@@ -42,9 +42,8 @@ std::vector<uint64_t> holds_under(Session& session, unsigned threads) {
     std::vector<uint64_t> holds;
     const size_t begin = output.find("[{\"id\":");
     const size_t end = output.find('\n', begin);
-    const Json history = begin == std::string::npos
-                             ? Json()
-                             : Json::parse(output.substr(begin, end - begin), nullptr, false);
+    const Json history =
+        begin == std::string::npos ? Json() : Json::parse(output.substr(begin, end - begin), nullptr, false);
     for (const Json& record : history)
         if (record.value("interface", "") == "helix.scheduler" && record.value("result", "") == "committed")
             holds.push_back(record["pause_ns"]);

@@ -54,7 +54,7 @@ void kernel_main(const arch::BootInfo& boot) {
                                   ? kernel.profile.number("kernel.stack_size_kb").value_or(0)
                                   : 16;
     if (stack_kb < 16 || stack_kb > 1024) panic("kernel.stack_size_kb is 16 to 1024");
-    require(kernel.threads.init(stack_kb * 1024), "threads");
+    require(kernel.threads.init(stack_kb * 1024 + boot.stack_overhead), "threads");
     auto started = kernel.threads.create("main", main_thread, &kernel, {.kind = ThreadClass::Kernel});
     if (!started.ok()) panic(started.error().sentence());
     kernel.threads.run_idle();

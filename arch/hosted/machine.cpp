@@ -93,6 +93,7 @@ Result<void> bring_up(Port& port, const Options& options) {
     port.boot.memory = {&port.memory_range, 1};
     port.boot.region = {word_of(port.region), word_of(port.region) + port.region_bytes};
     port.boot.cpu_count = port.cpu_count;
+    port.boot.stack_overhead = kStackOverhead;
     port.boot.entry_cycles = port.replay.on ? 0 : __builtin_ia32_rdtsc();
     // The process's signals are for the caller's threads: the CPU begins with everything blocked.
     sigset_t all;

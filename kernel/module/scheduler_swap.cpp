@@ -14,7 +14,10 @@ constexpr size_t kStateCapacity = 4096;
 
 /// Fetches what the hold will use: code and data of both policies, and the kernel's own way of carrying state.
 /// Right before the hold, where waiting for memory holds nobody up.
-void warm_up(const Instance* old, const Instance& candidate, MutableBytes buffer) {
+void warm_up(const Instance* old, const Instance& candidate, MutableBytes buffer, uint64_t code) {
+    constexpr uint64_t kCodeBytes = 3072;  // more than the function that runs under the hold has
+    for (uint64_t at = code; at < code + kCodeBytes && arch::is_kernel_text(at); at += 64)
+        (void)*reinterpret_cast<const volatile uint8_t*>(at);
     if (old != nullptr && old->mapping != nullptr) old->mapping->touch();
     candidate.mapping->touch();
     StateWriter writer(buffer, 0);
@@ -108,7 +111,10 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     entry.phase_ns[static_cast<size_t>(Phase::Prepare)] = entry.prepare_ns;
 
     // Hold, transfer, verify, commit.
-    warm_up(old, candidate, buffer.value().mutable_bytes());
+    uint64_t code = 0;
+    const auto transfer = &ModuleSystem::transfer_and_verify_scheduler;
+    __builtin_memcpy(&code, &transfer, sizeof(code));
+    warm_up(old, candidate, buffer.value().mutable_bytes(), code);
     entry.phase = Phase::Hold;
     preempt_disable();  // so that the end is read before others run again
     const uint64_t held_cycles = arch::cycles();

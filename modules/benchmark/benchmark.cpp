@@ -82,21 +82,29 @@ public:
         bool failed = false;
         // The kinds take turns batch by batch, so that whatever else happens on the machine hits all of them alike.
         for (size_t i = 0; i < kBatches; ++i) {
-            empty_.cycles[i] = time_batch([](uint64_t value) __attribute__((always_inline)) {
-                asm volatile("" : "+r"(value));
-                return value + 1;
-            }, failed);
-            virtual_.cycles[i] = time_batch([this](uint64_t value) __attribute__((always_inline)) {
-                Benchmark* peer = &local_;
-                asm volatile("" : "+r"(peer));  // the compiler no longer knows whose function this is
-                return peer->bounded(value);
-            }, failed);
-            bounded_.cycles[i] = time_batch([this](uint64_t value) __attribute__((always_inline)) {
-                return target_.call<&Benchmark::bounded>(value).value_or(UINT64_MAX - 1);
-            }, failed);
-            blocking_.cycles[i] = time_batch([this](uint64_t value) __attribute__((always_inline)) {
-                return target_.call<&Benchmark::blocking>(value).value_or(UINT64_MAX - 1);
-            }, failed);
+            empty_.cycles[i] = time_batch(
+                [](uint64_t value) __attribute__((always_inline)) {
+                    asm volatile("" : "+r"(value));
+                    return value + 1;
+                },
+                failed);
+            virtual_.cycles[i] = time_batch(
+                [this](uint64_t value) __attribute__((always_inline)) {
+                    Benchmark* peer = &local_;
+                    asm volatile("" : "+r"(peer));  // the compiler no longer knows whose function this is
+                    return peer->bounded(value);
+                },
+                failed);
+            bounded_.cycles[i] = time_batch(
+                [this](uint64_t value) __attribute__((always_inline)) {
+                    return target_.call<&Benchmark::bounded>(value).value_or(UINT64_MAX - 1);
+                },
+                failed);
+            blocking_.cycles[i] = time_batch(
+                [this](uint64_t value) __attribute__((always_inline)) {
+                    return target_.call<&Benchmark::blocking>(value).value_or(UINT64_MAX - 1);
+                },
+                failed);
         }
         if (failed) return helix::Response::err("a call failed");
         empty_.sort();

@@ -8,5 +8,5 @@ mapfile -t files < <(git ls-files --cached --others --exclude-standard -- '*.cpp
 done)
 ((${#files[@]} > 20)) || { echo "only ${#files[@]} files were found: this check checks nothing"; exit 1; }
 # One line a file is enough; the whole list of places would bury it.
-printf '%s\n' "${files[@]}" | xargs -P2 -n 16 clang-format-19 --dry-run --Werror 2>&1 |
+printf '%s\n' "${files[@]}" | xargs clang-format-19 --dry-run --Werror 2>&1 |
     sed -n 's/^\([^:]*\):\([0-9]*\):.*error: .*/\1/p' | sort | uniq -c | awk '{print $2 ": " $1 " places"; bad = 1} END {exit bad}'

@@ -289,8 +289,12 @@ std::vector<TestCase> conformance_tests(const Session& session, const fs::path& 
             script->commands = {"load " + file.filename().string(), "load helix-conformance.hmod",
                                 fmt::format("request helix-conformance {} {}", suite, module.name())};
             const std::string name = fmt::format("conformance/{}:{}@{}", module.name(), suite, name_of(architecture));
-            tests.push_back({name, false, [&session, script, architecture, profile] {
-                                 return run_script(session, *script, {architecture, "q35", {}}, 1);
+            const std::string repeat = shell_command({"./helix", "test", "--conformance", Workspace::shown(file)});
+            // The profile's folder lives as long as the tests.
+            tests.push_back({name, false, [&session, script, architecture, profile, repeat] {
+                                 TestOutcome outcome = run_script(session, *script, {architecture, "q35", {}}, 1);
+                                 outcome.repeat = repeat;
+                                 return outcome;
                              }});
         }
     }
