@@ -33,14 +33,14 @@ struct VirtualRange {
 
 /// What the port tells the kernel. Everything in it lives as long as the kernel.
 struct BootInfo {
-    Bytes bundle;        ///< cpio archive with the profile and the static modules
-    Bytes initrd;        ///< cpio archive with the dynamic modules and files; may be empty
-    Text command_line;   ///< words "key=value"
+    Bytes bundle;       ///< cpio archive with the profile and the static modules
+    Bytes initrd;       ///< cpio archive with the dynamic modules and files; may be empty
+    Text command_line;  ///< words "key=value"
     Span<const MemoryRange> memory;
-    VirtualRange region;   ///< at least 4 GiB
-    uint32_t cpu_count;    ///< CPUs that will run; 1 to kMaximumCpus
-    uint64_t entry_cycles; ///< cycles() when the port got control
-    size_t stack_overhead; ///< bytes that every thread's stack needs beyond its size, for interrupts; whole pages
+    VirtualRange region;    ///< at least 4 GiB
+    uint32_t cpu_count;     ///< CPUs that will run; 1 to kMaximumCpus
+    uint64_t entry_cycles;  ///< cycles() when the port got control
+    size_t stack_overhead;  ///< bytes that every thread's stack needs beyond its size, for interrupts; whole pages
 };
 inline constexpr uint32_t kMaximumCpus = 64;
 
@@ -86,7 +86,8 @@ struct ThreadContext {
 void context_create(ThreadContext& context, MutableBytes stack, void (*entry)(void*), void* argument);
 /// Saves the running context in `from` and continues `to`. Preemption count above zero.
 void context_switch(ThreadContext& from, ThreadContext& to);
-/// Names the stack to sanitizers that follow threads; nothing otherwise. Called before the first switch, after the last.
+/// Names the stack to sanitizers that follow threads; nothing otherwise. Called before the first switch, after the
+/// last.
 void context_announce(ThreadContext& context, MutableBytes stack);
 void context_retire(ThreadContext& context);
 
@@ -127,8 +128,8 @@ bool is_kernel_text(uint64_t address);
 namespace helix::kernel {
 
 enum class FaultKind : uint32_t {
-    PageFault,          ///< `address` is the address that was touched
-    StackOverflow,      ///< touched the guard page below a stack, or no room for a signal frame
+    PageFault,      ///< `address` is the address that was touched
+    StackOverflow,  ///< touched the guard page below a stack, or no room for a signal frame
     DivideError,
     InvalidOpcode,
     GeneralProtection,  ///< also a non-canonical address

@@ -28,6 +28,8 @@ struct Kernel {
 };
 
 /// The kernel that the calling CPU belongs to.
-inline Kernel& this_kernel() { return *static_cast<Kernel*>(cpu_local()->kernel); }
+inline Kernel& this_kernel() {
+    return *static_cast<Kernel*>(cpu_local()->kernel);
+}
 
 }  // namespace helix::kernel

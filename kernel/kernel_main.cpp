@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Start-up: memory, threads, modules, shell, in this order.
 
+#include "helix/units.hpp"
 #include "kernel/console/shell.hpp"
 #include "kernel/kernel.hpp"
 #include "kernel/panic.hpp"
-#include "helix/units.hpp"
 
 #include <new>
 
@@ -50,9 +50,8 @@ void kernel_main(const arch::BootInfo& boot) {
     if (kernel.profile.has("console.log_level"))
         require(kernel.log.set_echo_level(kernel.profile.value("console.log_level")), "console.log_level");
 
-    const uint64_t stack_kb = kernel.profile.has("kernel.stack_size_kb")
-                                  ? kernel.profile.number("kernel.stack_size_kb").value_or(0)
-                                  : 16;
+    const uint64_t stack_kb =
+        kernel.profile.has("kernel.stack_size_kb") ? kernel.profile.number("kernel.stack_size_kb").value_or(0) : 16;
     if (stack_kb < 16 || stack_kb > 1024) panic("kernel.stack_size_kb is 16 to 1024");
     require(kernel.threads.init(stack_kb * 1024 + boot.stack_overhead), "threads");
     auto started = kernel.threads.create("main", main_thread, &kernel, {.kind = ThreadClass::Kernel});
@@ -66,6 +65,8 @@ Result<arch::PhysicalAddress> allocate_frame() {
     return frame;
 }
 
-void free_frame(arch::PhysicalAddress frame) { this_kernel().pages.free(frame, 1); }
+void free_frame(arch::PhysicalAddress frame) {
+    this_kernel().pages.free(frame, 1);
+}
 
 }  // namespace helix::kernel

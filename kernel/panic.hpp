@@ -20,7 +20,7 @@ struct TrapFrame;
 }  // namespace helix::kernel
 
 /// For our own mistakes, never for input.
-#define HELIX_ASSERT(condition)                                                   \
-    do {                                                                          \
+#define HELIX_ASSERT(condition)                                                    \
+    do {                                                                           \
         if (!(condition)) ::helix::kernel::panic("assertion failed: " #condition); \
     } while (false)

@@ -22,8 +22,8 @@ using ThreadEntry = void (*)(void*);
 
 /// Numbers of the running system, as helix-execution and helix-memory report them.
 struct ExecutionStatistics {
-    uint64_t threads;         ///< alive now, the kernel's own counted
-    uint64_t threads_created; ///< since boot
+    uint64_t threads;          ///< alive now, the kernel's own counted
+    uint64_t threads_created;  ///< since boot
     uint64_t switches;
     uint64_t ticks;
     uint64_t cpus;
@@ -133,10 +133,22 @@ inline constexpr uint32_t kAbiVersion = 1;
 /// FNV-1a over the sizes of everything that crosses the boundary.
 consteval uint32_t abi_fingerprint() {
     uint32_t hash = 2166136261u;
-    const size_t sizes[] = {sizeof(Text),     sizeof(Bytes),     sizeof(Error),          sizeof(Result<void>),
-                            sizeof(Version),  sizeof(ModuleInfo), sizeof(Option),        sizeof(InterfaceEntry),
-                            sizeof(Services), sizeof(Request),   sizeof(Response),       sizeof(Gate),
-                            sizeof(CpuLocal), sizeof(Buffer),    sizeof(Result<Response>), sizeof(ModuleDescriptor)};
+    const size_t sizes[] = {sizeof(Text),
+                            sizeof(Bytes),
+                            sizeof(Error),
+                            sizeof(Result<void>),
+                            sizeof(Version),
+                            sizeof(ModuleInfo),
+                            sizeof(Option),
+                            sizeof(InterfaceEntry),
+                            sizeof(Services),
+                            sizeof(Request),
+                            sizeof(Response),
+                            sizeof(Gate),
+                            sizeof(CpuLocal),
+                            sizeof(Buffer),
+                            sizeof(Result<Response>),
+                            sizeof(ModuleDescriptor)};
     for (size_t size : sizes) hash = (hash ^ static_cast<uint32_t>(size)) * 16777619u;
     return hash;
 }

@@ -104,9 +104,9 @@ public:
         static_assert(std::is_trivially_copyable_v<T>);
         return static_cast<T*>(TRY(services_->kept_memory(instance_, name, version, sizeof(T), alignof(T))));
     }
-    /// Whole pages for an allocator policy, contiguous and aligned to the next power of two of `count`; the kernel notes
-    /// `size_class` and owner for each, and takes back what is left when the policy has gone.
-    /// Bounded: preemption may be off. Errors: OutOfMemory; PermissionDenied unless the module is an Allocator.
+    /// Whole pages for an allocator policy, contiguous and aligned to the next power of two of `count`; the kernel
+    /// notes `size_class` and owner for each, and takes back what is left when the policy has gone. Bounded: preemption
+    /// may be off. Errors: OutOfMemory; PermissionDenied unless the module is an Allocator.
     Result<void*> heap_pages(uint32_t size_class, size_t count) const {
         return services_->heap_pages(instance_, size_class, count);
     }
@@ -115,8 +115,7 @@ public:
     // ---- Threads. They belong to the module: it joins them in stop, or stop is reported as a leak.
 
     /// Starts a thread at `entry(argument)`. Priority 0 (least urgent) to 31. Errors: OutOfMemory, OutOfRange.
-    Result<ThreadId> thread_create(Text name, ThreadEntry entry, void* argument,
-                                   uint32_t priority = 16) const {
+    Result<ThreadId> thread_create(Text name, ThreadEntry entry, void* argument, uint32_t priority = 16) const {
         return services_->thread_create(instance_, name, entry, argument, priority);
     }
     void thread_yield() const { services_->thread_yield(instance_); }

@@ -16,17 +16,17 @@ struct InstanceToken;  ///< the kernel's Instance, opaque to modules
 /// Why a gated call came back without a result.
 enum class GateFailure : uint32_t {
     None = 0,
-    Fault = 1,    ///< CPU exception in the callee
-    Budget = 2,   ///< over its CPU-time budget
-    Abort = 3,    ///< it gave up by itself (abort, failed assertion)
-    Killed = 4,   ///< its instance had failed or was being ended
+    Fault = 1,   ///< CPU exception in the callee
+    Budget = 2,  ///< over its CPU-time budget
+    Abort = 3,   ///< it gave up by itself (abort, failed assertion)
+    Killed = 4,  ///< its instance had failed or was being ended
 };
 
 enum class GateKind : uint32_t {
-    Module = 0,   ///< code of a module runs inside; a fault is its failure
-    Kernel = 1,   ///< a kernel service runs inside; never unwound
-    Copy = 2,     ///< the kernel reads or writes memory named by a module; a fault is the module's bad pointer
-    Thread = 3,   ///< first gate of a module's own thread; without budget
+    Module = 0,  ///< code of a module runs inside; a fault is its failure
+    Kernel = 1,  ///< a kernel service runs inside; never unwound
+    Copy = 2,    ///< the kernel reads or writes memory named by a module; a fault is the module's bad pointer
+    Thread = 3,  ///< first gate of a module's own thread; without budget
 };
 
 /// Layout is ABI: the call sequence below and the kernel's fault path both use it.
@@ -46,13 +46,13 @@ static_assert(sizeof(Gate) == 48 && __builtin_offsetof(Gate, preempt_word) == 40
 struct CpuLocal {
     /// Preemption count in bits 0 to 30; bit 31 is set while *no* reschedule is wanted, so that the word is
     /// zero exactly when one is wanted and allowed. Only the own CPU writes it.
-    uint32_t preempt_word;   // 0
-    CpuId cpu;               // 4
-    Gate* gate;              // 8: innermost gate of the running thread
-    CpuLocal* self;          // 16
-    void* thread;            // 24: the kernel's Thread that runs here
-    void (*reschedule)();    // 32: called when preempt_word dropped to zero
-    void* kernel;            // 40: the Kernel this CPU belongs to
+    uint32_t preempt_word;  // 0
+    CpuId cpu;              // 4
+    Gate* gate;             // 8: innermost gate of the running thread
+    CpuLocal* self;         // 16
+    void* thread;           // 24: the kernel's Thread that runs here
+    void (*reschedule)();   // 32: called when preempt_word dropped to zero
+    void* kernel;           // 40: the Kernel this CPU belongs to
 };
 inline constexpr uint32_t kNoRescheduleWanted = 1u << 31;
 
@@ -68,7 +68,9 @@ inline CpuId current_cpu() {
     return cpu;
 }
 
-inline void preempt_disable() { asm volatile("incl %%gs:0" ::: "memory", "cc"); }
+inline void preempt_disable() {
+    asm volatile("incl %%gs:0" ::: "memory", "cc");
+}
 inline void preempt_enable() {
     bool wanted;
     asm volatile("decl %%gs:0" : "=@ccz"(wanted)::"memory");
@@ -230,8 +232,7 @@ template <auto Method, GateKind Kind = GateKind::Module, typename... Arguments>
 inline __attribute__((always_inline)) GateFailure gate_call(InstanceToken* instance, const void* object, void* result,
                                                             Arguments&&... arguments) {
     return detail::Signature<decltype(Method)>::template call<Kind>(
-        instance, detail::virtual_function(object, Method), object, result,
-        static_cast<Arguments&&>(arguments)...);
+        instance, detail::virtual_function(object, Method), object, result, static_cast<Arguments&&>(arguments)...);
 }
 
 template <auto Method>

@@ -72,8 +72,7 @@ private:
         const SlotTarget* target = __atomic_load_n(&slot_->target, __ATOMIC_ACQUIRE);
         if (__builtin_expect(target == nullptr, 0)) return Error(ErrorCode::ModuleAbsent);
         if constexpr (std::is_void_v<R>) {
-            const Failure failure =
-                gate_call<Method>(target->instance, target->implementation, nullptr, arguments...);
+            const Failure failure = gate_call<Method>(target->instance, target->implementation, nullptr, arguments...);
             if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
             return {};
         } else {

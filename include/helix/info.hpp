@@ -30,7 +30,7 @@ constexpr bool has(ModuleFlags set, ModuleFlags flag) {
 }
 
 /// The names of the flags, by bit.
-inline constexpr Text kModuleFlagNames[] = {"Essential",  "HotReloadable", "Userspace", "Driver",      "Filesystem",
+inline constexpr Text kModuleFlagNames[] = {"Essential", "HotReloadable", "Userspace", "Driver",      "Filesystem",
                                             "Scheduler", "Allocator",     "Security",  "Experimental"};
 
 /// At most `Capacity` short texts; one more does not compile.

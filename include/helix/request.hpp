@@ -44,8 +44,7 @@ public:
     /// A copy of `bytes`. Errors: OutOfMemory.
     static Result<Buffer> copy_of(Bytes bytes) {
         auto buffer = create(bytes.size());
-        if (buffer.ok() && bytes.size() != 0)
-            __builtin_memcpy(buffer.value().data_, bytes.data(), bytes.size());
+        if (buffer.ok() && bytes.size() != 0) __builtin_memcpy(buffer.value().data_, bytes.data(), bytes.size());
         return buffer;
     }
     /// Takes over a block that buffer_allocate returned.

@@ -153,9 +153,9 @@ private:
 }  // namespace helix
 
 /// The value of `expression` (a Result), or return from this function with its error.
-#define TRY(expression)                                     \
-    __extension__({                                         \
-        auto try_result = (expression);                     \
+#define TRY(expression)                                                  \
+    __extension__({                                                      \
+        auto try_result = (expression);                                  \
         if (!try_result.ok()) return ::helix::Error(try_result.error()); \
-        try_result.take();                                  \
+        try_result.take();                                               \
     })

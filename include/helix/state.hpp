@@ -38,7 +38,15 @@ constexpr uint32_t crc32(Bytes bytes) {
 }
 
 namespace detail {
-enum class CborMajor : uint8_t { Unsigned = 0, Negative = 1, ByteString = 2, TextString = 3, Array = 4, Map = 5, Simple = 7 };
+enum class CborMajor : uint8_t {
+    Unsigned = 0,
+    Negative = 1,
+    ByteString = 2,
+    TextString = 3,
+    Array = 4,
+    Map = 5,
+    Simple = 7
+};
 
 /// Reads the head of the item at `position`: its major type and argument. False if it is cut off or indefinite.
 constexpr bool read_cbor_head(Bytes bytes, size_t& position, CborMajor& major, uint64_t& argument) {

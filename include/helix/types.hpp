@@ -92,10 +92,11 @@ public:
     template <size_t N>
     constexpr Span(T (&array)[N]) : data_(array), size_(N) {}
     template <typename R>
-        requires(!std::is_same_v<std::remove_cvref_t<R>, Span> && requires(R& r) {
-            { r.data() } -> std::convertible_to<T*>;
-            { r.size() } -> std::convertible_to<size_t>;
-        })
+        requires(!std::is_same_v<std::remove_cvref_t<R>, Span> &&
+                 requires(R& r) {
+                     { r.data() } -> std::convertible_to<T*>;
+                     { r.size() } -> std::convertible_to<size_t>;
+                 })
     constexpr Span(R&& range) : data_(range.data()), size_(range.size()) {}
 
     constexpr T* data() const { return data_; }
@@ -120,8 +121,12 @@ private:
 using Bytes = Span<const uint8_t>;
 using MutableBytes = Span<uint8_t>;
 
-inline Bytes as_bytes(Text text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
-inline Text as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+inline Bytes as_bytes(Text text) {
+    return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+inline Text as_text(Bytes bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 /// Up to `N` characters, stored inline. At compile time a longer text does not compile; at run time
 /// it is cut, and `append` says so.

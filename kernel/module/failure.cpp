@@ -11,7 +11,8 @@ void on_fault(TrapFrame& frame, const Fault& fault) {
     Gate* const gate = cpu_local()->gate;
     if (gate == nullptr || gate->kind == GateKind::Kernel) {
         panic(format("{} in the kernel: address 0x{:x}, instruction 0x{:x}", describe(fault.kind), fault.address,
-                     arch::trap_instruction_pointer(frame)).text(),
+                     arch::trap_instruction_pointer(frame))
+                  .text(),
               frame);
     }
     if (gate->kind != GateKind::Copy) {
@@ -35,6 +36,8 @@ void module_failed(Owner& owner, const FailureNote& note) {
     want_reschedule();
 }
 
-void wake_supervisor() { this_kernel().modules.wake_supervisor(); }
+void wake_supervisor() {
+    this_kernel().modules.wake_supervisor();
+}
 
 }  // namespace helix::kernel

@@ -23,15 +23,15 @@ inline constexpr size_t kPhases = 8;
 
 struct HistoryRecord {
     uint64_t id = 0;
-    uint64_t time_ns = 0;          ///< since boot, when it began
-    FixedText<46> interface;       ///< what was swapped; empty for a module that was reloaded or failed by itself
-    FixedText<46> from;            ///< module, with version after a space
+    uint64_t time_ns = 0;     ///< since boot, when it began
+    FixedText<46> interface;  ///< what was swapped; empty for a module that was reloaded or failed by itself
+    FixedText<46> from;       ///< module, with version after a space
     FixedText<46> to;
     TransactionResult result = TransactionResult::Refused;
     Phase phase = Phase::Prepare;
-    FixedText<186> reason;         ///< empty when it was committed
-    uint64_t pause_ns = 0;         ///< first caller held to last released
-    uint64_t pause_cycles = 0;     ///< the same in cycles (instructions under an emulator that counts them)
+    FixedText<186> reason;      ///< empty when it was committed
+    uint64_t pause_ns = 0;      ///< first caller held to last released
+    uint64_t pause_cycles = 0;  ///< the same in cycles (instructions under an emulator that counts them)
     uint64_t prepare_ns = 0;
     uint64_t phase_ns[kPhases] = {};
     uint64_t state_bytes = 0;

@@ -13,12 +13,7 @@ namespace helix::kernel {
 extern const Services kServices;
 
 Instance::Instance(Kernel& of, ModuleRecord& in, Image& from, InstanceId number)
-    : kernel(of),
-      record(in),
-      id(number),
-      image(&from),
-      context(&kServices, token_of(this), number),
-      ledger(of.heap) {}
+    : kernel(of), record(in), id(number), image(&from), context(&kServices, token_of(this), number), ledger(of.heap) {}
 
 Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& image) {
     Instance* const instance = make<Instance>(kernel.heap, kernel, record, image, kernel.modules.next_instance_id());

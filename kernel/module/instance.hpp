@@ -42,8 +42,8 @@ struct Instance : Owner {
         using R = GateReturn<Method>;
         if (is_ended()) return failed_error();
         GateResult<R> result;
-        const GateFailure failure = gate_call<Method>(token_of(this), module, &result.value,
-                                                      static_cast<Arguments&&>(arguments)...);
+        const GateFailure failure =
+            gate_call<Method>(token_of(this), module, &result.value, static_cast<Arguments&&>(arguments)...);
         if (failure != GateFailure::None) return failed_error();
         typename detail::CallResult<R>::Type taken(std::move(result.value));
         result.value.~R();
@@ -81,6 +81,8 @@ struct Instance : Owner {
     Instance(Kernel& kernel, ModuleRecord& record, Image& image, InstanceId id);
 };
 
-inline Instance& instance_of(InstanceToken* token) { return *static_cast<Instance*>(owner_of(token)); }
+inline Instance& instance_of(InstanceToken* token) {
+    return *static_cast<Instance*>(owner_of(token));
+}
 
 }  // namespace helix::kernel

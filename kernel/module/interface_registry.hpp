@@ -12,7 +12,7 @@ struct InterfaceRecord : boost::intrusive::list_base_hook<> {
     FixedText<46> name;
     uint16_t major = 0;
     uint16_t minor = 0;
-    Slot* primary = nullptr;              ///< leads to the same implementation as the primary implementor's own slot
+    Slot* primary = nullptr;  ///< leads to the same implementation as the primary implementor's own slot
     ModuleRecord* primary_record = nullptr;
     boost::intrusive::list<Slot> implementors;  ///< their own slots, in order of loading
 };

@@ -12,7 +12,9 @@ enum class ModuleState : uint8_t { Registered, Loaded, Initialized, Running, Sto
 inline constexpr size_t kModuleStates = 7;
 inline constexpr Text kModuleStateNames[kModuleStates] = {"Registered", "Loaded",   "Initialized", "Running",
                                                           "Stopped",    "Unloaded", "Failed"};
-constexpr Text describe(ModuleState state) { return kModuleStateNames[static_cast<size_t>(state)]; }
+constexpr Text describe(ModuleState state) {
+    return kModuleStateNames[static_cast<size_t>(state)];
+}
 
 /// Row: from; bit: to. A start that fails undoes init (Initialized to Stopped); what never started is unloaded
 /// straight away; a failed instance is only ever unloaded.

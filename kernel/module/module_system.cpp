@@ -112,7 +112,8 @@ Result<Bytes> ModuleSystem::find_file(Text name, FixedText<62>& full_name) const
             if (found.ok()) return found.value();
         }
     }
-    return Error(ErrorCode::NotFound, format("no file {} in the initrd or the bundle; `files` lists them", name).text());
+    return Error(ErrorCode::NotFound,
+                 format("no file {} in the initrd or the bundle; `files` lists them", name).text());
 }
 
 Result<Text> ModuleSystem::config(ModuleRecord& record, const ModuleDescriptor& descriptor, Text key) const {
@@ -156,8 +157,8 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
         auto provider = provider_of(Span<const ResolverNode>(nodes, used), requirement.value());
         if (!provider.ok()) {
             kernel_.heap.free(nodes);
-            return Error(provider.error().code(), format("{} needs {}: {}", info.name(), text,
-                                                         provider.error().sentence()).text());
+            return Error(provider.error().code(),
+                         format("{} needs {}: {}", info.name(), text, provider.error().sentence()).text());
         }
     }
     kernel_.heap.free(nodes);
@@ -183,9 +184,10 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
         for (const InterfaceId& known : {InterfaceTraits<Scheduler>::kId, InterfaceTraits<Allocator>::kId}) {
             if (interface.name != known.name) continue;
             if (interface.major != known.major || interface.minor < known.minor)
-                return Error(ErrorCode::Incompatible, format("it implements {} {}.{}, this kernel wants {}.{}",
-                                                             known.name, interface.major, interface.minor, known.major,
-                                                             known.minor).text());
+                return Error(ErrorCode::Incompatible,
+                             format("it implements {} {}.{}, this kernel wants {}.{}", known.name, interface.major,
+                                    interface.minor, known.major, known.minor)
+                                 .text());
         }
     }
     Instance* const instance = TRY(Instance::create(kernel_, record, image));
@@ -207,7 +209,8 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, Phase& pha
     Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
     const Text name = image->info().name();
     if (find_record(name) != nullptr) {
-        const auto sentence = format("{}: a module {} is loaded already; use reload to replace it", full_name.text(), name);
+        const auto sentence =
+            format("{}: a module {} is loaded already; use reload to replace it", full_name.text(), name);
         image->release();
         return Error(ErrorCode::AlreadyExists, sentence.text());
     }
@@ -288,7 +291,8 @@ void ModuleSystem::refill_slots(ModuleRecord& record, Instance& with) {
 Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
     const ModuleInfo& info = record.current->info();
     if (has(info.flags(), ModuleFlags::Essential))
-        return Error(ErrorCode::PermissionDenied, format("{} is essential and cannot be unloaded", record.name()).text());
+        return Error(ErrorCode::PermissionDenied,
+                     format("{} is essential and cannot be unloaded", record.name()).text());
     if (record.state() == ModuleState::Running) {
         FixedText<120> dependents;
         size_t count = 0;
@@ -318,10 +322,12 @@ Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
         if (interface.primary_record == &record && is_plugged_by_kernel(interface.name.text()))
-            return Error(ErrorCode::Busy,
-                         format("{} rules {}; swap another module in first", record.name(), interface.name.text()).text());
+            return Error(
+                ErrorCode::Busy,
+                format("{} rules {}; swap another module in first", record.name(), interface.name.text()).text());
         if (__atomic_load_n(&record.slots[i]->bindings, __ATOMIC_ACQUIRE) != 0)
-            return Error(ErrorCode::Busy, format("{} is in use: other modules hold handles to it", record.name()).text());
+            return Error(ErrorCode::Busy,
+                         format("{} is in use: other modules hold handles to it", record.name()).text());
     }
     const uint8_t owner = record.current->heap_owner;
     if (owner != 0 && !record.current->is_ended() && !kernel_.heap.try_detach(owner))
@@ -362,7 +368,8 @@ bool ModuleSystem::expel(Instance& instance) {
 void ModuleSystem::report_leaks(Instance& instance) {
     const LedgerTotals left = instance.totals();
     if (left.empty()) return;
-    kernel_.log.warning("kernel", "{} stopped cleanly but leaked {} bytes in {} blocks, {} threads, {} semaphores, {} handles",
+    kernel_.log.warning("kernel",
+                        "{} stopped cleanly but leaked {} bytes in {} blocks, {} threads, {} semaphores, {} handles",
                         instance.name(), left.bytes, left.blocks, left.threads, left.semaphores, left.handles);
 }
 
@@ -386,7 +393,8 @@ Result<void> ModuleSystem::unload(Text name) {
 
 Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     if (!record.call_lock.lock_for(kLeaveWaitNs))
-        return Error(ErrorCode::TimedOut, format("{} is still busy with a call; nothing was changed", record.name()).text());
+        return Error(ErrorCode::TimedOut,
+                     format("{} is still busy with a call; nothing was changed", record.name()).text());
     withdraw_interfaces(record);
     Instance& instance = *record.current;
     FixedText<186> complaint;
@@ -397,7 +405,8 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
             report_leaks(instance);
         } else {
             instance.become(ModuleState::Failed);
-            complaint = format("{} was removed, but did not stop cleanly: {}", record.name(), answer.error().sentence());
+            complaint =
+                format("{} was removed, but did not stop cleanly: {}", record.name(), answer.error().sentence());
         }
     }
     const bool gone = expel(instance);
@@ -451,7 +460,8 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
         if (uint8_t* const data = const_cast<uint8_t*>(response.value().payload().bytes().data()); data != nullptr) {
             if (!instance.ledger.owns(data)) {
                 response.value().payload().release();
-                return Error(ErrorCode::ModuleFailed, format("{} answered with a buffer that is not its own", target).text());
+                return Error(ErrorCode::ModuleFailed,
+                             format("{} answered with a buffer that is not its own", target).text());
             }
             Ledger::transfer(data, source == nullptr ? kernel_ledger_ : source->ledger);
         }
@@ -461,7 +471,9 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
     return result;
 }
 
-Result<void> ModuleSystem::emit(Text name, Bytes data) { return events_.push(kernel_, Event::make_custom(name, data)); }
+Result<void> ModuleSystem::emit(Text name, Bytes data) {
+    return events_.push(kernel_, Event::make_custom(name, data));
+}
 
 bool ModuleSystem::ask_health(Text name) {
     RecordPin record = find(name);
@@ -482,8 +494,8 @@ Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_
     InterfaceRecord* const found = interfaces_.find(interface);
     if (found == nullptr) return Error(ErrorCode::NotFound, format("nobody implements {}", interface).text());
     if (found->major != major || found->minor < minor)
-        return Error(ErrorCode::Incompatible, format("{} is {}.{} here, not {}.{}", interface, found->major, found->minor,
-                                                     major, minor).text());
+        return Error(ErrorCode::Incompatible,
+                     format("{} is {}.{} here, not {}.{}", interface, found->major, found->minor, major, minor).text());
     Slot* slot = found->primary;
     if (!module.empty()) {
         slot = nullptr;
@@ -492,7 +504,8 @@ Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_
         if (slot == nullptr)
             return Error(ErrorCode::NotFound, format("{} does not implement {}", module, interface).text());
     }
-    const bool serves_kernel = is_plugged_by_kernel(interface) && (slot->record == nullptr || slot->record == found->primary_record);
+    const bool serves_kernel =
+        is_plugged_by_kernel(interface) && (slot->record == nullptr || slot->record == found->primary_record);
     if (serves_kernel)
         return Error(ErrorCode::PermissionDenied, format("the ruling {} serves the kernel alone", interface).text());
     __atomic_fetch_add(&slot->bindings, 1, __ATOMIC_ACQ_REL);
@@ -519,16 +532,19 @@ Result<void> ModuleSystem::subscribe(Instance& instance, EventKind kind, Text na
     return {};
 }
 
-Result<void*> ModuleSystem::kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment) {
+Result<void*> ModuleSystem::kept_memory(Instance& instance, Text name, uint32_t version, size_t size,
+                                        size_t alignment) {
     MutexGuard guard(registry_);
     for (KeptRegion& region : instance.record.kept) {
         if (region.name != name || region.version != version) continue;
         if (region.size != size)
-            return Error(ErrorCode::InvalidArgument, format("kept memory {} has {} bytes, not {}", name, region.size, size).text());
+            return Error(ErrorCode::InvalidArgument,
+                         format("kept memory {} has {} bytes, not {}", name, region.size, size).text());
         return region.memory;
     }
     if (size == 0 || size > size_t{1} << 26 || name.size() > 46)
-        return Error(ErrorCode::InvalidArgument, "kept memory has 1 byte to 64 MiB and a name of at most 46 characters");
+        return Error(ErrorCode::InvalidArgument,
+                     "kept memory has 1 byte to 64 MiB and a name of at most 46 characters");
     auto* const region = make<KeptRegion>(kernel_.heap);
     if (region == nullptr) return ErrorCode::OutOfMemory;
     region->memory = kernel_.heap.allocate(size, alignment < 16 ? 16 : alignment);

@@ -166,7 +166,7 @@ private:
     Instance* failed_ = nullptr;                // atomic: a stack that any context pushes to
     Instance* failed_seen_ = nullptr;           // guarded by change_: those taken from it
     WaitQueue supervisor_queue_;
-    bool supervisor_wanted_ = false;            // guarded by supervisor_queue_
+    bool supervisor_wanted_ = false;  // guarded by supervisor_queue_
 };
 
 }  // namespace helix::kernel

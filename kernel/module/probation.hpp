@@ -12,11 +12,11 @@ struct Probation {
     bool active = false;
     uint64_t history_id = 0;
     uint64_t deadline_ns = 0;
-    ModuleRecord* record = nullptr;    ///< whose instance is on trial
+    ModuleRecord* record = nullptr;  ///< whose instance is on trial
     /// A scheduler: the policy that ruled before, mirrored and ready; it may be the same record's older instance.
     Instance* previous_policy = nullptr;
     ModuleRecord* previous_record = nullptr;
-    bool unload_on_rollback = false;   ///< the swap itself had loaded `record`
+    bool unload_on_rollback = false;  ///< the swap itself had loaded `record`
     /// Any other module: an initialised instance of the previous image, and the state with which it would start.
     Instance* spare = nullptr;
     Buffer state;

@@ -33,14 +33,14 @@ private:
 
 public:
     const Link link;
-    FixedText<62> file;                ///< from which it was loaded: reload without a file takes it again
+    FixedText<62> file;  ///< from which it was loaded: reload without a file takes it again
     // Changed under ModuleSystem's change lock and the registry's lock, read under either.
     Instance* current = nullptr;
-    uint32_t generation = 0;           ///< instances that have run here
+    uint32_t generation = 0;  ///< instances that have run here
     Slot* slots[kMaximumInterfaces] = {};
     uint32_t slot_count = 0;
     boost::intrusive::list<KeptRegion> kept;
-    uint32_t pins = 0;                 ///< threads between look-up and return of a call; atomic
+    uint32_t pins = 0;  ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
     Mutex call_lock;
 };

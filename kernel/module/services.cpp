@@ -10,7 +10,9 @@ namespace helix::kernel {
 
 namespace {
 
-void set_gate(Gate* gate) { asm volatile("movq %0, %%gs:8" ::"r"(gate) : "memory"); }
+void set_gate(Gate* gate) {
+    asm volatile("movq %0, %%gs:8" ::"r"(gate) : "memory");
+}
 
 /// While it lives the calling thread is inside the kernel, not inside the module.
 class ServiceScope {
@@ -37,7 +39,9 @@ void return_to_module() {
         arch::gate_resume(*gate, GateFailure::Killed);
 }
 
-void copy_bytes(void* to, const void* from, size_t size) { __builtin_memcpy(to, from, size); }
+void copy_bytes(void* to, const void* from, size_t size) {
+    __builtin_memcpy(to, from, size);
+}
 
 /// Copies what a module points to; false if it points nowhere.
 bool copy_in(Instance& instance, void* to, const void* from, size_t size) {
@@ -71,8 +75,12 @@ struct CopiedText {
 
 constexpr Text kBadText = "a text or payload points to memory that cannot be read, or is too long";
 
-bool may_block() { return preempt_count() == 0; }
-Error cannot_block() { return Error(ErrorCode::InvalidState, "this service may block and preemption is off"); }
+bool may_block() {
+    return preempt_count() == 0;
+}
+Error cannot_block() {
+    return Error(ErrorCode::InvalidState, "this service may block and preemption is off");
+}
 
 // ---- The services. Each runs inside a ServiceScope.
 
@@ -80,7 +88,9 @@ void log(Instance& instance, LogLevel level, Text line) {
     const CopiedText<200> copy(instance, line);
     instance.kernel.log.write(level, instance.name(), copy.value.text());
 }
-uint64_t now_ns(Instance&) { return arch::now_ns(); }
+uint64_t now_ns(Instance&) {
+    return arch::now_ns();
+}
 
 Result<Text> config(Instance& instance, Text key) {
     const CopiedText<46> copy(instance, key);
@@ -88,7 +98,9 @@ Result<Text> config(Instance& instance, Text key) {
     return instance.kernel.modules.config(instance.record, *instance.descriptor, copy.value.text());
 }
 
-void* allocate(Instance& instance, size_t size, size_t alignment) { return instance.ledger.allocate(size, alignment); }
+void* allocate(Instance& instance, size_t size, size_t alignment) {
+    return instance.ledger.allocate(size, alignment);
+}
 /// A block that the module has not got, or has given back already, is its failure and not the kernel's.
 void free_block(Instance& instance, void* block) {
     if (block == nullptr) return;
@@ -107,7 +119,9 @@ void free_block(Instance& instance, void* block) {
 uint8_t* buffer_allocate(Instance& instance, size_t size) {
     return static_cast<uint8_t*>(instance.ledger.allocate(size, 16));
 }
-void buffer_free(Instance& instance, uint8_t* data) { free_block(instance, data); }
+void buffer_free(Instance& instance, uint8_t* data) {
+    free_block(instance, data);
+}
 Result<void*> kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment) {
     if (!may_block()) return cannot_block();
     const CopiedText<46> copy(instance, name);
@@ -156,27 +170,34 @@ Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint1
     if (!interface_copy.ok || !module_copy.ok) return Error(ErrorCode::InvalidArgument, kBadText);
     return instance.kernel.modules.bind(instance, interface_copy.value.text(), major, minor, module_copy.value.text());
 }
-void unbind(Instance& instance, SlotHead* slot) { instance.kernel.modules.unbind(instance, *static_cast<Slot*>(slot)); }
+void unbind(Instance& instance, SlotHead* slot) {
+    instance.kernel.modules.unbind(instance, *static_cast<Slot*>(slot));
+}
 
 void call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure failure, Error* out) {
     const CopiedText<46> method_copy(instance, method);
     const Text interface = static_cast<Slot*>(slot)->interface.name.text();
     constexpr Text kReasons[] = {"", "faulted", "ran over its budget", "aborted", "was ended"};
     const auto index = static_cast<size_t>(failure);
-    const Error error(ErrorCode::ModuleFailed, format("{}.{}: the implementation {}", interface, method_copy.value.text(),
-                                                      index < 5 ? kReasons[index] : Text("failed")).text());
+    const Error error(ErrorCode::ModuleFailed,
+                      format("{}.{}: the implementation {}", interface, method_copy.value.text(),
+                             index < 5 ? kReasons[index] : Text("failed"))
+                          .text());
     copy_out(instance, out, error);
 }
 Result<void> slot_wait(Instance&, SlotHead* slot) {
     if (!may_block()) return cannot_block();
     return static_cast<Slot*>(slot)->wait_open();
 }
-void slot_left(Instance&, SlotHead* slot) { static_cast<Slot*>(slot)->left(); }
+void slot_left(Instance&, SlotHead* slot) {
+    static_cast<Slot*>(slot)->left();
+}
 
 Result<ThreadId> thread_create(Instance& instance, Text name, ThreadEntry entry, void* argument, uint32_t priority) {
     if (!may_block()) return cannot_block();
     const CopiedText<200> copy(instance, name);
-    return instance.kernel.threads.create(copy.value.text(), entry, argument, {.priority = priority, .owner = &instance});
+    return instance.kernel.threads.create(copy.value.text(), entry, argument,
+                                          {.priority = priority, .owner = &instance});
 }
 void thread_yield(Instance& instance) {
     if (may_block()) instance.kernel.threads.yield();
@@ -190,7 +211,9 @@ Result<void> thread_join(Instance& instance, ThreadId thread) {
     if (thread == current_thread().id) return Error(ErrorCode::InvalidArgument, "a thread cannot join itself");
     return instance.kernel.threads.join(thread);
 }
-ThreadId thread_current(Instance&) { return current_thread().id; }
+ThreadId thread_current(Instance&) {
+    return current_thread().id;
+}
 Result<SemaphoreId> semaphore_create(Instance& instance, uint32_t initial) {
     return instance.kernel.modules.semaphores().create(instance, initial);
 }
@@ -204,8 +227,12 @@ Result<void> semaphore_wait(Instance& instance, SemaphoreId id, uint64_t timeout
 Result<void> semaphore_signal(Instance& instance, SemaphoreId id) {
     return instance.kernel.modules.semaphores().signal(instance, id);
 }
-void execution_statistics(Instance& instance, ExecutionStatistics* out) { *out = instance.kernel.threads.statistics(); }
-void memory_statistics(Instance& instance, MemoryStatistics* out) { *out = instance.kernel.heap.statistics(); }
+void execution_statistics(Instance& instance, ExecutionStatistics* out) {
+    *out = instance.kernel.threads.statistics();
+}
+void memory_statistics(Instance& instance, MemoryStatistics* out) {
+    *out = instance.kernel.heap.statistics();
+}
 
 /// A service needs stack of its own: a module that comes with too little has overflowed, and fails before the kernel
 /// would.
@@ -318,6 +345,8 @@ namespace helix::runtime {
 uint8_t* buffer_allocate(size_t size) {
     return static_cast<uint8_t*>(kernel::this_kernel().modules.kernel_ledger().allocate(size, 16));
 }
-void buffer_free(uint8_t* data) { kernel::Ledger::free(data); }
+void buffer_free(uint8_t* data) {
+    kernel::Ledger::free(data);
+}
 
 }  // namespace helix::runtime

@@ -33,11 +33,13 @@ void Slot::fill(const SlotTarget* filling) {
     this_kernel().threads.wait_grace_period();
 }
 
-void Slot::close() { __atomic_store_n(&closed, 1, __ATOMIC_SEQ_CST); }
+void Slot::close() {
+    __atomic_store_n(&closed, 1, __ATOMIC_SEQ_CST);
+}
 
 Result<void> Slot::wait_empty(uint64_t timeout_ns) {
-    const WakeReason reason = queue.wait_until([&] { return callers_inside() == 0; }, deadline_after(timeout_ns),
-                                               Cancellable::No);
+    const WakeReason reason =
+        queue.wait_until([&] { return callers_inside() == 0; }, deadline_after(timeout_ns), Cancellable::No);
     if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
     return {};
 }

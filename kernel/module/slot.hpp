@@ -40,7 +40,8 @@ struct Slot : SlotHead, boost::intrusive::list_base_hook<> {
     uint32_t bindings = 0;  ///< handles that lead here; atomic
     WaitQueue queue{LockRank::Slot};
 
-    Slot(InterfaceRecord& of, ModuleRecord* by, size_t cpu_count) : SlotHead{}, interface(of), record(by), cpus(cpu_count) {}
+    Slot(InterfaceRecord& of, ModuleRecord* by, size_t cpu_count)
+        : SlotHead{}, interface(of), record(by), cpus(cpu_count) {}
 };
 
 }  // namespace helix::kernel

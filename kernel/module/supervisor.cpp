@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The supervisor: looks after failed instances and ends probations. A thread of the kernel class.
 
+#include "helix/units.hpp"
 #include "kernel/kernel.hpp"
 #include "kernel/module/module_system.hpp"
-#include "helix/units.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
@@ -141,7 +141,8 @@ void ModuleSystem::fail_over(InterfaceRecord& interface) {
         kernel_.log.warning("supervisor", "{} took over {}", other.name(), interface.name.text());
         return;
     }
-    kernel_.log.error("supervisor", "no implementor of {} is left: the kernel's built-in one serves", interface.name.text());
+    kernel_.log.error("supervisor", "no implementor of {} is left: the kernel's built-in one serves",
+                      interface.name.text());
 }
 
 /// Withdraws a failed instance and gives back what it held; the record stays, as Failed.
@@ -149,12 +150,14 @@ void ModuleSystem::retire_failed(ModuleRecord& record) {
     Instance& instance = *record.current;
     kernel_.threads.cancel_threads_of(instance);
     if (instance.heap_owner != 0) {
-        // Blocks of it may be in use after it is unmapped: the heap does not call it again, and forgets it with the last.
+        // Blocks of it may be in use after it is unmapped: the heap does not call it again, and forgets it with the
+        // last.
         kernel_.heap.abandon(instance.heap_owner);
         instance.heap_owner = 0;
     }
     if (!record.call_lock.lock_for(kCallWaitNs)) {
-        kernel_.log.error("supervisor", "{}: a call into the failed module does not end; its memory stays", record.name());
+        kernel_.log.error("supervisor", "{}: a call into the failed module does not end; its memory stays",
+                          record.name());
         return;
     }
     withdraw_interfaces(record);
@@ -301,7 +304,8 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
     for (uint32_t i = 0; i < record.slot_count; ++i) record.slots[i]->open();
     record.call_lock.unlock();
     if (!returned.ok()) {
-        kernel_.log.error("supervisor", "{}: the previous version could not return: {}", record.name(), returned.error().sentence());
+        kernel_.log.error("supervisor", "{}: the previous version could not return: {}", record.name(),
+                          returned.error().sentence());
         expel(*spare);
         Instance::destroy(spare);
         retire_failed(record);

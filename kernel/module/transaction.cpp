@@ -53,7 +53,8 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
         if (image->info().name() != record->name())
             outcome = Error(ErrorCode::InvalidArgument,
                             format("{} holds {}, not {}; use swap to put another module in its place", full_name.text(),
-                                   image->info().name(), record->name()).text());
+                                   image->info().name(), record->name())
+                                .text());
         auto replaced = outcome.ok() ? reload_in_place(*record, *image, entry) : Result<void>(outcome);
         image->release();
         if (replaced.ok()) record->file = full_name;
@@ -85,7 +86,8 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image,
         const Text interface = record.slots[i]->interface.name.text();
         if (target_of(*candidate, interface) != nullptr) continue;
         abandon(candidate);
-        return Error(ErrorCode::Incompatible, format("the new {} no longer implements {}", record.name(), interface).text());
+        return Error(ErrorCode::Incompatible,
+                     format("the new {} no longer implements {}", record.name(), interface).text());
     }
 
     InterfaceRecord* ruled = nullptr;
@@ -127,7 +129,8 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image,
 
     // Hold: new callers wait, those inside leave.
     clock.enter(Phase::Hold);
-    entry.prepare_ns = entry.phase_ns[static_cast<size_t>(Phase::Prepare)] + entry.phase_ns[static_cast<size_t>(Phase::Init)];
+    entry.prepare_ns =
+        entry.phase_ns[static_cast<size_t>(Phase::Prepare)] + entry.phase_ns[static_cast<size_t>(Phase::Init)];
     const uint64_t held_ns = arch::now_ns();
     const uint64_t held_cycles = arch::cycles();
     const auto reopen = [&]() HELIX_NO_THREAD_SAFETY_ANALYSIS {
@@ -155,7 +158,8 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image,
     if (!empty) {
         reopen();
         entry.result = TransactionResult::Cancelled;
-        return undo("a caller inside an interface did not leave in time; the reload was cancelled", ErrorCode::TimedOut);
+        return undo("a caller inside an interface did not leave in time; the reload was cancelled",
+                    ErrorCode::TimedOut);
     }
 
     // Transfer: state from old to new, and the start of the new.
@@ -210,7 +214,8 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image,
         }
     }
     if (!expel(*old))
-        kernel_.log.error("kernel", "{}: threads of the old instance are still inside; its memory stays", record.name());
+        kernel_.log.error("kernel", "{}: threads of the old instance are still inside; its memory stays",
+                          record.name());
     else
         Instance::destroy(old);
     clock.enter(Phase::Serving);
@@ -236,8 +241,10 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
             interface = interfaces_.find(interface_name);
         }
         if (interface == nullptr)
-            return Error(ErrorCode::NotFound, format("no interface {}; `interfaces` lists them", interface_name).text());
-        if (interface->primary_record != nullptr) entry.from = name_with_version(interface->primary_record->current->info());
+            return Error(ErrorCode::NotFound,
+                         format("no interface {}; `interfaces` lists them", interface_name).text());
+        if (interface->primary_record != nullptr)
+            entry.from = name_with_version(interface->primary_record->current->info());
         entry.to = FixedText<46>(name);
         ModuleRecord* record = find_record(name);
         if (record == nullptr) {
@@ -273,8 +280,10 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
         return Error(ErrorCode::InvalidArgument,
                      format("{} does not implement {}", record.name(), interface.name.text()).text());
     if (interface.primary_record == &record)
-        return Error(ErrorCode::AlreadyExists, format("{} rules {} already", record.name(), interface.name.text()).text());
-    if (interface.name == InterfaceTraits<Scheduler>::kId.name) return plug_in_scheduler(record, *record.current, entry);
+        return Error(ErrorCode::AlreadyExists,
+                     format("{} rules {} already", record.name(), interface.name.text()).text());
+    if (interface.name == InterfaceTraits<Scheduler>::kId.name)
+        return plug_in_scheduler(record, *record.current, entry);
     if (interface.name == InterfaceTraits<Allocator>::kId.name) return plug_in_allocator(record, entry);
 
     PhaseClock clock(entry);

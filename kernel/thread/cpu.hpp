@@ -40,7 +40,7 @@ struct alignas(64) Cpu {
     size_t ready_count = 0;
     uint64_t switched_at_cycles = 0;
     uint64_t switches = 0;
-    bool give_way = false;   ///< a woken thread should run before the current one
+    bool give_way = false;    ///< a woken thread should run before the current one
     uint64_t fifo_picks = 0;  ///< threads that the built-in FIFO had to pick
     SchedulerCpu view[Thread::kPolicies] = {};
 
@@ -52,15 +52,25 @@ struct alignas(64) Cpu {
     uint32_t failure_pending = 0;  ///< a module failed here: wake the supervisor at the next chance
 };
 
-inline Cpu& this_cpu() { return *reinterpret_cast<Cpu*>(cpu_local()); }
-inline Thread& current_thread() { return *static_cast<Thread*>(cpu_local()->thread); }
+inline Cpu& this_cpu() {
+    return *reinterpret_cast<Cpu*>(cpu_local());
+}
+inline Thread& current_thread() {
+    return *static_cast<Thread*>(cpu_local()->thread);
+}
 
 /// The CPU will look for another thread as soon as preemption allows. Own CPU; any context.
-inline void want_reschedule() { asm volatile("andl %0, %%gs:0" ::"i"(0x7fffffff) : "memory", "cc"); }
+inline void want_reschedule() {
+    asm volatile("andl %0, %%gs:0" ::"i"(0x7fffffff) : "memory", "cc");
+}
 /// Forgets that a reschedule was wanted. Own CPU, preemption off.
-inline void clear_reschedule() { asm volatile("orl %0, %%gs:0" ::"i"(static_cast<int>(kNoRescheduleWanted)) : "memory", "cc"); }
+inline void clear_reschedule() {
+    asm volatile("orl %0, %%gs:0" ::"i"(static_cast<int>(kNoRescheduleWanted)) : "memory", "cc");
+}
 /// Lowers the preemption count without looking whether a reschedule is wanted.
-inline void preempt_enable_quietly() { asm volatile("decl %%gs:0" ::: "memory", "cc"); }
+inline void preempt_enable_quietly() {
+    asm volatile("decl %%gs:0" ::: "memory", "cc");
+}
 inline uint32_t preempt_count() {
     uint32_t word;
     asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");

@@ -20,8 +20,12 @@ struct Owner {
     bool is_ended() const { return __atomic_load_n(&ended, __ATOMIC_ACQUIRE) != 0; }
 };
 
-inline Owner* owner_of(InstanceToken* token) { return reinterpret_cast<Owner*>(token); }
-inline InstanceToken* token_of(Owner* owner) { return reinterpret_cast<InstanceToken*>(owner); }
+inline Owner* owner_of(InstanceToken* token) {
+    return reinterpret_cast<Owner*>(token);
+}
+inline InstanceToken* token_of(Owner* owner) {
+    return reinterpret_cast<InstanceToken*>(owner);
+}
 
 constexpr Text describe(FaultKind kind) {
     switch (kind) {
@@ -40,10 +44,10 @@ constexpr Text describe(FaultKind kind) {
 struct FailureNote {
     GateFailure failure = GateFailure::None;
     FaultKind kind = FaultKind::Other;
-    uint64_t address = 0;              ///< what was touched, for a fault
-    uint64_t instruction = 0;          ///< where; 0 when unknown
-    Text rule;                         ///< a rule that was broken, in words; a constant of the kernel
-    FixedText<100> reason;             ///< what the module said when it aborted
+    uint64_t address = 0;      ///< what was touched, for a fault
+    uint64_t instruction = 0;  ///< where; 0 when unknown
+    Text rule;                 ///< a rule that was broken, in words; a constant of the kernel
+    FixedText<100> reason;     ///< what the module said when it aborted
 };
 
 /// Marks `owner` as ended, keeps the first note and tells the supervisor. Any context, any lock held; does not block.

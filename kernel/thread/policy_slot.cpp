@@ -10,7 +10,9 @@
 namespace helix::kernel {
 
 namespace {
-constexpr uint8_t bit(uint32_t place) { return static_cast<uint8_t>(1u << place); }
+constexpr uint8_t bit(uint32_t place) {
+    return static_cast<uint8_t>(1u << place);
+}
 }  // namespace
 
 /// Calls `Method` of the policy in `place`, which serves; false if the call failed. `out` is null for void methods.
@@ -53,7 +55,8 @@ Thread* PolicySlot::validated(Cpu& cpu, uint32_t place, SchedulerThread* answer)
         break_rule(place, "pick_next returned something that is not a thread");
         return nullptr;
     }
-    if (thread->state != ThreadState::Runnable || thread->cpu != cpu.local.cpu || (thread->queued_in & bit(place)) == 0) {
+    if (thread->state != ThreadState::Runnable || thread->cpu != cpu.local.cpu ||
+        (thread->queued_in & bit(place)) == 0) {
         break_rule(place, "pick_next returned a thread that is not runnable here");
         return nullptr;
     }
@@ -120,7 +123,8 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     // Nobody looks at this place yet: make the policy's areas as new, a few threads at a time.
     threads_.for_each_locked([&](Thread& thread) {
         thread.queued_in &= static_cast<uint8_t>(~bit(place));
-        thread.view[place] = SchedulerThread{thread.id, thread.priority, ~uint64_t{0}, thread.runtime_ns, thread.cpu, 0, {}};
+        thread.view[place] =
+            SchedulerThread{thread.id, thread.priority, ~uint64_t{0}, thread.runtime_ns, thread.cpu, 0, {}};
     });
     threads_.lock_all_cpus();
     places_[place] = Place{policy, instance, false};
@@ -160,8 +164,8 @@ void PolicySlot::flip() {
 
 bool PolicySlot::return_to_mirror() {
     threads_.lock_all_cpus();
-    const bool possible = ruling_ != kNone && places_[ruling_].failed && mirror_ != kNone && mirror_complete_ &&
-                          !places_[mirror_].failed;
+    const bool possible =
+        ruling_ != kNone && places_[ruling_].failed && mirror_ != kNone && mirror_complete_ && !places_[mirror_].failed;
     if (possible) {
         flip();
         places_[mirror_] = Place{};

@@ -76,8 +76,8 @@ private:
 
     Threads& threads_;
     Place places_[Thread::kPolicies];
-    uint32_t ruling_ = kNone;  // changed under all CPU locks
-    uint32_t mirror_ = kNone;  // changed under all CPU locks
+    uint32_t ruling_ = kNone;       // changed under all CPU locks
+    uint32_t mirror_ = kNone;       // changed under all CPU locks
     bool mirror_complete_ = false;  // the snapshot was taken: the mirror could rule
 };
 

@@ -22,8 +22,8 @@ enum class ThreadState : uint8_t {
     Free,      ///< the entry of the table is unused
     Runnable,  ///< waits for a CPU
     Running,
-    Blocked,   ///< waits in a wait queue or for a time
-    Ended,     ///< done; its stack is being given back
+    Blocked,  ///< waits in a wait queue or for a time
+    Ended,    ///< done; its stack is being given back
 };
 constexpr Text describe(ThreadState state) {
     switch (state) {
@@ -67,8 +67,8 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     CpuId cpu = 0;
     uint32_t priority = kDefaultPriority;
     arch::ThreadContext context;
-    Gate* gate = nullptr;  ///< innermost gate while it does not run
-    uint64_t runtime_ns = 0;   ///< up to its last switch
+    Gate* gate = nullptr;     ///< innermost gate while it does not run
+    uint64_t runtime_ns = 0;  ///< up to its last switch
     uint64_t switches = 0;
     uint8_t queued_in = 0;  ///< bit n: the policy in place n has this thread in its queues
     /// What each of the two policy places sees of the thread (one rules, one may be mirrored).
@@ -76,9 +76,9 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
 
     // Waiting. `wake_reason` decides the race between signal, time-out and cancel: who changes it from None wakes.
     std::atomic<WakeReason> wake_reason{WakeReason::Signalled};
-    std::atomic<bool> cancellable{false};    ///< the wait that it is in ends when it is cancelled
-    std::atomic<bool> cancelled{false};     ///< every wait ends at once; set when the owner failed or is stopped by force
-    uint64_t deadline_ns = 0;    ///< key in the timer queue
+    std::atomic<bool> cancellable{false};  ///< the wait that it is in ends when it is cancelled
+    std::atomic<bool> cancelled{false};  ///< every wait ends at once; set when the owner failed or is stopped by force
+    uint64_t deadline_ns = 0;            ///< key in the timer queue
 };
 
 using ReadyList = boost::intrusive::list<Thread, boost::intrusive::base_hook<ReadyHook>>;

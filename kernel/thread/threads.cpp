@@ -124,8 +124,8 @@ size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
             uint64_t runtime_ns = thread.runtime_ns;
             if (thread.state == ThreadState::Running)
                 runtime_ns += cycles_to_ns(arch::cycles() - cpus_[thread.cpu]->switched_at_cycles);
-            out[count++] = {thread.id,  thread.name, thread.state, thread.kind,          thread.priority,
-                            thread.cpu, runtime_ns, thread.switches, thread.owner};
+            out[count++] = {thread.id,  thread.name, thread.state,    thread.kind, thread.priority,
+                            thread.cpu, runtime_ns,  thread.switches, thread.owner};
         });
     }
     return count;
@@ -159,8 +159,7 @@ ExecutionStatistics Threads::statistics() {
 // ---- A thread's life.
 
 Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument, ThreadOptions options) {
-    if (options.priority >= kPriorityLevels)
-        return Error(ErrorCode::OutOfRange, "a thread's priority is 0 to 31");
+    if (options.priority >= kPriorityLevels) return Error(ErrorCode::OutOfRange, "a thread's priority is 0 to 31");
     if (options.owner != nullptr && options.owner->is_ended()) return ErrorCode::Cancelled;
     const size_t pages = options.kind == ThreadClass::Kernel ? 2 * stack_pages_ : stack_pages_;
     void* const stack = TRY(map_pages(kernel_.memory, pages, 1, arch::Protection::ReadWrite));
@@ -212,8 +211,8 @@ void Threads::thread_main(void* argument) {
         self.entry(self.argument);
     } else {
         // A failure inside was noted where it happened; here the thread only ends.
-        (void)detail::gate_call_words<GateKind::Thread, void>(token_of(self.owner),
-                                                              reinterpret_cast<void*>(self.entry), self.argument, nullptr);
+        (void)detail::gate_call_words<GateKind::Thread, void>(token_of(self.owner), reinterpret_cast<void*>(self.entry),
+                                                              self.argument, nullptr);
     }
     threads.exit();
 }
@@ -281,7 +280,9 @@ Result<void> Threads::wait_threads_of(const Owner& owner, uint64_t timeout_ns) {
     return {};
 }
 
-size_t Threads::count_threads_of(const Owner& owner) { return __atomic_load_n(&owner.threads, __ATOMIC_ACQUIRE); }
+size_t Threads::count_threads_of(const Owner& owner) {
+    return __atomic_load_n(&owner.threads, __ATOMIC_ACQUIRE);
+}
 
 void Threads::cancel_threads_of(Owner& owner) {
     for_each_locked([&](Thread& thread) {
@@ -291,8 +292,7 @@ void Threads::cancel_threads_of(Owner& owner) {
     const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
     for (size_t position = 0; position < limit; ++position) {
         Thread& thread = table_[position];
-        if (thread.owner == &owner && thread.cancelled && thread.cancellable)
-            wake(thread, WakeReason::Cancelled);
+        if (thread.owner == &owner && thread.cancelled && thread.cancellable) wake(thread, WakeReason::Cancelled);
     }
 }
 
@@ -491,7 +491,11 @@ void Threads::unlock_all_cpus() {
     preempt_enable();
 }
 
-void on_timer(TrapFrame& frame) { this_kernel().threads.on_timer(frame); }
-void on_console_input(TrapFrame&) { this_kernel().threads.on_console_input(); }
+void on_timer(TrapFrame& frame) {
+    this_kernel().threads.on_timer(frame);
+}
+void on_console_input(TrapFrame&) {
+    this_kernel().threads.on_console_input();
+}
 
 }  // namespace helix::kernel

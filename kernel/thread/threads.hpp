@@ -175,7 +175,7 @@ private:
 
     WaitQueue ended_{LockRank::Slot};  // joiners; the table is looked at with it locked
     WaitQueue reaper_wanted_;
-    bool reap_requested_ = false;      // guarded by reaper_wanted_
+    bool reap_requested_ = false;  // guarded by reaper_wanted_
     WaitQueue console_input_;
     bool console_input_seen_ = false;  // guarded by console_input_
     uint64_t ns_per_cycle_ = 0;        // 31 fractional bits; renewed at ticks, read without a lock

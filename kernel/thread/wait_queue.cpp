@@ -22,8 +22,7 @@ WakeReason WaitQueue::wait_and_unlock(uint64_t deadline_ns, Cancellable cancella
     waiting_.push_back(self);
     if (deadline_ns != kForever) threads.timers().add(self, deadline_ns);
     // Whoever cancels sets `cancelled` and then looks at `cancellable`; this thread did it the other way round.
-    if (cancellable == Cancellable::Yes && self.cancelled)
-        threads.wake(self, WakeReason::Cancelled);
+    if (cancellable == Cancellable::Yes && self.cancelled) threads.wake(self, WakeReason::Cancelled);
 
     preempt_disable();
     lock_.unlock();

@@ -33,7 +33,8 @@ public:
                 lock_.unlock();
                 return WakeReason::Signalled;
             }
-            if (reason == WakeReason::TimedOut || (reason == WakeReason::Cancelled && cancellable == Cancellable::Yes)) {
+            if (reason == WakeReason::TimedOut ||
+                (reason == WakeReason::Cancelled && cancellable == Cancellable::Yes)) {
                 lock_.unlock();
                 return reason;
             }

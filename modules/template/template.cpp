@@ -6,8 +6,11 @@
 
 class Template final : public helix::Module {
 public:
-    static constexpr auto kInfo = helix::ModuleInfo{"template"}.version(1, 0, 0).description("Greets").license(
-        "MIT OR Apache-2.0").flags(helix::ModuleFlags::HotReloadable);
+    static constexpr auto kInfo = helix::ModuleInfo{"template"}
+                                      .version(1, 0, 0)
+                                      .description("Greets")
+                                      .license("MIT OR Apache-2.0")
+                                      .flags(helix::ModuleFlags::HotReloadable);
 
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# timeout: 1200
+# timeout: 3600
+# long
 # clang-tidy finds nothing in any source of the build. A file that passed is checked again only when something that it
 # may include, or the rules, changed.
 set -euo pipefail

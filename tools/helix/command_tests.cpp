@@ -6,7 +6,13 @@
 #include "test_case.hpp"
 #include "text.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 namespace helix::tool {
 
@@ -14,16 +20,25 @@ namespace {
 
 constexpr double kSanitizerPatience = 8;  // sanitized code is several times slower
 
-/// Configures and builds a preset; the log is shown when that fails.
+/// Configures and builds a preset; the log is shown when that fails. One builder at a time, as in the front door.
 void build_preset(Session& session, const std::string& preset) {
     session.console.progress("building " + preset + " …");
+    const std::filesystem::path folder = session.workspace.root / "build" / preset;
+    std::error_code ignored;
+    std::filesystem::create_directories(folder, ignored);
+    const int lock = open((folder / "helix.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock < 0 || flock(lock, LOCK_EX) != 0)
+        throw Failure(ExitStatus::Environment, "{}: cannot be locked: {}", folder.string(), strerror(errno));
     for (const std::vector<std::string>& arguments :
-         {std::vector<std::string>{"cmake", "--preset", preset}, {"cmake", "--build", "--preset", preset}}) {
+         {std::vector<std::string>{"cmake", "--preset", preset},
+          {"cmake", "--build", "--preset", preset, "--target", "helix-kernel", "helix_unit_tests"}}) {
         const CapturedRun run = run_captured({.arguments = arguments, .directory = session.workspace.root});
         if (run.end.ok()) continue;
         session.console.notice(run.output);
+        close(lock);
         throw Failure(ExitStatus::Environment, "{} failed: {}", shell_command(arguments), run.end.describe());
     }
+    close(lock);
     session.console.progress("");
 }
 

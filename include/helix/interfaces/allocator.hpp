@@ -18,9 +18,9 @@ inline constexpr uint32_t kSizeClassCount = sizeof(kSizeClasses) / sizeof(kSizeC
 inline constexpr size_t kPageSize = 4096;
 
 struct AllocatorStatistics {
-    uint64_t pages;           ///< pages held from the kernel
-    uint64_t blocks_free;     ///< blocks that the policy could hand out without another page
-    uint64_t blocks_in_use;   ///< blocks handed out and not drained
+    uint64_t pages;          ///< pages held from the kernel
+    uint64_t blocks_free;    ///< blocks that the policy could hand out without another page
+    uint64_t blocks_in_use;  ///< blocks handed out and not drained
     uint64_t refills;
     uint64_t drains;
 };
@@ -43,9 +43,9 @@ protected:
 template <>
 struct InterfaceTraits<Allocator> {
     static constexpr InterfaceId kId{"helix.allocator", 1, 0};
-    static constexpr auto kMethods = methods(  //
-        MethodEntry<&Allocator::refill>{"refill", MethodTraits::Bounded},  //
-        MethodEntry<&Allocator::drain>{"drain", MethodTraits::Bounded},    //
+    static constexpr auto kMethods = methods(                                                           //
+        MethodEntry<&Allocator::refill>{"refill", MethodTraits::Bounded},                               //
+        MethodEntry<&Allocator::drain>{"drain", MethodTraits::Bounded},                                 //
         MethodEntry<&Allocator::statistics>{"statistics", MethodTraits::Bounded | MethodTraits::Pure},  //
         MethodEntry<&Allocator::self_check>{"self_check", MethodTraits::Bounded | MethodTraits::Pure});
 };

@@ -74,9 +74,9 @@ enum class DequeueReason : uint32_t {
 enum class TickDecision : uint32_t { Continue = 0, Preempt = 1 };
 
 struct SchedulerStatistics {
-    uint64_t runnable;   ///< threads in the queues of this CPU now, the running one not counted
+    uint64_t runnable;  ///< threads in the queues of this CPU now, the running one not counted
     uint64_t enqueues;
-    uint64_t picks;      ///< threads returned by pick_next
+    uint64_t picks;        ///< threads returned by pick_next
     uint64_t preemptions;  ///< ticks answered with Preempt
 };
 
@@ -109,15 +109,15 @@ template <>
 struct InterfaceTraits<Scheduler> {
     static constexpr InterfaceId kId{"helix.scheduler", 1, 0};
     static constexpr MethodTraits kRule = MethodTraits::Bounded | MethodTraits::Serialised;
-    static constexpr auto kMethods = methods(  //
-        MethodEntry<&Scheduler::enqueue>{"enqueue", kRule},                            //
-        MethodEntry<&Scheduler::dequeue>{"dequeue", kRule},                            //
-        MethodEntry<&Scheduler::pick_next>{"pick_next", kRule},                        //
-        MethodEntry<&Scheduler::tick>{"tick", kRule},                                  //
+    static constexpr auto kMethods = methods(                                                   //
+        MethodEntry<&Scheduler::enqueue>{"enqueue", kRule},                                     //
+        MethodEntry<&Scheduler::dequeue>{"dequeue", kRule},                                     //
+        MethodEntry<&Scheduler::pick_next>{"pick_next", kRule},                                 //
+        MethodEntry<&Scheduler::tick>{"tick", kRule},                                           //
         MethodEntry<&Scheduler::should_preempt>{"should_preempt", kRule | MethodTraits::Pure},  //
         MethodEntry<&Scheduler::select_cpu>{"select_cpu", kRule | MethodTraits::Pure},          //
-        MethodEntry<&Scheduler::priority_changed>{"priority_changed", kRule},          //
-        MethodEntry<&Scheduler::statistics>{"statistics", kRule | MethodTraits::Pure},  //
+        MethodEntry<&Scheduler::priority_changed>{"priority_changed", kRule},                   //
+        MethodEntry<&Scheduler::statistics>{"statistics", kRule | MethodTraits::Pure},          //
         MethodEntry<&Scheduler::self_check>{"self_check", kRule | MethodTraits::Pure});
 };
 

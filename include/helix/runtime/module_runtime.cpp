@@ -25,8 +25,12 @@ void attach(const Services* services, InstanceToken* instance) {
     g_services = services;
     g_instance = instance;
 }
-uint8_t* buffer_allocate(size_t size) { return g_services->buffer_allocate(g_instance, size); }
-void buffer_free(uint8_t* data) { g_services->buffer_free(g_instance, data); }
+uint8_t* buffer_allocate(size_t size) {
+    return g_services->buffer_allocate(g_instance, size);
+}
+void buffer_free(uint8_t* data) {
+    g_services->buffer_free(g_instance, data);
+}
 }  // namespace helix::runtime
 
 extern "C" {
@@ -65,17 +69,41 @@ size_t strlen(const char* text) {
     }
     return size;
 }
-[[noreturn]] void abort() { g_services->abort(g_instance, helix::Text("abort called")); }
-[[noreturn]] void __cxa_pure_virtual() { g_services->abort(g_instance, helix::Text("pure virtual method called")); }
-int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
+[[noreturn]] void abort() {
+    g_services->abort(g_instance, helix::Text("abort called"));
+}
+[[noreturn]] void __cxa_pure_virtual() {
+    g_services->abort(g_instance, helix::Text("pure virtual method called"));
+}
+int __cxa_atexit(void (*)(void*), void*, void*) {
+    return 0;
+}
 }
 
-void* operator new(size_t size) { return allocate(size, 16); }
-void* operator new[](size_t size) { return allocate(size, 16); }
-void* operator new(size_t size, std::align_val_t alignment) { return allocate(size, static_cast<size_t>(alignment)); }
-void operator delete(void* block) noexcept { release(block); }
-void operator delete[](void* block) noexcept { release(block); }
-void operator delete(void* block, size_t) noexcept { release(block); }
-void operator delete[](void* block, size_t) noexcept { release(block); }
-void operator delete(void* block, std::align_val_t) noexcept { release(block); }
-void operator delete(void* block, size_t, std::align_val_t) noexcept { release(block); }
+void* operator new(size_t size) {
+    return allocate(size, 16);
+}
+void* operator new[](size_t size) {
+    return allocate(size, 16);
+}
+void* operator new(size_t size, std::align_val_t alignment) {
+    return allocate(size, static_cast<size_t>(alignment));
+}
+void operator delete(void* block) noexcept {
+    release(block);
+}
+void operator delete[](void* block) noexcept {
+    release(block);
+}
+void operator delete(void* block, size_t) noexcept {
+    release(block);
+}
+void operator delete[](void* block, size_t) noexcept {
+    release(block);
+}
+void operator delete(void* block, std::align_val_t) noexcept {
+    release(block);
+}
+void operator delete(void* block, size_t, std::align_val_t) noexcept {
+    release(block);
+}
