@@ -522,6 +522,7 @@ Result<void> ModuleSystem::subscribe(Instance& instance, EventKind kind, Text na
     MutexGuard guard(registry_);
     if (kind != EventKind::Custom) {
         instance.event_kinds |= 1u << static_cast<uint32_t>(kind);
+        kernel_.modules.wake_supervisor();  // it may have to begin ticking
         return {};
     }
     for (uint32_t i = 0; i < instance.event_name_count; ++i)

@@ -137,6 +137,8 @@ private:
     // supervisor.cpp
     static void supervisor_main(void* system);
     void supervise();
+    uint64_t next_tick_ns();
+    void send_periodic_events();
     void handle_failed(Instance& instance);
     void retire_failed(ModuleRecord& record);
     void fail_over(InterfaceRecord& interface);
@@ -165,6 +167,8 @@ private:
     Probation probations_[kMaximumProbations];  // guarded by change_
     Instance* failed_ = nullptr;                // atomic: a stack that any context pushes to
     Instance* failed_seen_ = nullptr;           // guarded by change_: those taken from it
+    uint64_t last_tick_ns_ = 0;                 // of the supervisor's thread, like the next
+    MemoryPressureLevel memory_pressure_ = MemoryPressureLevel::Normal;
     WaitQueue supervisor_queue_;
     bool supervisor_wanted_ = false;  // guarded by supervisor_queue_
 };

@@ -12,6 +12,7 @@ namespace helix::kernel {
 namespace {
 constexpr uint64_t kDefaultProbationNs = 1'000'000'000;
 constexpr uint64_t kCallWaitNs = 5'000'000'000;
+constexpr uint64_t kTickEventNs = 1'000'000'000;
 }  // namespace
 
 void ModuleSystem::push_failed(Instance& instance) {
@@ -43,7 +44,7 @@ void ModuleSystem::forget_failed(Instance& instance) {
 void ModuleSystem::supervisor_main(void* argument) {
     auto& system = *static_cast<ModuleSystem*>(argument);
     for (;;) {
-        uint64_t deadline = kForever;
+        uint64_t deadline = system.next_tick_ns();
         {
             MutexGuard guard(system.change_);
             for (const Probation& probation : system.probations_)
@@ -59,7 +60,35 @@ void ModuleSystem::supervisor_main(void* argument) {
         // A failed policy is replaced at once by the mirrored one, before anything that might wait.
         system.kernel_.threads.policy().return_to_mirror();
         system.supervise();
+        system.send_periodic_events();
     }
+}
+
+// ---- Events that come by themselves: a Tick every second, and MemoryPressure when its level changes.
+
+/// When the next of them is due; kForever while nobody subscribed.
+uint64_t ModuleSystem::next_tick_ns() {
+    constexpr uint32_t kPeriodic =
+        1u << static_cast<uint32_t>(EventKind::Tick) | 1u << static_cast<uint32_t>(EventKind::MemoryPressure);
+    bool wanted = false;
+    for_each([&](ModuleRecord& record) {
+        wanted |= record.current != nullptr && (record.current->event_kinds & kPeriodic) != 0;
+    });
+    if (!wanted) return kForever;
+    return last_tick_ns_ + kTickEventNs;
+}
+
+void ModuleSystem::send_periodic_events() {
+    const uint64_t now_ns = arch::now_ns();
+    if (next_tick_ns() > now_ns) return;
+    last_tick_ns_ = now_ns;
+    (void)emit(Event::make_tick(now_ns)).ok();  // a full queue drops ticks
+    const uint64_t free = kernel_.pages.free_pages();
+    const uint64_t total = kernel_.pages.total_pages();
+    const MemoryPressureLevel level = free * 32 < total   ? MemoryPressureLevel::Critical
+                                      : free * 10 < total ? MemoryPressureLevel::Low
+                                                          : MemoryPressureLevel::Normal;
+    if (level != memory_pressure_ && emit(Event::make_memory_pressure(level)).ok()) memory_pressure_ = level;
 }
 
 void ModuleSystem::supervise() {

@@ -325,6 +325,8 @@ std::string BootPlan::compiled() const {
                 line(fmt::format("interface.{}.{}", slot.interface, key), setting.value);
     for (const auto& [name, settings] : profile.modules)
         for (const auto& [key, setting] : settings.options) line(fmt::format("module.{}.{}", name, key), setting.value);
+    for (const auto& [name, settings] : profile.modules)
+        if (!settings.probation.empty()) line(fmt::format("module.{}.probation", name), settings.probation);
     for (const auto& [key, value] : profile.kernel_keys) line(key, value);
     return out;
 }

@@ -46,14 +46,16 @@ TEST(BootPlan, CompilesToLinesForTheKernel) {
             "\"slab\"\n"
             "[modules]\nstatic = [\"helix-execution\", \"helix-allocator-bump\"]\ndynamic = "
             "[\"helix-scheduler-priority\"]\n"
-            "[module.\"helix-scheduler-round-robin\"]\naging_ms = 50\n[debug]\npanic_behavior = \"reboot\"\n")
+            "[module.\"helix-scheduler-round-robin\"]\naging_ms = 50\nprobation = \"2s\"\n[debug]\npanic_behavior = "
+            "\"reboot\"\n")
             .compiled();
     for (const char* line :
          {"profile.name=t\n",
           "modules.static=helix-execution helix-allocator-bump helix-scheduler-round-robin helix-allocator-slab\n",
           "modules.dynamic=helix-scheduler-priority\n", "primary.helix.scheduler=helix-scheduler-round-robin\n",
           "primary.helix.allocator=helix-allocator-slab\n", "interface.helix.scheduler.time_slice_ms=7\n",
-          "module.helix-scheduler-round-robin.aging_ms=50\n", "debug.panic_behavior=reboot\n"})
+          "module.helix-scheduler-round-robin.aging_ms=50\n", "module.helix-scheduler-round-robin.probation=2s\n",
+          "debug.panic_behavior=reboot\n"})
         EXPECT_THAT(lines, HasSubstr(line));
 }
 

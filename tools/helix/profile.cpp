@@ -9,6 +9,8 @@
 #include "profile_schema.hpp"
 #include "text.hpp"
 
+#include "helix/units.hpp"
+
 #define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
 
@@ -53,6 +55,11 @@ std::string_view type_name(KeyType type) {
         case KeyType::Inline: return "a table";
     }
     return "";
+}
+
+bool is_duration(std::string_view text) {
+    uint64_t nanoseconds = 0;
+    return parse_duration(Text(text.data(), text.size()), nanoseconds);
 }
 
 /// A scalar as text, nothing for anything else.
@@ -226,10 +233,10 @@ private:
                 notice(at,
                        "\"restart\" has no effect: a module that fails outside of a probation is not restarted yet");
         } else if (key.str() == "probation") {
-            if (!text)
-                error(node, "\"probation\" takes a duration such as \"2s\"");
+            if (!text || !is_duration(*text))
+                error(node, "\"probation\" takes a duration such as \"2s\" or \"500ms\"");
             else
-                notice(at, "\"probation\" has no effect: every replacement is on probation for the same time so far");
+                settings.probation = *text;
         } else if (key.str() == "file") {
             if (!node.is_string())
                 error(node, "\"file\" takes the path of a .hmod file");
@@ -322,6 +329,12 @@ private:
         slot("scheduler", "helix.scheduler", "helix-scheduler-", "module");
         slot("allocator", "helix.allocator", "helix-allocator-", "heap");
         out.command_line = string_at("boot.cmdline");
+        if (const std::string probation = string_at("modules.probation"); !probation.empty()) {
+            if (!is_duration(probation))
+                error(*root_.at_path("modules.probation").node(),
+                      "\"modules.probation\" takes a duration such as \"2s\" or \"500ms\"");
+            out.kernel_keys["kernel.probation"] = probation;
+        }
         if (const int64_t size = integer_at("memory.stack_size_kb", 0); size != 0)
             out.kernel_keys["kernel.stack_size_kb"] = std::to_string(size);
         if (const std::string behavior = string_at("debug.panic_behavior"); !behavior.empty())

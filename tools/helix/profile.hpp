@@ -48,6 +48,7 @@ struct ModuleSettings {
     Position at;
     std::map<std::string, Setting> options;
     std::optional<std::filesystem::path> file;
+    std::string probation;  ///< a duration; empty: the profile's, or the kernel's own
 };
 
 struct Profile {

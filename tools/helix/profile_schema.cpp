@@ -79,6 +79,7 @@ constexpr ProfileKey kKeys[] = {
 
     list("modules.static"),
     list("modules.dynamic"),
+    string("modules.probation"),
 
     list("boot.load"),
     string("boot.cmdline"),

@@ -134,6 +134,15 @@ TEST_P(RefusedProfile, NamesPlaceAndRemedy) {
     EXPECT_THAT(refusal(GetParam().text), HasSubstr(GetParam().message));
 }
 
+TEST(Profile, PassesProbationTimesOn) {
+    const Profile profile =
+        parse_profile("[modules]\nprobation = \"500ms\"\n[module.\"x\"]\nprobation = \"2s\"\n", "p");
+    EXPECT_EQ(profile.kernel_keys.at("kernel.probation"), "500ms");
+    EXPECT_EQ(profile.modules.at("x").probation, "2s");
+    EXPECT_THAT(refusal("[modules]\nprobation = \"soon\"\n"), HasSubstr("takes a duration"));
+    EXPECT_THAT(refusal("[module.\"x\"]\nprobation = 2\n"), HasSubstr("takes a duration"));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Profile, RefusedProfile,
     ::testing::Values(BadProfile{"[memory]\nheap_size = 3\n",

@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A module hears the events to which it subscribed, by kind and by name, and no others.
+
+#include "helix/module.hpp"
+
+class Listener final : public helix::Module {
+public:
+    static constexpr auto kInfo = helix::ModuleInfo{"listener"}
+                                      .version(1, 0, 0)
+                                      .description("Counts the events that it hears")
+                                      .license("MIT OR Apache-2.0")
+                                      .flags(helix::ModuleFlags::Experimental);
+
+    helix::Result<void> init(const helix::Context& context) override {
+        context_ = &context;
+        return {};
+    }
+    helix::Result<void> start() override {
+        TRY(context_->subscribe(helix::EventKind::Tick));
+        return context_->subscribe("note");
+    }
+    helix::Result<void> stop() override { return {}; }
+
+    helix::EventResponse handle_event(const helix::Event& event) override {
+        if (event.kind == helix::EventKind::Tick) {
+            ++ticks_;
+            return helix::EventResponse::handled();
+        }
+        if (event.custom.name != "note") return helix::EventResponse::error("an event that nobody subscribed to");
+        ++notes_;
+        note_bytes_ += event.custom.data.size();
+        return helix::EventResponse::handled();
+    }
+
+    /// `heard`: counts of what was heard so far.
+    helix::Result<helix::Response> handle_request(const helix::Request& request) override {
+        if (request.request_type != "heard") return helix::ErrorCode::NotImplemented;
+        const auto answer =
+            helix::format("{{\"ticked\":{},\"notes\":{},\"note_bytes\":{}}}", ticks_ > 0, notes_, note_bytes_);
+        return helix::Response::ok(answer.text());
+    }
+
+private:
+    const helix::Context* context_ = nullptr;
+    uint64_t ticks_ = 0;
+    uint64_t notes_ = 0;
+    uint64_t note_bytes_ = 0;
+};
+HELIX_MODULE(Listener)
