@@ -132,6 +132,9 @@ private:
     Result<void> plug_in_scheduler(ModuleRecord& record, Instance& candidate, HistoryRecord& entry);
     Result<void> transfer_and_verify_scheduler(Instance* old, Instance& candidate, MutableBytes buffer,
                                                HistoryRecord& entry);
+    Result<void> verify_scheduler(Instance& candidate);
+    Result<void> compare_runnable(Cpu& cpu);
+    Result<void> self_check_scheduler(Instance& candidate);
     // allocator_swap.cpp
     Result<void> plug_in_allocator(ModuleRecord& record, HistoryRecord& entry);
     // supervisor.cpp

@@ -14,10 +14,7 @@ constexpr size_t kStateCapacity = 4096;
 
 /// Fetches what the hold will use: code and data of both policies, and the kernel's own way of carrying state.
 /// Right before the hold, where waiting for memory holds nobody up.
-void warm_up(const Instance* old, const Instance& candidate, MutableBytes buffer, uint64_t code) {
-    constexpr uint64_t kCodeBytes = 3072;  // more than the function that runs under the hold has
-    for (uint64_t at = code; at < code + kCodeBytes && arch::is_kernel_text(at); at += 64)
-        (void)*reinterpret_cast<const volatile uint8_t*>(at);
+void warm_up(const Instance* old, const Instance& candidate, MutableBytes buffer) {
     if (old != nullptr && old->mapping != nullptr) old->mapping->touch();
     candidate.mapping->touch();
     StateWriter writer(buffer, 0);
@@ -46,14 +43,41 @@ Result<void> ModuleSystem::transfer_and_verify_scheduler(Instance* old, Instance
         }
     }
     entry.phase = Phase::Verify;
+    return verify_scheduler(candidate);
+}
+
+/// The checks that cost the same however many threads there are. Under all CPU locks.
+Result<void> ModuleSystem::verify_scheduler(Instance& candidate) {
     if (kernel_.threads.policy().mirror_failed()) return candidate.failed_error();
     const bool healthy = TRY(candidate.call<&Module::is_healthy>());
     if (!healthy) return Error(ErrorCode::InvalidState, "the new policy says that it is not healthy");
+    for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) TRY(compare_runnable(kernel_.threads.cpu(id)));
+    return {};
+}
+
+/// Whether the mirrored policy holds as many threads as are runnable on `cpu`. Under its lock.
+Result<void> ModuleSystem::compare_runnable(Cpu& cpu) {
+    const SchedulerStatistics statistics = TRY(kernel_.threads.policy().mirror_statistics(cpu));
+    if (statistics.runnable == cpu.ready_count) return {};
+    return Error(ErrorCode::InvalidState, "the new policy does not hold the threads that are runnable");
+}
+
+/// The check that grows with the number of threads: the policy's walk through its own queues. It is no part of the
+/// hold; one CPU at a time cannot switch threads while it lasts.
+Result<void> ModuleSystem::self_check_scheduler(Instance& candidate) {
+    const bool healthy = TRY(candidate.call<&Module::is_healthy>());
+    if (!healthy) return Error(ErrorCode::InvalidState, "the new policy says that it is not healthy");
     for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) {
+        preempt_disable();
         Cpu& cpu = kernel_.threads.cpu(id);
-        const SchedulerStatistics statistics = TRY(kernel_.threads.policy().mirror_statistics(cpu));
-        if (statistics.runnable != cpu.ready_count)
-            return Error(ErrorCode::InvalidState, "the new policy does not hold the threads that are runnable");
+        cpu.lock.acquire();
+        auto consistent = kernel_.threads.policy().mirror_self_check(cpu);
+        auto complete = compare_runnable(cpu);
+        cpu.lock.release();
+        preempt_enable();
+        if (candidate.is_ended()) return candidate.failed_error();
+        if (!consistent.ok() || !consistent.value()) return Error(ErrorCode::InvalidState, "its self-check failed");
+        if (!complete.ok()) return complete;
     }
     return {};
 }
@@ -90,31 +114,21 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         entry.result = TransactionResult::Cancelled;
         return Error(ErrorCode::TimedOut, "a call into the ruling policy did not end in time");
     }
-    // The whole of self_check is too slow for the hold: it is done here, CPU by CPU, and the counts once more below.
-    for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) {
-        preempt_disable();
-        Cpu& cpu = kernel_.threads.cpu(id);
-        cpu.lock.acquire();
-        auto consistent = policy.mirror_self_check(cpu);
-        cpu.lock.release();
-        preempt_enable();
-        if (!consistent.ok() || !consistent.value()) {
-            const Error error = candidate.is_ended() ? candidate.failed_error()
-                                                     : Error(ErrorCode::InvalidState, "its self-check failed");
-            if (old != nullptr) old->record.call_lock.unlock();
-            entry.phase = Phase::Verify;
-            discard();
-            return error;
-        }
+    const uint64_t checked_from_ns = arch::now_ns();
+    auto sound = self_check_scheduler(candidate);
+    entry.phase_ns[static_cast<size_t>(Phase::Verify)] = arch::now_ns() - checked_from_ns;
+    if (!sound.ok()) {
+        if (old != nullptr) old->record.call_lock.unlock();
+        entry.phase = Phase::Verify;
+        entry.result = TransactionResult::RolledBack;
+        discard();
+        return sound;
     }
     entry.prepare_ns = arch::now_ns() - began_ns;
     entry.phase_ns[static_cast<size_t>(Phase::Prepare)] = entry.prepare_ns;
 
     // Hold, transfer, verify, commit.
-    uint64_t code = 0;
-    const auto transfer = &ModuleSystem::transfer_and_verify_scheduler;
-    __builtin_memcpy(&code, &transfer, sizeof(code));
-    warm_up(old, candidate, buffer.value().mutable_bytes(), code);
+    warm_up(old, candidate, buffer.value().mutable_bytes());
     entry.phase = Phase::Hold;
     preempt_disable();  // so that the end is read before others run again
     const uint64_t held_cycles = arch::cycles();
