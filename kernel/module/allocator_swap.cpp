@@ -16,10 +16,6 @@ Result<void> ModuleSystem::plug_in_allocator(ModuleRecord& record, HistoryRecord
     entry.phase = Phase::Verify;
     const bool healthy = TRY(instance.call<&Module::is_healthy>());
     if (!healthy) return Error(ErrorCode::InvalidState, "the new allocator says that it is not healthy");
-    const SlotTarget* const target = target_of(instance, interface.name.text());
-    if (instance.heap_owner == 0)
-        instance.heap_owner =
-            TRY(kernel_.heap.attach(static_cast<Allocator*>(target->implementation), token_of(&instance)));
     entry.prepare_ns = arch::now_ns() - began_ns;
 
     const uint64_t held_ns = arch::now_ns();
@@ -30,7 +26,7 @@ Result<void> ModuleSystem::plug_in_allocator(ModuleRecord& record, HistoryRecord
     {
         MutexGuard guard(registry_);
         interface.primary_record = &record;
-        interface.primary->fill(target);
+        interface.primary->fill(target_of(instance, interface.name.text()));
     }
     entry.result = TransactionResult::Committed;
     entry.phase = Phase::Serving;

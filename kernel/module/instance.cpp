@@ -59,6 +59,8 @@ void Instance::give_back() {
         (void)detail::gate_call_words<GateKind::Module, void>(token_of(this), destructor, module, nullptr);
     }
     module = nullptr;
+    if (heap_owner != 0 && !kernel.heap.try_detach(heap_owner)) kernel.heap.abandon(heap_owner);
+    heap_owner = 0;
     kernel.modules.release_semaphores_of(*this);
     ledger.release_all();
     event_kinds = 0;

@@ -62,7 +62,7 @@ struct Instance : Owner {
     Context context;
     Ledger ledger;
     SlotTarget targets[6] = {};  ///< one for each interface, in the descriptor's order
-    uint8_t heap_owner = 0;      ///< its number with the heap, for an allocator that is or was plugged in
+    uint8_t heap_owner = 0;      ///< its number with the heap, for an allocator
 
     // Subscriptions; guarded by the registry's lock.
     uint32_t event_kinds = 0;  ///< bit n: EventKind n

@@ -191,6 +191,15 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
         }
     }
     Instance* const instance = TRY(Instance::create(kernel_, record, image));
+    // Every allocator may take heap pages, whether it serves the kernel or is only being tried.
+    if (const SlotTarget* const target = target_of(*instance, InterfaceTraits<Allocator>::kId.name)) {
+        auto owner = kernel_.heap.attach(static_cast<Allocator*>(target->implementation), token_of(instance));
+        if (!owner.ok()) {
+            Instance::destroy(instance);
+            return owner.error();
+        }
+        instance->heap_owner = owner.value();
+    }
     phase = Phase::Init;
     auto initialised = instance->call<&Module::init>(instance->context);
     if (!initialised.ok()) {

@@ -12,6 +12,7 @@ namespace helix::kernel {
 namespace {
 constexpr uint64_t kDefaultProbationNs = 1'000'000'000;
 constexpr uint64_t kCallWaitNs = 5'000'000'000;
+constexpr uint64_t kAuditNs = 20'000'000;  // between two looks at a policy on probation
 constexpr uint64_t kTickEventNs = 1'000'000'000;
 }  // namespace
 
@@ -47,8 +48,12 @@ void ModuleSystem::supervisor_main(void* argument) {
         uint64_t deadline = system.next_tick_ns();
         {
             MutexGuard guard(system.change_);
-            for (const Probation& probation : system.probations_)
-                if (probation.active && probation.deadline_ns < deadline) deadline = probation.deadline_ns;
+            for (const Probation& probation : system.probations_) {
+                if (!probation.active) continue;
+                if (probation.deadline_ns < deadline) deadline = probation.deadline_ns;
+                const uint64_t audit_ns = arch::now_ns() + kAuditNs;
+                if (probation.previous_policy != nullptr && audit_ns < deadline) deadline = audit_ns;
+            }
         }
         system.supervisor_queue_.wait_until(
             [&] {
@@ -57,6 +62,7 @@ void ModuleSystem::supervisor_main(void* argument) {
                 return wanted;
             },
             deadline, Cancellable::No);
+        if (system.kernel_.threads.policy().has_mirror()) system.kernel_.threads.policy().audit_ruling();
         // A failed policy is replaced at once by the mirrored one, before anything that might wait.
         system.kernel_.threads.policy().return_to_mirror();
         system.supervise();

@@ -162,6 +162,19 @@ void PolicySlot::flip() {
     mirror_ = old;
 }
 
+void PolicySlot::audit_ruling() {
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        preempt_disable();
+        Cpu& cpu = threads_.cpu(id);
+        cpu.lock.acquire();
+        auto statistics = ruling_statistics(cpu);
+        if (statistics.ok() && statistics.value().runnable != cpu.ready_count)
+            break_rule(ruling_, "it does not hold the threads that are runnable");
+        cpu.lock.release();
+        preempt_enable();
+    }
+}
+
 bool PolicySlot::return_to_mirror() {
     threads_.lock_all_cpus();
     const bool possible =

@@ -39,6 +39,9 @@ public:
     Result<void> mirror(Scheduler* policy, Owner* instance);
     /// The mirrored policy rules from now on and the one that ruled becomes the mirror. All CPU locks held.
     void flip();
+    /// Compares what the ruling policy counts with what is runnable, one CPU at a time; a policy that lost a thread, or
+    /// made one up, has failed. Preemption on.
+    void audit_ruling();
     /// If the ruling policy failed and the mirrored one could rule, it does from now on. True if it happened.
     bool return_to_mirror();
     /// Ends the mirroring; the place is free again. Afterwards no CPU is inside that policy.
