@@ -3,10 +3,17 @@
 // InterfaceRegistry: who implements what, and which implementor is the primary one.
 #pragma once
 
+#include "helix/interfaces/allocator.hpp"
+#include "helix/interfaces/scheduler.hpp"
 #include "kernel/module/record.hpp"
 #include "kernel/module/slot.hpp"
 
 namespace helix::kernel {
+
+/// Whether the kernel itself calls what is primary there; nobody is plugged in without its say.
+constexpr bool is_plugged_by_kernel(Text interface) {
+    return interface == InterfaceTraits<Scheduler>::kId.name || interface == InterfaceTraits<Allocator>::kId.name;
+}
 
 struct InterfaceRecord : boost::intrusive::list_base_hook<> {
     FixedText<46> name;

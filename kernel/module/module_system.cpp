@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// ModuleSystem: boot, load, unload, look-up, requests and bindings. Reloads are in transaction.cpp.
+// ModuleSystem: boot, load, unload and look-up. Calls are in calls.cpp, reloads in transaction.cpp.
 
 #include "kernel/module/module_system.hpp"
 
@@ -14,15 +14,11 @@ namespace helix::kernel {
 
 namespace {
 
-constexpr uint64_t kCallWaitNs = 5'000'000'000;   // how long a request waits for its turn
+constexpr uint64_t kCallWaitNs = 5'000'000'000;   // how long a stop waits for its turn
 constexpr uint64_t kLeaveWaitNs = 5'000'000'000;  // how long an unload waits for calls and threads to end
 
 Error with_name(Text name, const Error& error) {
     return Error(error.code(), format("{}: {}", name, error.sentence()).text());
-}
-
-bool is_plugged_by_kernel(Text interface) {
-    return interface == InterfaceTraits<Scheduler>::kId.name || interface == InterfaceTraits<Allocator>::kId.name;
 }
 
 }  // namespace
@@ -444,130 +440,6 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     if (complaint.empty()) return {};
     kernel_.log.warning("kernel", "{}", complaint.text());
     return Error(ErrorCode::ModuleFailed, complaint.text());
-}
-
-// ---- Calls.
-
-Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
-    RecordPin record = find(target);
-    if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
-    if (record->call_lock.held_by_me())
-        return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
-    if (!record->call_lock.lock_for(kCallWaitNs))
-        return Error(ErrorCode::TimedOut, format("{} was busy with another call", target).text());
-    auto result = [&]() -> Result<Response> {
-        if (record->current == nullptr || record->state() != ModuleState::Running)
-            return Error(ErrorCode::InvalidState, format("{} is not running", target).text());
-        Instance& instance = *record->current;
-        const Request request{source == nullptr ? InstanceId::None : source->id, type, payload};
-        auto response = instance.call<&Module::handle_request>(request);
-        if (!response.ok()) {
-            if (response.error().code() == ErrorCode::NotImplemented)
-                return Error(ErrorCode::NotImplemented, format("{} has no request \"{}\"", target, type).text());
-            return response;
-        }
-        if (uint8_t* const data = const_cast<uint8_t*>(response.value().payload().bytes().data()); data != nullptr) {
-            if (!instance.ledger.owns(data)) {
-                response.value().payload().release();
-                return Error(ErrorCode::ModuleFailed,
-                             format("{} answered with a buffer that is not its own", target).text());
-            }
-            Ledger::transfer(data, source == nullptr ? kernel_ledger_ : source->ledger);
-        }
-        return response;
-    }();
-    record->call_lock.unlock();
-    return result;
-}
-
-Result<void> ModuleSystem::emit(Text name, Bytes data) {
-    return events_.push(kernel_, Event::make_custom(name, data));
-}
-
-bool ModuleSystem::ask_health(Text name) {
-    RecordPin record = find(name);
-    if (!record || record->call_lock.held_by_me() || !record->call_lock.lock_for(kCallWaitNs)) return false;
-    bool healthy = false;
-    if (record->state() == ModuleState::Running) {
-        auto answer = record->current->call<&Module::is_healthy>();
-        healthy = answer.ok() && answer.value();
-    }
-    record->call_lock.unlock();
-    return healthy;
-}
-
-// ---- For the services.
-
-Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module) {
-    MutexGuard guard(registry_);
-    InterfaceRecord* const found = interfaces_.find(interface);
-    if (found == nullptr) return Error(ErrorCode::NotFound, format("nobody implements {}", interface).text());
-    if (found->major != major || found->minor < minor)
-        return Error(ErrorCode::Incompatible,
-                     format("{} is {}.{} here, not {}.{}", interface, found->major, found->minor, major, minor).text());
-    Slot* slot = found->primary;
-    if (!module.empty()) {
-        slot = nullptr;
-        for (Slot& candidate : found->implementors)
-            if (candidate.record->name() == module) slot = &candidate;
-        if (slot == nullptr)
-            return Error(ErrorCode::NotFound, format("{} does not implement {}", module, interface).text());
-    }
-    const bool serves_kernel =
-        is_plugged_by_kernel(interface) && (slot->record == nullptr || slot->record == found->primary_record);
-    if (serves_kernel)
-        return Error(ErrorCode::PermissionDenied, format("the ruling {} serves the kernel alone", interface).text());
-    __atomic_fetch_add(&slot->bindings, 1, __ATOMIC_ACQ_REL);
-    __atomic_fetch_add(&instance.handles, 1, __ATOMIC_ACQ_REL);
-    return static_cast<SlotHead*>(slot);
-}
-
-void ModuleSystem::unbind(Instance& instance, Slot& slot) {
-    __atomic_fetch_sub(&slot.bindings, 1, __ATOMIC_ACQ_REL);
-    __atomic_fetch_sub(&instance.handles, 1, __ATOMIC_ACQ_REL);
-}
-
-Result<void> ModuleSystem::subscribe(Instance& instance, EventKind kind, Text name) {
-    MutexGuard guard(registry_);
-    if (kind != EventKind::Custom) {
-        instance.event_kinds |= 1u << static_cast<uint32_t>(kind);
-        kernel_.modules.wake_supervisor();  // it may have to begin ticking
-        return {};
-    }
-    for (uint32_t i = 0; i < instance.event_name_count; ++i)
-        if (instance.event_names[i] == name) return {};
-    if (instance.event_name_count == Instance::kMaximumNames)
-        return Error(ErrorCode::OutOfRange, "a module subscribes to at most 8 event names");
-    instance.event_names[instance.event_name_count++].assign(name);
-    return {};
-}
-
-Result<void*> ModuleSystem::kept_memory(Instance& instance, Text name, uint32_t version, size_t size,
-                                        size_t alignment) {
-    MutexGuard guard(registry_);
-    for (KeptRegion& region : instance.record.kept) {
-        if (region.name != name || region.version != version) continue;
-        if (region.size != size)
-            return Error(ErrorCode::InvalidArgument,
-                         format("kept memory {} has {} bytes, not {}", name, region.size, size).text());
-        return region.memory;
-    }
-    if (size == 0 || size > size_t{1} << 26 || name.size() > 46)
-        return Error(ErrorCode::InvalidArgument,
-                     "kept memory has 1 byte to 64 MiB and a name of at most 46 characters");
-    auto* const region = make<KeptRegion>(kernel_.heap);
-    if (region == nullptr) return ErrorCode::OutOfMemory;
-    region->memory = kernel_.heap.allocate(size, alignment < 16 ? 16 : alignment);
-    if (region->memory == nullptr) {
-        unmake(kernel_.heap, region);
-        return ErrorCode::OutOfMemory;
-    }
-    __builtin_memset(region->memory, 0, size);
-    region->name.assign(name);
-    region->version = version;
-    region->size = size;
-    instance.record.kept.push_back(*region);
-    return region->memory;
 }
 
 }  // namespace helix::kernel
