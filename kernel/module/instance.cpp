@@ -54,9 +54,12 @@ Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& 
 }
 
 void Instance::give_back() {
-    if (mapping != nullptr && module != nullptr && !is_ended()) {
+    // Nobody is inside any more. An instance that did not fail may run once again, to be destroyed.
+    if (mapping != nullptr && module != nullptr && __atomic_load_n(&noted, __ATOMIC_ACQUIRE) == 0) {
+        __atomic_store_n(&ended, 0, __ATOMIC_RELEASE);
         const auto destructor = reinterpret_cast<void*>(mapping->descriptor().destroy);
         (void)detail::gate_call_words<GateKind::Module, void>(token_of(this), destructor, module, nullptr);
+        __atomic_store_n(&ended, 1, __ATOMIC_RELEASE);
     }
     module = nullptr;
     if (heap_owner != 0 && !kernel.heap.try_detach(heap_owner)) kernel.heap.abandon(heap_owner);
@@ -66,7 +69,7 @@ void Instance::give_back() {
     event_kinds = 0;
     event_name_count = 0;
     if (mapping != nullptr) {
-        failure_text = is_ended() ? describe_failure(note, *this) : FixedText<186>();
+        failure_text = note.failure != GateFailure::None ? describe_failure(note, *this) : FixedText<186>();
         Mapping::destroy(mapping);
         mapping = nullptr;
     }

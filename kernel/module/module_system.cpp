@@ -37,13 +37,26 @@ Result<void> ModuleSystem::boot_modules() {
     MutexGuard guard(change_);
     for (Text name : kernel_.profile.words("modules.static")) {
         Phase phase{};
-        ModuleRecord* const record = TRY(load_record(name, Link::Static, phase));
-        TRY(plug_in_primaries(*record));
+        auto record = load_record(name, Link::Static, phase);
+        const Result<void> plugged = record.ok() ? plug_in_primaries(*record.value()) : Result<void>(record.error());
+        if (!plugged.ok()) TRY(check_boot_failure(name, plugged.error()));
     }
     for (Text name : kernel_.profile.words("boot.load")) {
         Phase phase{};
         TRY(load_record(name, Link::Dynamic, phase));
     }
+    return {};
+}
+
+/// A static module was not reached: that is said, and the rest comes up without it, unless it is essential.
+Result<void> ModuleSystem::check_boot_failure(Text name, const Error& error) {
+    FixedText<62> full_name;
+    const Bytes bytes = TRY(find_file(name, full_name));
+    Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
+    const bool essential = has(image->info().flags(), ModuleFlags::Essential);
+    image->release();
+    if (essential) return error;
+    kernel_.log.error("kernel", "not started: {}", error.sentence());
     return {};
 }
 
@@ -199,8 +212,7 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
     phase = Phase::Init;
     auto initialised = instance->call<&Module::init>(instance->context);
     if (!initialised.ok()) {
-        expel(*instance);
-        Instance::destroy(instance);
+        dispose(*instance);
         return initialised.error();
     }
     instance->become(ModuleState::Initialized);
@@ -242,9 +254,8 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, Phase& pha
     }
     if (!started.ok()) {
         const Error error = with_name(full_name.text(), started.error());
-        expel(instance);
         record->current = nullptr;
-        Instance::destroy(&instance);
+        if (!dispose(instance)) return error;  // threads still know the record
         release_kept(*record);
         unmake(kernel_.heap, record);
         return error;
@@ -324,6 +335,12 @@ Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
         if (!dependents.empty())
             return Error(ErrorCode::Busy, format("{} is needed by {}", record.name(), dependents.text()).text());
     }
+    for (const Probation& probation : probations_) {
+        if (!probation.active || probation.previous_record != &record || probation.record == &record) continue;
+        return Error(
+            ErrorCode::Busy,
+            format("{} stands by for {}, which is on probation", record.name(), probation.record->name()).text());
+    }
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
         if (interface.primary_record == &record && is_plugged_by_kernel(interface.name.text()))
@@ -370,6 +387,15 @@ bool ModuleSystem::expel(Instance& instance) {
     return kernel_.threads.wait_threads_of(instance, kLeaveWaitNs).ok();
 }
 
+bool ModuleSystem::dispose(Instance& instance) {
+    if (expel(instance)) {
+        Instance::destroy(&instance);
+        return true;
+    }
+    kernel_.log.error("kernel", "{}: threads are still inside; its memory stays", instance.name());
+    return false;
+}
+
 void ModuleSystem::report_leaks(Instance& instance) {
     const LedgerTotals left = instance.totals();
     if (left.empty()) return;
@@ -389,10 +415,11 @@ void ModuleSystem::release_kept(ModuleRecord& record) {
 
 Result<void> ModuleSystem::unload(Text name) {
     MutexGuard guard(change_);
+    look_after_failed();
     ModuleRecord* const record = find_record(name);
     if (record == nullptr) return Error(ErrorCode::NotFound, format("no module {} is loaded", name).text());
-    end_probation_of(*record);
     TRY(check_removable(*record));
+    end_probation_of(*record);
     return remove_record(*record);
 }
 

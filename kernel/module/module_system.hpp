@@ -120,9 +120,12 @@ private:
     void refill_slots(ModuleRecord& record, Instance& with);
     void release_kept(ModuleRecord& record);
     Result<void> check_removable(ModuleRecord& record);
+    Result<void> check_boot_failure(Text name, const Error& error);
     void report_leaks(Instance& instance);
     /// Ends threads and calls of an ended instance and waits until nobody is inside. Call lock held.
     bool expel(Instance& instance);
+    /// expel, and destroy: false, with a word in the log, if somebody stays inside and the instance therefore too.
+    bool dispose(Instance& instance);
     const SlotTarget* target_of(Instance& instance, Text interface) const;
 
     // transaction.cpp
@@ -140,6 +143,7 @@ private:
     // supervisor.cpp
     static void supervisor_main(void* system);
     void supervise();
+    void look_after_failed();
     uint64_t next_tick_ns();
     void send_periodic_events();
     void handle_failed(Instance& instance);
@@ -147,7 +151,8 @@ private:
     void fail_over(InterfaceRecord& interface);
     void begin_probation(Probation probation);
     void end_probation_of(ModuleRecord& record);
-    void end_scheduler_probation();
+    void resume_probation(Probation& probation);
+    void finish_probation(Probation& probation);
     void end_probation(Probation& probation);
     void roll_back(Probation& probation, Text reason);
     void expire_probations(uint64_t now_ns);

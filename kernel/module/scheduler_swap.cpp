@@ -89,16 +89,21 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     const uint64_t began_ns = arch::now_ns();
     if (entry.time_ns == 0) entry.time_ns = began_ns;
     const bool in_place = record.current != &candidate;  // a reload: another instance of the ruling module
-    end_scheduler_probation();
+
+    // A policy that is still on probation gives up its spare's place to the candidate, and gets it back if that fails.
+    Probation* suspended = nullptr;
+    for (Probation& probation : probations_)
+        if (probation.active && probation.previous_policy != nullptr) suspended = &probation;
+    if (suspended != nullptr) policy.drop_mirror();
 
     // Prepare: the candidate sees every event from here on, and a snapshot of what is runnable.
     entry.phase = Phase::Prepare;
     const auto discard = [&] {
         policy.drop_mirror();
+        if (suspended != nullptr) resume_probation(*suspended);
         if (!in_place) return;
         if (!candidate.is_ended()) (void)candidate.call<&Module::stop>().ok();
-        expel(candidate);
-        Instance::destroy(&candidate);
+        dispose(candidate);
     };
     const SlotTarget* const target = target_of(candidate, InterfaceTraits<Scheduler>::kId.name);
     auto mirrored = policy.mirror(static_cast<Scheduler*>(target->implementation), &candidate);
@@ -109,7 +114,11 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     }
     auto buffer = Buffer::create(kStateCapacity);
     auto* const old = static_cast<Instance*>(policy.ruling_instance());
-    if (!buffer.ok() || (old != nullptr && !old->record.call_lock.lock_for(kCallWaitNs))) {
+    if (!buffer.ok()) {
+        discard();
+        return buffer.error();
+    }
+    if (old != nullptr && !old->record.call_lock.lock_for(kCallWaitNs)) {
         discard();
         entry.result = TransactionResult::Cancelled;
         return Error(ErrorCode::TimedOut, "a call into the ruling policy did not end in time");
@@ -120,7 +129,6 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     if (!sound.ok()) {
         if (old != nullptr) old->record.call_lock.unlock();
         entry.phase = Phase::Verify;
-        entry.result = TransactionResult::RolledBack;
         discard();
         return sound;
     }
@@ -147,6 +155,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     }
     entry.result = TransactionResult::Committed;
     entry.phase = Phase::Probation;
+    if (suspended != nullptr) finish_probation(*suspended);
 
     ModuleRecord* previous_record = nullptr;
     {

@@ -99,6 +99,12 @@ void ModuleSystem::send_periodic_events() {
 
 void ModuleSystem::supervise() {
     MutexGuard guard(change_);
+    look_after_failed();
+    expire_probations(arch::now_ns());
+}
+
+/// Handles every failure that was noted so far. Change lock held.
+void ModuleSystem::look_after_failed() {
     for (;;) {
         Instance* taken = failed_seen_;
         if (taken != nullptr) {
@@ -109,10 +115,9 @@ void ModuleSystem::supervise() {
                                                                     __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
             }
         }
-        if (taken == nullptr) break;
+        if (taken == nullptr) return;
         handle_failed(*taken);
     }
-    expire_probations(arch::now_ns());
 }
 
 void ModuleSystem::handle_failed(Instance& instance) {
@@ -233,12 +238,28 @@ void ModuleSystem::begin_probation(Probation probation) {
 }
 
 void ModuleSystem::end_probation(Probation& probation) {
+    if (probation.previous_policy != nullptr) kernel_.threads.policy().drop_mirror();
+    finish_probation(probation);
+}
+
+/// Mirrors the previous policy again, after another candidate had its place for a while.
+void ModuleSystem::resume_probation(Probation& probation) {
+    Instance& previous = *probation.previous_policy;
+    const SlotTarget* const target = target_of(previous, InterfaceTraits<Scheduler>::kId.name);
+    PolicySlot& policy = kernel_.threads.policy();
+    if (!previous.is_ended() && policy.mirror(static_cast<Scheduler*>(target->implementation), &previous).ok())
+        policy.stand_by();
+    else
+        finish_probation(probation);
+}
+
+/// Lets go of what was kept for a return. Nothing of it is mirrored any more.
+void ModuleSystem::finish_probation(Probation& probation) {
     probation.active = false;
     history_.amend(probation.history_id, [](HistoryRecord& entry) {
         if (entry.result == TransactionResult::Committed) entry.phase = Phase::Serving;
     });
     if (probation.previous_policy != nullptr) {
-        kernel_.threads.policy().drop_mirror();
         // After a reload in place the previous policy is an instance that no record holds any more.
         Instance* const old = probation.previous_policy;
         if (&old->record == probation.record && probation.record->current != old) {
@@ -246,14 +267,12 @@ void ModuleSystem::end_probation(Probation& probation) {
                 old->become(ModuleState::Stopped);
                 report_leaks(*old);
             }
-            expel(*old);
-            Instance::destroy(old);
+            dispose(*old);
         }
         probation.previous_policy = nullptr;
     }
     if (probation.spare != nullptr) {
-        expel(*probation.spare);
-        Instance::destroy(probation.spare);
+        dispose(*probation.spare);
         probation.spare = nullptr;
     }
     probation.state = Buffer();
@@ -263,11 +282,6 @@ void ModuleSystem::end_probation_of(ModuleRecord& record) {
     for (Probation& probation : probations_)
         if (probation.active && (probation.record == &record || probation.previous_record == &record))
             end_probation(probation);
-}
-
-void ModuleSystem::end_scheduler_probation() {
-    for (Probation& probation : probations_)
-        if (probation.active && probation.previous_policy != nullptr) end_probation(probation);
 }
 
 void ModuleSystem::expire_probations(uint64_t now_ns) {
@@ -284,7 +298,8 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         entry.reason.assign(reason);
     });
     if (probation.previous_policy != nullptr) {
-        // The flip back has happened already, in return_to_mirror; here the registry follows.
+        // The flip back has happened already, unless it failed just now; here the registry follows.
+        kernel_.threads.policy().return_to_mirror();
         Instance* const previous = probation.previous_policy;
         probation.active = false;
         probation.previous_policy = nullptr;
@@ -302,9 +317,8 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         }
         kernel_.log.warning("supervisor", "{} rules helix.scheduler again", previous->name());
         if (&previous->record == &record) {
-            expel(*failed);
             failed->become(ModuleState::Failed);
-            Instance::destroy(failed);
+            dispose(*failed);
         } else {
             retire_failed(record);
             if (probation.unload_on_rollback) (void)remove_record(record).ok();
@@ -318,6 +332,8 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
     kernel_.threads.cancel_threads_of(*failed);
     if (!record.call_lock.lock_for(kCallWaitNs)) {
         kernel_.log.error("supervisor", "{}: a call into the failed module does not end", record.name());
+        dispose(*spare);
+        probation.state = Buffer();
         return;
     }
     for (uint32_t i = 0; i < record.slot_count; ++i) record.slots[i]->close();
@@ -341,14 +357,17 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
     if (!returned.ok()) {
         kernel_.log.error("supervisor", "{}: the previous version could not return: {}", record.name(),
                           returned.error().sentence());
-        expel(*spare);
-        Instance::destroy(spare);
+        history_.amend(probation.history_id, [&](HistoryRecord& entry) {
+            entry.result = TransactionResult::Cancelled;
+            entry.reason.assign(returned.error().sentence());
+        });
+        dispose(*spare);
         retire_failed(record);
         return;
     }
     kernel_.log.warning("supervisor", "{} returned to its previous version", record.name());
     failed->become(ModuleState::Failed);
-    if (expel(*failed)) Instance::destroy(failed);
+    dispose(*failed);
 }
 
 }  // namespace helix::kernel

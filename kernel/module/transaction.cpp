@@ -37,9 +37,9 @@ private:
 
 Result<void> ModuleSystem::reload(Text name, Text file) {
     MutexGuard guard(change_);
+    look_after_failed();
     ModuleRecord* const record = find_record(name);
     if (record == nullptr) return Error(ErrorCode::NotFound, format("no module {} is loaded", name).text());
-    end_probation_of(*record);
 
     HistoryRecord entry;
     entry.time_ns = arch::now_ns();
@@ -78,10 +78,7 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image,
 
     // Prepare: everything that can fail without anybody noticing.
     Instance* const candidate = TRY(make_candidate(record, image, entry.phase));
-    const auto abandon = [&](Instance* instance) {
-        expel(*instance);
-        Instance::destroy(instance);
-    };
+    const auto abandon = [&](Instance* instance) { dispose(*instance); };
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const Text interface = record.slots[i]->interface.name.text();
         if (target_of(*candidate, interface) != nullptr) continue;
@@ -108,6 +105,7 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image,
         return Error(ErrorCode::NotSupported, "the ruling allocator is replaced by swap, not by reload");
     }
 
+    end_probation_of(record);  // the instance that is replaced now needs no way back any more
     Probation probation;
     probation.record = &record;
     if (was_running) {
@@ -230,6 +228,7 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image,
 
 Result<void> ModuleSystem::swap(Text interface_name, Text name) {
     MutexGuard guard(change_);
+    look_after_failed();
     HistoryRecord entry;
     entry.time_ns = arch::now_ns();
     entry.interface.assign(interface_name);

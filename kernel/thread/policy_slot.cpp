@@ -152,7 +152,6 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
         drop_mirror();
         return Error(ErrorCode::ModuleFailed, "it failed while it was shown the runnable threads");
     }
-    mirror_complete_ = true;
     return {};
 }
 
@@ -160,6 +159,7 @@ void PolicySlot::flip() {
     const uint32_t old = ruling_;
     ruling_ = mirror_;
     mirror_ = old;
+    stands_by_ = true;
 }
 
 void PolicySlot::audit_ruling() {
@@ -178,7 +178,7 @@ void PolicySlot::audit_ruling() {
 bool PolicySlot::return_to_mirror() {
     threads_.lock_all_cpus();
     const bool possible =
-        ruling_ != kNone && places_[ruling_].failed && mirror_ != kNone && mirror_complete_ && !places_[mirror_].failed;
+        ruling_ != kNone && places_[ruling_].failed && mirror_ != kNone && stands_by_ && !places_[mirror_].failed;
     if (possible) {
         flip();
         places_[mirror_] = Place{};
@@ -192,7 +192,7 @@ void PolicySlot::drop_mirror() {
     threads_.lock_all_cpus();
     if (mirror_ != kNone) places_[mirror_] = Place{};
     mirror_ = kNone;
-    mirror_complete_ = false;
+    stands_by_ = false;
     threads_.unlock_all_cpus();
 }
 

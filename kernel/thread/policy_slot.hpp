@@ -42,7 +42,9 @@ public:
     /// Compares what the ruling policy counts with what is runnable, one CPU at a time; a policy that lost a thread, or
     /// made one up, has failed. Preemption on.
     void audit_ruling();
-    /// If the ruling policy failed and the mirrored one could rule, it does from now on. True if it happened.
+    /// The mirrored policy ruled before: it may be returned to. Set by flip; needed where one is mirrored again.
+    void stand_by() { stands_by_ = mirror_ != kNone; }
+    /// If the ruling policy failed and the mirrored one stands by, that one rules from now on. True if it happened.
     bool return_to_mirror();
     /// Ends the mirroring; the place is free again. Afterwards no CPU is inside that policy.
     void drop_mirror();
@@ -79,9 +81,9 @@ private:
 
     Threads& threads_;
     Place places_[Thread::kPolicies];
-    uint32_t ruling_ = kNone;       // changed under all CPU locks
-    uint32_t mirror_ = kNone;       // changed under all CPU locks
-    bool mirror_complete_ = false;  // the snapshot was taken: the mirror could rule
+    uint32_t ruling_ = kNone;  // changed under all CPU locks
+    uint32_t mirror_ = kNone;  // changed under all CPU locks
+    bool stands_by_ = false;   // the mirror ruled before and may rule again; changed under all CPU locks
 };
 
 }  // namespace helix::kernel

@@ -194,6 +194,8 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     preempt_disable();
     Cpu& cpu = *cpus_[thread.cpu];
     cpu.lock.acquire();
+    // Whoever ended the owner meanwhile may have passed this thread by.
+    if (options.owner != nullptr && options.owner->is_ended()) thread.cancelled = true;
     thread.state = ThreadState::Runnable;
     make_ready(cpu, thread, EnqueueReason::Created);
     cpu.lock.release();
@@ -227,6 +229,7 @@ void Threads::exit() {
 }
 
 Result<void> Threads::start_reaper() {
+    renew_cycle_rate();
     TRY(create("reaper", reaper_main, this, {.kind = ThreadClass::Kernel}));
     return {};
 }
@@ -418,17 +421,22 @@ void Threads::on_timer(TrapFrame& frame) {
     ++interrupted.ticks;
     interrupted.tick_pending = 1;
     want_reschedule();
-    Gate* const gate = interrupted.local.gate;
+    // Time in a service is the module's that called it; only the kill waits until the service is done.
+    Gate* const innermost = interrupted.local.gate;
+    Gate* gate = innermost;
+    while (gate != nullptr && (gate->kind == GateKind::Kernel || gate->kind == GateKind::Copy)) gate = gate->previous;
     if (gate != nullptr && gate->kind == GateKind::Module) {
         Owner& owner = *owner_of(gate->instance);
         const bool bounded = (gate->preempt_word & ~kNoRescheduleWanted) != 0;
         if (++gate->ticks > (bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks)) {
             FailureNote note;
             note.failure = GateFailure::Budget;
-            note.instruction = arch::trap_instruction_pointer(frame);
+            if (gate == innermost) note.instruction = arch::trap_instruction_pointer(frame);
             module_failed(owner, note);
-            arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
-            return;
+            if (gate == innermost) {
+                arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
+                return;
+            }
         }
     }
     if (preempt_count() != 1) return;
