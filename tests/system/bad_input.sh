@@ -53,6 +53,12 @@ profile sed -i 's/"helix-memory"/"helix-memory", "cycle-a", "cycle-b"/' bad.toml
 expect_refused 'cycle-a.*cycle-b'
 profile sed -i 's/"helix-memory"/"helix-memory", "needs-missing"/' bad.toml
 expect_refused 'needs-missing'
+profile sed -i 's/^arch.supported = .*/arch.supported = ["x86_64"]/' bad.toml
+status=0
+"$HELIX" run bad.toml --arch hosted --exec modules >refused 2>&1 || status=$?
+((status == 2)) && grep -q 'does not support hosted' refused || fail "an unsupported port ended with $status: $(cat refused)"
+"$HELIX" module inspect >refused 2>&1 && fail "inspect without a file was accepted"
+grep -q 'helix module inspect --help' refused || fail "the hint names another command: $(cat refused)"
 "$HELIX" module inspect truncated.hmod >refused 2>&1 && fail "inspect accepted a truncated file"
 grep -q 'truncated.hmod' refused || fail "inspect does not name the file: $(cat refused)"
 "$HELIX" run no-such-profile --exec modules >refused 2>&1 && fail "ran a profile that does not exist"

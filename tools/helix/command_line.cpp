@@ -189,11 +189,19 @@ const CLI::App* innermost(const CLI::App* app) {
     return app;
 }
 
+/// The words that lead to `command`: "helix module inspect".
+std::string path_of(const CLI::App& app, const CLI::App* command) {
+    std::string path;
+    for (; command != nullptr && command != &app; command = command->get_parent())
+        path = " " + command->get_name() + path;
+    return "helix" + path;
+}
+
 /// CLI11's message in one line, with what was probably meant.
 std::string explain(const CLI::App& app, const CLI::ParseError& error, int argument_count,
                     const char* const* arguments) {
     const CLI::App* command = innermost(&app);
-    const std::string place = command == &app ? "helix" : "helix " + command->get_name();
+    const std::string place = path_of(app, command);
     const std::vector<std::string> extras = app.remaining(true);
     if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
         dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {

@@ -51,6 +51,10 @@ MachineSpec prepare_machine(const Session& session, const RunOptions& options, s
     MachineSpec spec;
     spec.architecture = options.architecture.value_or(plan.profile.primary);
     check_combination(options, spec.architecture);
+    const std::vector<std::string>& supported = plan.profile.supported;
+    if (!supported.empty() && std::ranges::find(supported, name_of(spec.architecture)) == supported.end())
+        throw Failure(ExitStatus::Usage, "profile {} does not support {}: its arch.supported has {}", plan.profile.name,
+                      name_of(spec.architecture), join(supported, ", "));
     spec.machine = options.machine;
     spec.memory_mb = choose_memory(plan.profile, options.memory_mb);
     spec.cpus = options.cpus;
