@@ -30,7 +30,8 @@ public:
     /// Starts the supervisor and the event thread. Once, at boot, after memory and threads are up.
     Result<void> init();
     /// Loads, initialises and starts the static modules of the profile in order and plugs in the primaries, then loads
-    /// what `boot.load` names. The error names the module that was not reached.
+    /// what `boot.load` names. A static module that does not start is named in the log, and the rest comes up without
+    /// it; only an essential one, a missing file, or a failure in `boot.load` is an error.
     Result<void> boot_modules();
     /// Stops all modules, dependents first. For power-off.
     void stop_all();
@@ -40,7 +41,8 @@ public:
     /// Loads, initialises and starts the module in `file`, a name in the initrd or the bundle ("helix-workload.hmod";
     /// the ending may be left out). Errors name file and reason; nothing stays behind.
     Result<void> load(Text file);
-    /// Stops and removes a module. Refused for Essential modules, those that others depend on, and a ruling policy.
+    /// Stops and removes a module. Refused for Essential modules, those that others depend on, a ruling policy, and one
+    /// that stands by for a policy on probation.
     Result<void> unload(Text name);
     /// Replaces the running instance of `name` by a new one, of the same file or of `file`, as a transaction.
     Result<void> reload(Text name, Text file = {});
