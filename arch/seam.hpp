@@ -56,7 +56,7 @@ int console_read();
 uint64_t now_ns();
 /// The CPU's cycle counter (instructions under an emulator that counts them). Any context.
 uint64_t cycles();
-/// From now on this CPU calls kernel::on_timer about every `period_ns`. Once for each CPU.
+/// From now on this CPU calls kernel::on_timer about every `period_ns`. Once for each start of a CPU.
 void start_timer(uint64_t period_ns);
 
 // ---- This CPU.
@@ -74,6 +74,25 @@ void spin_hint();
 [[noreturn]] void restart();
 /// A place where replay may preempt or advance its clock; nothing otherwise. Preemption count zero or not.
 void preemption_point();
+
+// ---- Other CPUs. Those of BootInfo are numbered from 0, the boot CPU; each is started at most once at a time.
+
+/// Starts CPU `id`, which never ran or has stopped: it calls kernel::cpu_main(id). Returns when it does. Thread
+/// context, preemption on; one caller at a time. Errors: TimedOut (it does not answer; it stays off).
+Result<void> start_cpu(CpuId id);
+/// Ends the calling CPU's part in the kernel: it sleeps without interrupts until start_cpu. What runs on it must not be
+/// needed again, its stack included: called by its idle thread, with the preemption count at one.
+[[noreturn]] void stop_cpu();
+/// Stops all other CPUs for good, wherever they are, without a handler of the kernel's. For panics. Any context.
+void halt_other_cpus();
+
+enum class CpuInterrupt : uint32_t {
+    Call = 0,      ///< calls kernel::on_interrupt
+    Watchdog = 1,  ///< calls kernel::on_watchdog, also where interrupts are disabled if the port can (hosted cannot)
+};
+/// Interrupts CPU `id`, which runs; the calling CPU itself is allowed. Whatever this CPU wrote before is seen by the
+/// handler there. Two interrupts of a kind may arrive as one. Any context.
+void interrupt_cpu(CpuId id, CpuInterrupt kind);
 
 // ---- Contexts. A suspended thread is its stack pointer; everything else is on its stack.
 
@@ -152,6 +171,17 @@ struct Fault {
 /// interrupts; it lowers the count afterwards without rescheduling and returns to `frame`. May switch threads
 /// when the count is exactly one.
 void on_timer(TrapFrame& frame);
+
+/// The first code of a CPU that start_cpu started, on a stack of the port's own of at least 16 KiB; `%gs` is not set
+/// yet. Never returns: it may leave that stack and must not come back to it.
+[[noreturn]] void cpu_main(CpuId id);
+
+/// Another CPU used interrupt_cpu with Call. Same conditions as on_timer.
+void on_interrupt(TrapFrame& frame);
+
+/// Another CPU used interrupt_cpu with Watchdog. Conditions as for on_fault, except that nothing went wrong in the
+/// interrupted code: it may be anywhere, also in the kernel, in a port or with a lock held. Touches only atomics.
+void on_watchdog(TrapFrame& frame);
 
 /// Bytes can be read from the console. Same conditions as on_timer.
 void on_console_input(TrapFrame& frame);

@@ -502,6 +502,13 @@ void Threads::unlock_all_cpus() {
 void on_timer(TrapFrame& frame) {
     this_kernel().threads.on_timer(frame);
 }
+void on_interrupt(TrapFrame&) {
+    want_reschedule();
+}
+void on_watchdog(TrapFrame&) {}
+void cpu_main(CpuId) {
+    panic("a CPU was started that nobody asked for");
+}
 void on_console_input(TrapFrame&) {
     this_kernel().threads.on_console_input();
 }
