@@ -30,7 +30,7 @@ void print(FormatString<std::type_identity_t<Arguments>...> format, const Argume
 /// The module of the innermost gates whose mapping holds `address`; null for any other address.
 Instance* module_at(uint64_t address) {
     const Gate* gate = cpu_local()->gate;
-    for (size_t i = 0; gate != nullptr && i < kMaximumGates; ++i, gate = gate->previous) {
+    for (size_t i = 0; gate != nullptr && i < kMaximumGates; ++i, gate = gate->previous()) {
         if (gate->instance == nullptr) continue;
         Instance& instance = instance_of(gate->instance);
         if (instance.mapping != nullptr && instance.mapping->contains(address)) return &instance;

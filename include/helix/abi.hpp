@@ -14,7 +14,6 @@ namespace helix {
 
 class Module;
 class Context;
-struct SlotHead;
 
 enum class LogLevel : uint32_t { Debug = 0, Info = 1, Warning = 2, Error = 3 };
 enum class SemaphoreId : uint32_t { None = 0 };
@@ -146,6 +145,8 @@ consteval uint32_t abi_fingerprint() {
                             sizeof(Response),
                             sizeof(Gate),
                             sizeof(CpuLocal),
+                            sizeof(SlotHead),
+                            sizeof(CallCounters),
                             sizeof(Buffer),
                             sizeof(Result<Response>),
                             sizeof(ModuleDescriptor)};
@@ -153,20 +154,5 @@ consteval uint32_t abi_fingerprint() {
     return hash;
 }
 inline constexpr uint32_t kAbiFingerprint = abi_fingerprint();
-
-/// What a Handle points to: where an implementation is plugged in. Layout is ABI.
-struct SlotTarget {
-    void* implementation;  ///< the interface pointer; never null
-    InstanceToken* instance;
-};
-struct alignas(64) InsideCounter {
-    uint64_t count;  ///< callers inside, counted on this CPU; only the sum over all CPUs means anything
-};
-struct SlotHead {
-    const SlotTarget* target;  ///< null while nothing fills the slot; read and written atomically
-    InsideCounter* inside;     ///< one for each CPU
-    uint32_t closed;           ///< nonzero while blocking callers must wait; atomic
-    uint32_t generation;       ///< counts the implementations that filled the slot; atomic
-};
 
 }  // namespace helix

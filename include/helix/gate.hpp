@@ -20,27 +20,52 @@ enum class GateFailure : uint32_t {
     Budget = 2,  ///< over its CPU-time budget
     Abort = 3,   ///< it gave up by itself (abort, failed assertion)
     Killed = 4,  ///< its instance had failed or was being ended
+    Absent = 5,  ///< nothing fills the slot: nobody was called
 };
 
 enum class GateKind : uint32_t {
-    Module = 0,  ///< code of a module runs inside; a fault is its failure
-    Kernel = 1,  ///< a kernel service runs inside; never unwound
-    Copy = 2,    ///< the kernel reads or writes memory named by a module; a fault is the module's bad pointer
-    Thread = 3,  ///< first gate of a module's own thread; without budget
+    Module = 0,   ///< code of a module runs inside; a fault is its failure
+    Kernel = 1,   ///< a kernel service runs inside; never unwound
+    Copy = 2,     ///< the kernel reads or writes memory named by a module; a fault is the module's bad pointer
+    Thread = 3,   ///< first gate of a module's own thread; without budget
+    Bounded = 4,  ///< as Module, in a bounded method: while it is in the chain, its thread is not preempted
 };
 
 /// Layout is ABI: the call sequence below and the kernel's fault path both use it.
 struct alignas(16) Gate {
-    Gate* previous;           // 0
-    uint64_t stack_pointer;   // 8
-    uint64_t resume;          // 16: address to continue at, with rbx = this gate and ecx = GateFailure
-    uint64_t frame_pointer;   // 24
-    InstanceToken* instance;  // 32: who runs inside
-    uint32_t preempt_word;    // 40: preemption word of the CPU at entry
-    GateKind kind : 8;        // 44
-    uint32_t ticks : 24;      // 45: timer ticks seen while innermost
+    uint64_t previous_and_kind;  // 0: address of the next gate outwards, and in its low bits the kind
+    uint64_t stack_pointer;      // 8
+    uint64_t resume;             // 16: address to continue at, with rbx = this gate and ecx = GateFailure
+    uint64_t frame_pointer;      // 24
+    InstanceToken* instance;     // 32: who runs inside; null while a bounded gate is still finding out
+    uint32_t preempt_word;       // 40: preemption word of the CPU at entry
+    uint32_t ticks;              // 44: timer ticks seen while innermost
+
+    static constexpr uint64_t kKindMask = 15;
+    Gate* previous() const { return reinterpret_cast<Gate*>(previous_and_kind & ~kKindMask); }
+    GateKind kind() const { return static_cast<GateKind>(previous_and_kind & kKindMask); }
 };
-static_assert(sizeof(Gate) == 48 && __builtin_offsetof(Gate, preempt_word) == 40);
+static_assert(sizeof(Gate) == 48 && __builtin_offsetof(Gate, instance) == 32 &&
+              __builtin_offsetof(Gate, preempt_word) == 40);
+
+/// What fills a slot. Layout is ABI.
+struct SlotTarget {
+    void* implementation;     // 0: the interface pointer; never null
+    InstanceToken* instance;  // 8
+};
+/// Blocking calls into a slot, as one CPU counted them; only the sums over all CPUs mean anything. Layout is ABI.
+struct CallCounters {
+    uint64_t entered;  // 0
+    uint64_t left;     // 8
+};
+/// What a Handle points to: where an implementation is plugged in. Layout is ABI.
+struct SlotHead {
+    const SlotTarget* target;  // 0: null while nothing fills the slot; read and written atomically
+    uint64_t counters;         // 8: distance of this CPU's CallCounters from `%gs`; the same on every CPU
+    uint32_t closed;           // 16: nonzero while blocking callers must wait; atomic
+    uint32_t generation;       // 20: counts the implementations that filled the slot; atomic
+};
+static_assert(__builtin_offsetof(SlotHead, target) == 0 && __builtin_offsetof(SlotTarget, instance) == 8);
 
 /// What `%gs` points to on every CPU; the part of it that module code uses. Layout is ABI.
 struct CpuLocal {
@@ -77,6 +102,13 @@ inline void preempt_enable() {
     if (__builtin_expect(wanted, 0)) cpu_local()->reschedule();
 }
 
+/// What preempt_enable does last, for those who kept preemption off without counting: the bounded calls.
+inline void reschedule_if_wanted() {
+    bool wanted;
+    asm volatile("cmpl $0, %%gs:0" : "=@ccz"(wanted)::"memory");
+    if (__builtin_expect(wanted, 0)) cpu_local()->reschedule();
+}
+
 /// Preemption stays off while one of these lives.
 class PreemptionGuard {
 public:
@@ -109,97 +141,191 @@ inline void put_words(uint64_t*& out, std::remove_reference_t<T>& argument) {
     }
 }
 
-/// The function behind a virtual method (Itanium C++ ABI: 1 + offset into the vtable).
+/// Where in its class's vtable a virtual method stands, in bytes (Itanium C++ ABI: pointers to it hold 1 + that).
 template <typename Method>
-inline void* virtual_function(const void* object, Method method) {
+inline uint64_t vtable_offset(Method method) {
     struct {
         uintptr_t vtable_offset_plus_one;
         ptrdiff_t adjustment;
     } pointer;
     static_assert(sizeof(pointer) == sizeof(method));
     __builtin_memcpy(&pointer, &method, sizeof(pointer));
+    return pointer.vtable_offset_plus_one - 1;
+}
+/// The function behind a virtual method.
+template <typename Method>
+inline void* virtual_function(const void* object, Method method) {
     const char* vtable = *static_cast<const char* const*>(object);
-    return *reinterpret_cast<void* const*>(vtable + pointer.vtable_offset_plus_one - 1);
+    return *reinterpret_cast<void* const*>(vtable + vtable_offset(method));
 }
 
-struct RawOutcome {
-    uint64_t rax;
-    uint64_t rdx;
-    uint32_t failure;
+/// A value that nobody reads: costs no instruction.
+inline __attribute__((always_inline)) uint64_t unspecified() {
+    uint64_t value;
+    asm volatile("" : "=r"(value));
+    return value;
+}
+
+/// How a call's result and arguments travel: as words in registers, the first of which may name where the result goes.
+template <typename R, typename... A>
+struct Passing {
+    static constexpr bool kHidden = !std::is_void_v<R> && !kInRegisters<std::conditional_t<std::is_void_v<R>, char, R>>;
+    static constexpr size_t kCount = (kWords<A> + ... + 0) + (kHidden ? 2 : 1);
+    static_assert(kCount <= 6, "too many arguments for one crossing");
+
+    inline __attribute__((always_inline)) Passing(const void* self, void* result, A&... arguments) {
+        uint64_t* out = words;
+        if constexpr (kHidden) *out++ = reinterpret_cast<uint64_t>(result);
+        *out++ = reinterpret_cast<uint64_t>(self);
+        (put_words<A>(out, arguments), ...);
+        for (size_t i = kCount; i < 6; ++i) words[i] = unspecified();
+    }
+    static inline __attribute__((always_inline)) void take(uint64_t rax, uint64_t rdx, void* result) {
+        if constexpr (!std::is_void_v<R> && !kHidden) {
+            const uint64_t registers[2] = {rax, rdx};
+            __builtin_memcpy(result, registers, sizeof(R));
+        }
+    }
+    uint64_t words[6];
 };
 
-/// Calls `function` behind `gate` with up to six words. Everything that the callee may leave changed when it
-/// is cut off (all callee-saved registers but rbp, which the gate keeps) is clobbered here.
-inline __attribute__((always_inline)) RawOutcome raw_gate_call(Gate& gate, void* function, const uint64_t (&words)[6]) {
-    RawOutcome outcome;
-    uint64_t rcx = words[3];
-    uint64_t rdi = words[0];
-    uint64_t rsi = words[1];
-    uint64_t rdx = words[2];
+/// Stores are what a gate costs: the preemption word and ticks (none yet) are one.
+inline __attribute__((always_inline)) void begin_gate(Gate& gate) {
+    uint64_t begin;
+    asm volatile("movl %%gs:0, %k0" : "=r"(begin)::"memory");
+    __builtin_memcpy(reinterpret_cast<char*>(&gate) + __builtin_offsetof(Gate, preempt_word), &begin, sizeof(begin));
+}
+
+// The crossing. rbx is the gate and r13 the one around it, so far the innermost; `call` ends with the callee's return,
+// at whatever it finds in rax. A failure inside continues at 1 with rbx, rbp and rsp, which the gate keeps, and ecx,
+// which says why. All other registers are lost then, so all are outputs or clobbers.
+#define HELIX_REGISTERS                                \
+    uint64_t rdi = passing.words[0];                   \
+    uint64_t rsi = passing.words[1];                   \
+    uint64_t rdx = passing.words[2];                   \
+    uint64_t rcx = passing.words[3];                   \
+    register uint64_t r8 asm("r8") = passing.words[4]; \
+    register uint64_t r9 asm("r9") = passing.words[5]; \
+    Gate* rbx = &gate
+#define HELIX_CROSS(call)                                                                                            \
+    asm goto volatile(                                                                                               \
+        "leaq 1f(%%rip), %%r11\n\t"                                                                                  \
+        "movq %%rsp, 8(%%rbx)\n\t"                                                                                   \
+        "movq %%r11, 16(%%rbx)\n\t"                                                                                  \
+        "movq %%rbp, 24(%%rbx)\n\t"                                                                                  \
+        "leaq %c[kind](%%r13), %%r11\n\t"                                                                            \
+        "movq %%r11, 0(%%rbx)\n\t"                                                                                   \
+        "movq %%rbx, %%gs:8\n\t" call                                                                                \
+        "movq %%r13, %%gs:8\n\t"                                                                                     \
+        ".subsection 1\n"                                                                                            \
+        "1:\n\t"                                                                                                     \
+        "movq 0(%%rbx), %%r13\n\t"                                                                                   \
+        "andq %[mask], %%r13\n"                                                                                      \
+        "2:\n\t"                                                                                                     \
+        "movq %%r13, %%gs:8\n\t"                                                                                     \
+        "jmp %l[cut_off]\n"                                                                                          \
+        "3:\n\t"                                                                                                     \
+        "movl %[absent], %%ecx\n\t"                                                                                  \
+        "jmp 2b\n\t"                                                                                                 \
+        ".subsection 0"                                                                                              \
+        : "+a"(rax), "+c"(rcx), "+d"(rdx), "+S"(rsi), "+D"(rdi), "+r"(r8), "+r"(r9), "+r"(r10), "+r"(r13), "+b"(rbx) \
+        : [kind] "i"(static_cast<int>(kKind)), [mask] "i"(~static_cast<int64_t>(Gate::kKindMask)),                   \
+          [absent] "i"(static_cast<int>(GateFailure::Absent))                                                        \
+        : "r11", "r12", "r14", "r15", "memory", "cc"                                                                 \
+        : cut_off)
+
+/// Calls `function` with `self` and `arguments` behind a gate. It aligns the stack, since not every caller makes other
+/// calls, for which its compiler would have done so.
+template <GateKind kKind, typename R, typename... A>
+inline __attribute__((always_inline)) GateFailure gate_call_words(InstanceToken* instance, void* function,
+                                                                  const void* self, void* result, A... arguments) {
+    const Passing<R, A...> passing(self, result, arguments...);
+    Gate gate;
+    gate.instance = instance;
+    begin_gate(gate);
     uint64_t rax = reinterpret_cast<uint64_t>(function);
-    register uint64_t r8 asm("r8") = words[4];
-    register uint64_t r9 asm("r9") = words[5];
-    register uint64_t r11 asm("r11");
-    Gate* rbx = &gate;
-    // r12 and r13 are back when the callee returns; only when it is cut off does the gate say what they held.
-    asm volatile(
-        "movq %%gs:8, %%r13\n\t"
-        "leaq 1f(%%rip), %%r11\n\t"
-        "movq %%r13, 0(%%rbx)\n\t"
-        "movq %%rsp, 8(%%rbx)\n\t"
-        "movq %%r11, 16(%%rbx)\n\t"
-        "movq %%rbp, 24(%%rbx)\n\t"
-        "movq %%rbx, %%gs:8\n\t"
+    register uint64_t r10 asm("r10") = unspecified();
+    register Gate* r13 asm("r13") = cpu_local()->gate;
+    HELIX_REGISTERS;
+    HELIX_CROSS(
         "movq %%rsp, %%r12\n\t"
         "andq $-16, %%rsp\n\t"
         "callq *%%rax\n\t"
-        "movq %%r12, %%rsp\n\t"
-        "xorl %%ecx, %%ecx\n"
-        "2:\n\t"
-        "movq %%r13, %%gs:8\n\t"
-        ".subsection 1\n"
-        "1:\n\t"
-        "movq 0(%%rbx), %%r13\n\t"
-        "jmp 2b\n\t"
-        ".subsection 0"
-        : "+a"(rax), "+c"(rcx), "+d"(rdx), "+S"(rsi), "+D"(rdi), "+r"(r8), "+r"(r9), "=r"(r11), "+b"(rbx)
-        :
-        : "r10", "r12", "r13", "r14", "r15", "memory", "cc");
-    outcome.rax = rax;
-    outcome.rdx = rdx;
-    outcome.failure = static_cast<uint32_t>(rcx);
-    return outcome;
-}
-
-}  // namespace detail
-
-namespace detail {
-
-template <GateKind Kind, typename R, typename... A>
-inline __attribute__((always_inline)) GateFailure gate_call_words(InstanceToken* instance, void* function,
-                                                                  const void* self, void* result, A... arguments) {
-    constexpr bool kHidden = !std::is_void_v<R> && !kInRegisters<std::conditional_t<std::is_void_v<R>, char, R>>;
-    static_assert((kWords<A> + ... + 0) + (kHidden ? 2 : 1) <= 6, "too many arguments for one crossing");
-    Gate gate;
-    gate.instance = instance;
-    // Stores are what a gate costs: preempt_word, kind and ticks (none yet) are one.
-    uint32_t preempt_word;
-    asm volatile("movl %%gs:0, %0" : "=r"(preempt_word)::"memory");
-    const uint64_t begin = preempt_word | static_cast<uint64_t>(Kind) << 32;
-    __builtin_memcpy(reinterpret_cast<char*>(&gate) + __builtin_offsetof(Gate, preempt_word), &begin, sizeof(begin));
-    uint64_t words[6] = {};
-    uint64_t* out = words;
-    if constexpr (kHidden) *out++ = reinterpret_cast<uint64_t>(result);
-    *out++ = reinterpret_cast<uint64_t>(self);
-    (put_words<A>(out, arguments), ...);
-    const RawOutcome outcome = raw_gate_call(gate, function, words);
-    if (__builtin_expect(outcome.failure != 0, 0)) return static_cast<GateFailure>(outcome.failure);
-    if constexpr (!std::is_void_v<R> && !kHidden) {
-        const uint64_t registers[2] = {outcome.rax, outcome.rdx};
-        __builtin_memcpy(result, registers, sizeof(R));
-    }
+        "movq %%r12, %%rsp\n\t");
+    Passing<R, A...>::take(rax, rdx, result);
     return GateFailure::None;
+cut_off:
+    return static_cast<GateFailure>(rcx);
 }
+
+/// The gate around this function: the same from its beginning to its end, so that the compiler may read it once.
+inline __attribute__((always_inline)) Gate* enclosing_gate() {
+    Gate* gate;
+    asm("movq %%gs:8, %0" : "=r"(gate));
+    return gate;
+}
+
+/// The function at `offset` of the vtable of whatever fills `slot`: a blocking method, which the caller has entered.
+/// The caller makes other calls too, so that its stack is aligned.
+template <typename R, typename... A>
+inline __attribute__((always_inline)) GateFailure slot_call_blocking(const SlotTarget* target, uint64_t offset,
+                                                                     void* result, A... arguments) {
+    constexpr GateKind kKind = GateKind::Module;
+    const Passing<R, A...> passing(target->implementation, result, arguments...);
+    Gate gate;
+    gate.instance = target->instance;
+    begin_gate(gate);
+    const char* const vtable = *static_cast<const char* const*>(target->implementation);
+    uint64_t rax = *reinterpret_cast<const uint64_t*>(vtable + offset);
+    register uint64_t r10 asm("r10") = unspecified();
+    register Gate* r13 asm("r13") = enclosing_gate();
+    HELIX_REGISTERS;
+    HELIX_CROSS("callq *%%rax\n\t");
+    Passing<R, A...>::take(rax, rdx, result);
+    return GateFailure::None;
+cut_off:
+    return static_cast<GateFailure>(rcx);
+}
+
+/// The same for a bounded method. The gate is in the chain, with no instance, before the slot is looked at: from there
+/// on this thread is not preempted, so that what it finds there stays until it returns.
+#define HELIX_SLOT_CALL(object) \
+    "movq (%%rax), %%r12\n\t"   \
+    "testq %%r12, %%r12\n\t"    \
+    "jz 3f\n\t"                 \
+    "movq 8(%%r12), %%rax\n\t"  \
+    "movq (%%r12), " object     \
+    "\n\t"                      \
+    "movq %%rax, 32(%%rbx)\n\t" \
+    "movq (" object             \
+    "), %%rax\n\t"              \
+    "callq *(%%rax, %%r10)\n\t"
+template <typename R, typename... A>
+inline __attribute__((always_inline)) GateFailure slot_call_bounded(const SlotHead* slot, uint64_t offset, void* result,
+                                                                    A... arguments) {
+    constexpr GateKind kKind = GateKind::Bounded;
+    const Passing<R, A...> passing(reinterpret_cast<const void*>(unspecified()), result, arguments...);
+    Gate gate;
+    gate.instance = nullptr;
+    begin_gate(gate);
+    uint64_t rax = reinterpret_cast<uint64_t>(slot);
+    register uint64_t r10 asm("r10") = offset;
+    register Gate* r13 asm("r13") = enclosing_gate();
+    HELIX_REGISTERS;
+    if constexpr (Passing<R, A...>::kHidden)
+        HELIX_CROSS(HELIX_SLOT_CALL("%%rsi"));
+    else
+        HELIX_CROSS(HELIX_SLOT_CALL("%%rdi"));
+    reschedule_if_wanted();
+    Passing<R, A...>::take(rax, rdx, result);
+    return GateFailure::None;
+cut_off:
+    reschedule_if_wanted();
+    return static_cast<GateFailure>(rcx);
+}
+#undef HELIX_SLOT_CALL
+#undef HELIX_CROSS
+#undef HELIX_REGISTERS
 
 template <typename Method>
 struct Signature;
@@ -210,6 +336,14 @@ struct Signature<R (C::*)(A...)> {
     static inline __attribute__((always_inline)) GateFailure call(InstanceToken* instance, void* function,
                                                                   const void* self, void* result, A... arguments) {
         return gate_call_words<Kind, R, A...>(instance, function, self, result, static_cast<A>(arguments)...);
+    }
+    static inline __attribute__((always_inline)) GateFailure call_bounded(const SlotHead* slot, uint64_t offset,
+                                                                          void* result, A... arguments) {
+        return slot_call_bounded<R, A...>(slot, offset, result, static_cast<A>(arguments)...);
+    }
+    static inline __attribute__((always_inline)) GateFailure call_blocking(const SlotTarget* target, uint64_t offset,
+                                                                           void* result, A... arguments) {
+        return slot_call_blocking<R, A...>(target, offset, result, static_cast<A>(arguments)...);
     }
 };
 template <typename C, typename R, typename... A>
@@ -222,7 +356,12 @@ template <typename R>
 union GateResult {
     GateResult() {}
     ~GateResult() {}
+    void* storage() { return &value; }
     R value;
+};
+template <>
+union GateResult<void> {
+    void* storage() { return nullptr; }
 };
 
 /// Calls `object`'s virtual `Method` behind a gate of kind `Kind`, charged to `instance`. On failure the reason

@@ -63,63 +63,50 @@ public:
 
 private:
     using Failure = GateFailure;
+    template <auto Method>
+    using Crossing = detail::Signature<decltype(Method)>;
 
     template <auto Method, typename... Arguments>
     inline __attribute__((always_inline)) auto call_bounded(Arguments&... arguments) const ->
         typename detail::CallResult<GateReturn<Method>>::Type {
-        using R = GateReturn<Method>;
-        PreemptionGuard guard;
-        const SlotTarget* target = __atomic_load_n(&slot_->target, __ATOMIC_ACQUIRE);
-        if (__builtin_expect(target == nullptr, 0)) return Error(ErrorCode::ModuleAbsent);
-        if constexpr (std::is_void_v<R>) {
-            const Failure failure = gate_call<Method>(target->instance, target->implementation, nullptr, arguments...);
-            if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
-            return {};
-        } else {
-            GateResult<R> result;
-            const Failure failure =
-                gate_call<Method>(target->instance, target->implementation, &result.value, arguments...);
-            if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
-            return take(result);
-        }
+        GateResult<GateReturn<Method>> result;
+        const Failure failure =
+            Crossing<Method>::call_bounded(slot_, detail::vtable_offset(Method), result.storage(), arguments...);
+        if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
+        return take(result);
     }
 
     template <auto Method, typename... Arguments>
     inline __attribute__((always_inline)) auto call_blocking(Arguments&... arguments) const ->
         typename detail::CallResult<GateReturn<Method>>::Type {
         using R = GateReturn<Method>;
+        SlotHead* const slot = slot_;
         for (;;) {
-            InsideCounter* inside = &slot_->inside[current_cpu()];
-            __atomic_fetch_add(&inside->count, 1, __ATOMIC_SEQ_CST);
-            const SlotTarget* target = __atomic_load_n(&slot_->target, __ATOMIC_ACQUIRE);
-            if (__builtin_expect(__atomic_load_n(&slot_->closed, __ATOMIC_SEQ_CST) != 0, 0)) {
-                leave(inside);
-                auto opened = services_->slot_wait(self_, slot_);
+            enter(slot);
+            const SlotTarget* target = __atomic_load_n(&slot->target, __ATOMIC_ACQUIRE);
+            if (__builtin_expect(is_closed(slot), 0)) {
+                leave(slot);
+                auto opened = services_->slot_wait(self_, slot);
                 if (!opened.ok()) return opened.error();
                 continue;
             }
             if (__builtin_expect(target == nullptr, 0)) {
-                leave(inside);
+                leave(slot);
                 return Error(ErrorCode::ModuleAbsent);
             }
-            if constexpr (std::is_void_v<R>) {
-                const Failure failure =
-                    gate_call<Method>(target->instance, target->implementation, nullptr, arguments...);
-                leave(inside);
-                if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
-                return {};
-            } else {
-                GateResult<R> result;
-                const Failure failure =
-                    gate_call<Method>(target->instance, target->implementation, &result.value, arguments...);
-                leave(inside);
-                if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
-                if constexpr (kReturnsResult<R>) {
-                    if (__builtin_expect(!result.value.ok() && result.value.error().code() == ErrorCode::Restart, 0))
-                        continue;
-                }
-                return take(result);
+            GateResult<R> result;
+            const Failure failure =
+                Crossing<Method>::call_blocking(target, detail::vtable_offset(Method), result.storage(), arguments...);
+            if (__builtin_expect(failure != Failure::None, 0)) {
+                leave(slot);
+                return failed<Method>(failure);
             }
+            leave(slot);
+            if constexpr (kReturnsResult<R>) {
+                if (__builtin_expect(!result.value.ok() && result.value.error().code() == ErrorCode::Restart, 0))
+                    continue;
+            }
+            return take(result);
         }
     }
 
@@ -129,19 +116,27 @@ private:
     template <typename R>
     static inline __attribute__((always_inline)) auto take(GateResult<R>& result) ->
         typename detail::CallResult<R>::Type {
-        typename detail::CallResult<R>::Type taken(std::move(result.value));
-        result.value.~R();
-        return taken;
+        if constexpr (std::is_void_v<R>) {
+            return {};
+        } else {
+            typename detail::CallResult<R>::Type taken(std::move(result.value));
+            result.value.~R();
+            return taken;
+        }
     }
 
-    void leave(InsideCounter* inside) const {
-        __atomic_fetch_sub(&inside->count, 1, __ATOMIC_SEQ_CST);
-        if (__builtin_expect(__atomic_load_n(&slot_->closed, __ATOMIC_SEQ_CST) != 0, 0))
-            services_->slot_left(self_, slot_);
+    // One instruction on this CPU's own counter needs no lock prefix and cannot be torn by preemption. Whoever closes
+    // the slot waits for a grace period before it looks at the counters, which orders them after `closed`.
+    static void enter(SlotHead* slot) { asm volatile("incq %%gs:(%0)" ::"r"(slot->counters) : "memory", "cc"); }
+    void leave(SlotHead* slot) const {
+        asm volatile("incq %%gs:8(%0)" ::"r"(slot->counters) : "memory", "cc");
+        if (__builtin_expect(is_closed(slot), 0)) services_->slot_left(self_, slot);
     }
+    static bool is_closed(const SlotHead* slot) { return __atomic_load_n(&slot->closed, __ATOMIC_ACQUIRE) != 0; }
 
     template <auto Method>
     __attribute__((noinline, cold)) Error failed(Failure failure) const {
+        if (failure == Failure::Absent) return ErrorCode::ModuleAbsent;
         Error error(ErrorCode::ModuleFailed);
         services_->call_failed(self_, slot_, MethodOf<Method>::kName, failure, &error);
         return error;

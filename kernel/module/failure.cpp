@@ -8,14 +8,16 @@
 namespace helix::kernel {
 
 void on_fault(TrapFrame& frame, const Fault& fault) {
-    Gate* const gate = cpu_local()->gate;
-    if (gate == nullptr || gate->kind == GateKind::Kernel) {
+    Gate* gate = cpu_local()->gate;
+    // Looking at a slot faulted: the handle that leads there is the caller's.
+    if (gate != nullptr && is_opening(*gate)) gate = gate->previous();
+    if (gate == nullptr || gate->kind() == GateKind::Kernel) {
         panic(format("{} in the kernel: address 0x{:x}, instruction 0x{:x}", describe(fault.kind), fault.address,
                      arch::trap_instruction_pointer(frame))
                   .text(),
               frame);
     }
-    if (gate->kind != GateKind::Copy) {
+    if (gate->kind() != GateKind::Copy) {
         FailureNote note;
         note.failure = GateFailure::Fault;
         note.kind = fault.kind;

@@ -4,6 +4,7 @@
 
 #include "kernel/module/interface_registry.hpp"
 
+#include "kernel/kernel.hpp"
 #include "kernel/memory/make.hpp"
 
 namespace helix::kernel {
@@ -14,16 +15,16 @@ InterfaceRecord* InterfaceRegistry::find(Text name) {
     return nullptr;
 }
 
-Result<InterfaceRecord*> InterfaceRegistry::obtain(Heap& heap, Text name, uint16_t major, uint16_t minor, size_t cpus) {
+Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, Text name, uint16_t major, uint16_t minor) {
     if (InterfaceRecord* const found = find(name)) return found;
-    auto* const interface = make<InterfaceRecord>(heap);
+    auto* const interface = make<InterfaceRecord>(kernel.heap);
     if (interface == nullptr) return ErrorCode::OutOfMemory;
     interface->name.assign(name);
     interface->major = major;
     interface->minor = minor;
-    auto slot = Slot::create(heap, *interface, nullptr, cpus);
+    auto slot = Slot::create(kernel, *interface, nullptr);
     if (!slot.ok()) {
-        unmake(heap, interface);
+        unmake(kernel.heap, interface);
         return slot.error();
     }
     interface->primary = slot.value();
@@ -31,14 +32,14 @@ Result<InterfaceRecord*> InterfaceRegistry::obtain(Heap& heap, Text name, uint16
     return interface;
 }
 
-void InterfaceRegistry::prune(Heap& heap) {
+void InterfaceRegistry::prune(Kernel& kernel) {
     for (auto it = records_.begin(); it != records_.end();) {
         InterfaceRecord& interface = *it++;
         if (!interface.implementors.empty() || __atomic_load_n(&interface.primary->bindings, __ATOMIC_ACQUIRE) != 0)
             continue;
         records_.erase(records_.iterator_to(interface));
-        Slot::destroy(heap, interface.primary);
-        unmake(heap, &interface);
+        Slot::destroy(kernel, interface.primary);
+        unmake(kernel.heap, &interface);
     }
 }
 

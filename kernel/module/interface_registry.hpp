@@ -28,10 +28,10 @@ struct InterfaceRecord : boost::intrusive::list_base_hook<> {
 class InterfaceRegistry {
 public:
     /// The record of `name`, made if need be. Errors: OutOfMemory.
-    Result<InterfaceRecord*> obtain(Heap& heap, Text name, uint16_t major, uint16_t minor, size_t cpus);
+    Result<InterfaceRecord*> obtain(Kernel& kernel, Text name, uint16_t major, uint16_t minor);
     InterfaceRecord* find(Text name);
     /// Records nobody implements and nobody is bound to are removed.
-    void prune(Heap& heap);
+    void prune(Kernel& kernel);
 
     template <typename Visit>
     void get_implementors(Text name, Visit visit) {

@@ -276,10 +276,10 @@ Result<void> ModuleSystem::publish_interfaces(ModuleRecord& record) {
     const Span<const InterfaceEntry> interfaces = record.current->descriptor->interfaces();
     for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i) {
         MutexGuard guard(registry_);
-        auto interface = interfaces_.obtain(kernel_.heap, interfaces[i].name.text(), interfaces[i].major,
-                                            interfaces[i].minor, kernel_.threads.cpu_count());
+        auto interface =
+            interfaces_.obtain(kernel_, interfaces[i].name.text(), interfaces[i].major, interfaces[i].minor);
         if (!interface.ok()) return interface.error();
-        auto slot = Slot::create(kernel_.heap, *interface.value(), &record, kernel_.threads.cpu_count());
+        auto slot = Slot::create(kernel_, *interface.value(), &record);
         if (!slot.ok()) return slot.error();
         slot.value()->fill(&record.current->targets[i]);
         record.slots[record.slot_count++] = slot.value();
@@ -448,10 +448,10 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
         for (uint32_t i = 0; i < record.slot_count; ++i) {
             InterfaceRecord& interface = record.slots[i]->interface;
             interface.implementors.erase(interface.implementors.iterator_to(*record.slots[i]));
-            Slot::destroy(kernel_.heap, record.slots[i]);
+            Slot::destroy(kernel_, record.slots[i]);
         }
         record.slot_count = 0;
-        interfaces_.prune(kernel_.heap);
+        interfaces_.prune(kernel_);
     }
     record.call_lock.unlock();
     // Calls that found the record before it left the registry see that it has no instance, and go.

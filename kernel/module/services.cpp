@@ -18,12 +18,12 @@ void set_gate(Gate* gate) {
 class ServiceScope {
 public:
     ServiceScope() {
-        gate_.previous = cpu_local()->gate;
-        gate_.kind = GateKind::Kernel;
+        gate_.previous_and_kind =
+            reinterpret_cast<uint64_t>(cpu_local()->gate) | static_cast<uint64_t>(GateKind::Kernel);
         gate_.instance = nullptr;
         set_gate(&gate_);
     }
-    ~ServiceScope() { set_gate(gate_.previous); }
+    ~ServiceScope() { set_gate(gate_.previous()); }
     ServiceScope(const ServiceScope&) = delete;
     ServiceScope& operator=(const ServiceScope&) = delete;
 
@@ -31,11 +31,14 @@ private:
     Gate gate_;
 };
 
+bool runs_module(const Gate& gate) {
+    return gate.kind() == GateKind::Module || gate.kind() == GateKind::Bounded || gate.kind() == GateKind::Thread;
+}
+
 /// Ends the module's call here if its instance was ended meanwhile: the service is done, nothing is held.
 void return_to_module() {
     Gate* const gate = cpu_local()->gate;
-    if (gate != nullptr && (gate->kind == GateKind::Module || gate->kind == GateKind::Thread) &&
-        owner_of(gate->instance)->is_ended())
+    if (gate != nullptr && runs_module(*gate) && owner_of(gate->instance)->is_ended())
         arch::gate_resume(*gate, GateFailure::Killed);
 }
 
@@ -75,9 +78,6 @@ struct CopiedText {
 
 constexpr Text kBadText = "a text or payload points to memory that cannot be read, or is too long";
 
-bool may_block() {
-    return preempt_count() == 0;
-}
 Error cannot_block() {
     return Error(ErrorCode::InvalidState, "this service may block and preemption is off");
 }
@@ -277,8 +277,7 @@ struct Service<Function> {
 __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
     Instance& instance = instance_of(token);
     Gate* const gate = cpu_local()->gate;
-    if (gate == nullptr || (gate->kind != GateKind::Module && gate->kind != GateKind::Thread))
-        panic("a module aborted outside of any call into it");
+    if (gate == nullptr || !runs_module(*gate)) panic("a module aborted outside of any call into it");
     FailureNote note;
     note.failure = GateFailure::Abort;
     note.instruction = reinterpret_cast<uint64_t>(__builtin_return_address(0));

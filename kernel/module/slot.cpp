@@ -10,46 +10,48 @@
 
 namespace helix::kernel {
 
-Result<Slot*> Slot::create(Heap& heap, InterfaceRecord& interface, ModuleRecord* record, size_t cpus) {
-    Slot* const slot = make<Slot>(heap, interface, record, cpus);
+Result<Slot*> Slot::create(Kernel& kernel, InterfaceRecord& interface, ModuleRecord* record) {
+    Slot* const slot = make<Slot>(kernel.heap, kernel, interface, record);
     if (slot == nullptr) return ErrorCode::OutOfMemory;
-    slot->inside = static_cast<InsideCounter*>(heap.allocate(cpus * sizeof(InsideCounter), alignof(InsideCounter)));
-    if (slot->inside == nullptr) {
-        unmake(heap, slot);
-        return ErrorCode::OutOfMemory;
+    auto counters = kernel.threads.areas().allocate_counters();
+    if (!counters.ok()) {
+        unmake(kernel.heap, slot);
+        return counters.error();
     }
-    for (size_t i = 0; i < cpus; ++i) slot->inside[i].count = 0;
+    slot->counters = counters.value();
     return slot;
 }
 
-void Slot::destroy(Heap& heap, Slot* slot) {
-    heap.free(slot->inside);
-    unmake(heap, slot);
+void Slot::destroy(Kernel& kernel, Slot* slot) {
+    kernel.threads.areas().free_counters(slot->counters);
+    unmake(kernel.heap, slot);
 }
 
 void Slot::fill(const SlotTarget* filling) {
     __atomic_store_n(&target, filling, __ATOMIC_RELEASE);
     if (filling != nullptr) __atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
-    this_kernel().threads.wait_grace_period();
+    kernel.threads.wait_grace_period();
 }
 
 void Slot::close() {
-    __atomic_store_n(&closed, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&closed, 1, __ATOMIC_RELEASE);
+    // Whoever entered without seeing that has counted itself before this returns; nobody else needs to be waited for.
+    kernel.threads.wait_grace_period();
 }
 
 Result<void> Slot::wait_empty(uint64_t timeout_ns) {
     const WakeReason reason =
-        queue.wait_until([&] { return callers_inside() == 0; }, deadline_after(timeout_ns), Cancellable::No);
+        queue.wait_until([&] { return !has_callers(); }, deadline_after(timeout_ns), Cancellable::No);
     if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
     return {};
 }
 
 void Slot::open() {
-    queue.wake_all([&] { __atomic_store_n(&closed, 0, __ATOMIC_SEQ_CST); });
+    queue.wake_all([&] { __atomic_store_n(&closed, 0, __ATOMIC_RELEASE); });
 }
 
 Result<void> Slot::wait_open() {
-    const WakeReason reason = queue.wait_until([&] { return __atomic_load_n(&closed, __ATOMIC_SEQ_CST) == 0; });
+    const WakeReason reason = queue.wait_until([&] { return __atomic_load_n(&closed, __ATOMIC_ACQUIRE) == 0; });
     if (reason == WakeReason::Cancelled) return ErrorCode::Cancelled;
     return {};
 }
@@ -58,10 +60,17 @@ void Slot::left() {
     queue.wake_all([] {});
 }
 
-uint64_t Slot::callers_inside() const {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < cpus; ++i) sum += __atomic_load_n(&inside[i].count, __ATOMIC_SEQ_CST);
-    return sum;
+bool Slot::has_callers() const {
+    // A call may enter on one CPU and leave on another. Whoever is counted as having left is counted as having entered,
+    // since that is looked at later: the sums are equal only if nobody was inside in between.
+    uint64_t entered = 0;
+    uint64_t left = 0;
+    CpuAreas& areas = kernel.threads.areas();
+    for (CpuId id = 0; id < areas.count(); ++id)
+        left += __atomic_load_n(&areas.counters(id, counters).left, __ATOMIC_ACQUIRE);
+    for (CpuId id = 0; id < areas.count(); ++id)
+        entered += __atomic_load_n(&areas.counters(id, counters).entered, __ATOMIC_ACQUIRE);
+    return entered != left;
 }
 
 }  // namespace helix::kernel

@@ -4,7 +4,6 @@
 #pragma once
 
 #include "helix/abi.hpp"
-#include "kernel/memory/heap.hpp"
 #include "kernel/thread/wait_queue.hpp"
 
 #include <boost/intrusive/list.hpp>
@@ -12,17 +11,18 @@
 namespace helix::kernel {
 
 class ModuleRecord;
+struct Kernel;
 struct InterfaceRecord;
 
 struct Slot : SlotHead, boost::intrusive::list_base_hook<> {
     /// Errors: OutOfMemory. `record` is null for the primary slot of an interface.
-    static Result<Slot*> create(Heap& heap, InterfaceRecord& interface, ModuleRecord* record, size_t cpus);
-    static void destroy(Heap& heap, Slot* slot);
+    static Result<Slot*> create(Kernel& kernel, InterfaceRecord& interface, ModuleRecord* record);
+    static void destroy(Kernel& kernel, Slot* slot);
 
     /// Fills the slot with `filling` (null: empties it). Handles see it at once; afterwards no bounded call is left in
     /// what filled it before. Preemption on, blocking callers are outside (closed) or do not matter.
     void fill(const SlotTarget* filling);
-    /// From now on blocking callers wait outside.
+    /// From now on blocking callers wait outside. Preemption on.
     void close();
     /// Waits until those inside have left. Errors: TimedOut.
     Result<void> wait_empty(uint64_t timeout_ns);
@@ -32,16 +32,17 @@ struct Slot : SlotHead, boost::intrusive::list_base_hook<> {
     /// For callers who left a closed slot.
     void left();
 
-    uint64_t callers_inside() const;
+    /// Whether a blocking call is under way. Exact once the slot is closed.
+    bool has_callers() const;
 
+    Kernel& kernel;
     InterfaceRecord& interface;
     ModuleRecord* const record;
-    const size_t cpus;
     uint32_t bindings = 0;  ///< handles that lead here; atomic
     WaitQueue queue{LockRank::Slot};
 
-    Slot(InterfaceRecord& of, ModuleRecord* by, size_t cpu_count)
-        : SlotHead{}, interface(of), record(by), cpus(cpu_count) {}
+    Slot(Kernel& of_kernel, InterfaceRecord& of, ModuleRecord* by)
+        : SlotHead{}, kernel(of_kernel), interface(of), record(by) {}
 };
 
 }  // namespace helix::kernel

@@ -76,6 +76,20 @@ inline uint32_t preempt_count() {
     asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
     return word & ~kNoRescheduleWanted;
 }
+/// Whether a bounded call is under way on this thread: it is not preempted, though nothing counts that.
+inline bool in_bounded_call() {
+    for (const Gate* gate = cpu_local()->gate; gate != nullptr; gate = gate->previous())
+        if (gate->kind() == GateKind::Bounded) return true;
+    return false;
+}
+/// Whether the calling thread may block.
+inline bool may_block() {
+    return preempt_count() == 0 && !in_bounded_call();
+}
+/// Whether a bounded gate is in the chain but has not looked at its slot yet: what happens there is the caller's.
+inline bool is_opening(const Gate& gate) {
+    return gate.kind() == GateKind::Bounded && __atomic_load_n(&gate.instance, __ATOMIC_RELAXED) == nullptr;
+}
 inline bool reschedule_wanted() {
     uint32_t word;
     asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");

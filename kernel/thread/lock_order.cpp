@@ -12,8 +12,8 @@
 namespace helix::kernel::lock_order {
 namespace {
 
-constexpr Text kRankNames[] = {"ModuleSystem", "Slot",   "ThreadTable", "WaitQueue", "Semaphore", "Timer",  "Cpu",
-                               "Heap",         "Region", "Mapping",     "Pages",     "Log",       "Console"};
+constexpr Text kRankNames[] = {"ModuleSystem", "Slot", "ThreadTable", "WaitQueue", "Semaphore", "Timer", "Cpu",
+                               "CpuAreas",     "Heap", "Region",      "Mapping",   "Pages",     "Log",   "Console"};
 static_assert(sizeof(kRankNames) / sizeof(kRankNames[0]) == static_cast<size_t>(LockRank::Console) + 1);
 
 Text name_of(LockRank rank) {

@@ -19,6 +19,7 @@ enum class LockRank : uint8_t {
     Semaphore,
     Timer,
     Cpu,
+    CpuAreas,
     Heap,
     Region,
     Mapping,  ///< around the port's page tables, which take frames from Pages

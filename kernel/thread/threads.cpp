@@ -19,33 +19,43 @@ constexpr size_t kTableChunkPages = 16;
 /// The module whose code the calling thread would run next, if that module was ended; null otherwise.
 Gate* ended_gate() {
     Gate* const gate = cpu_local()->gate;
-    if (gate == nullptr || (gate->kind != GateKind::Module && gate->kind != GateKind::Thread)) return nullptr;
+    if (gate == nullptr || (gate->kind() != GateKind::Module && gate->kind() != GateKind::Thread)) return nullptr;
     return owner_of(gate->instance)->is_ended() ? gate : nullptr;
+}
+
+/// The innermost gate with a module behind it, budgets and kills apply to; null if there is none.
+Gate* module_gate(Gate* gate) {
+    while (gate != nullptr && (gate->kind() == GateKind::Kernel || gate->kind() == GateKind::Copy || is_opening(*gate)))
+        gate = gate->previous();
+    return gate != nullptr && gate->kind() != GateKind::Thread ? gate : nullptr;
 }
 }  // namespace
 
 Threads::Threads(Kernel& kernel) : kernel_(kernel) {}
 
 void Threads::adopt_boot_cpu() {
-    Cpu& cpu = boot_cpu_;
-    cpu.kernel = &kernel_;
-    cpu.local.preempt_word = kNoRescheduleWanted | 1;
-    cpu.local.self = &cpu.local;
-    cpu.local.kernel = &kernel_;
-    cpu.local.reschedule = reschedule;
-    cpu.local.thread = &boot_idle_;
-    boot_idle_.name = "idle 0";
-    boot_idle_.kind = ThreadClass::Idle;
-    boot_idle_.state = ThreadState::Running;
-    cpu.current = cpu.idle = &boot_idle_;
-    cpus_[0] = &cpu;
-    cpu_count_ = 1;
-    arch::set_cpu_local(&cpu.local);
+    early_.preempt_word = kNoRescheduleWanted | 1;
+    early_.self = &early_;
+    early_.kernel = &kernel_;
+    arch::set_cpu_local(&early_);
     boot_cycles_ = arch::cycles();
     boot_ns_ = arch::now_ns();
 }
 
 Result<void> Threads::init(size_t stack_bytes) {
+    TRY(areas_.init(kernel_.memory, kRunningCpus));
+    Cpu& boot = cpu(0);
+    boot.kernel = &kernel_;
+    boot.local = early_;
+    boot.local.self = &boot.local;
+    boot.local.reschedule = reschedule;
+    boot.local.thread = &boot_idle_;
+    boot_idle_.name = "idle 0";
+    boot_idle_.kind = ThreadClass::Idle;
+    boot_idle_.state = ThreadState::Running;
+    boot.current = boot.idle = &boot_idle_;
+    arch::set_cpu_local(&boot.local);
+
     stack_pages_ = (stack_bytes + kPageSize - 1) / kPageSize;
     const size_t pages = (kMaximumThreads * sizeof(Thread) + kPageSize - 1) / kPageSize + kTableChunkPages;
     table_ = static_cast<Thread*>(TRY(kernel_.region.reserve(pages)));
@@ -123,7 +133,7 @@ size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
             if (thread.state == ThreadState::Free || thread.state == ThreadState::Ended) return;
             uint64_t runtime_ns = thread.runtime_ns;
             if (thread.state == ThreadState::Running)
-                runtime_ns += cycles_to_ns(arch::cycles() - cpus_[thread.cpu]->switched_at_cycles);
+                runtime_ns += cycles_to_ns(arch::cycles() - cpu(thread.cpu).switched_at_cycles);
             out[count++] = {thread.id,  thread.name, thread.state,    thread.kind, thread.priority,
                             thread.cpu, runtime_ns,  thread.switches, thread.owner};
         });
@@ -145,14 +155,14 @@ ExecutionStatistics Threads::statistics() {
     ExecutionStatistics out{};
     {
         SpinLockGuard guard(table_lock_);
-        out.threads = alive_ + cpu_count_;  // the idle threads are not in the table
+        out.threads = alive_ + cpu_count();  // the idle threads are not in the table
         out.threads_created = created_;
     }
-    for (size_t id = 0; id < cpu_count_; ++id) {
-        out.switches += cpus_[id]->switches;
-        out.ticks += cpus_[id]->ticks;
+    for (CpuId id = 0; id < cpu_count(); ++id) {
+        out.switches += cpu(id).switches;
+        out.ticks += cpu(id).ticks;
     }
-    out.cpus = cpu_count_;
+    out.cpus = cpu_count();
     return out;
 }
 
@@ -192,13 +202,13 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     arch::context_create(thread.context, thread.stack, thread_main, &thread);
 
     preempt_disable();
-    Cpu& cpu = *cpus_[thread.cpu];
-    cpu.lock.acquire();
+    Cpu& home = cpu(thread.cpu);
+    home.lock.acquire();
     // Whoever ended the owner meanwhile may have passed this thread by.
     if (options.owner != nullptr && options.owner->is_ended()) thread.cancelled = true;
     thread.state = ThreadState::Runnable;
-    make_ready(cpu, thread, EnqueueReason::Created);
-    cpu.lock.release();
+    make_ready(home, thread, EnqueueReason::Created);
+    home.lock.release();
     preempt_enable();
     return id;
 }
@@ -248,13 +258,14 @@ void Threads::reaper_main(void* argument) {
 }
 
 void Threads::reap() {
-    for (size_t id = 0; id < cpu_count_; ++id) {
+    for (CpuId id = 0; id < cpu_count(); ++id) {
         for (;;) {
             preempt_disable();
-            cpus_[id]->lock.acquire();
-            Thread* const thread = cpus_[id]->ended.empty() ? nullptr : &cpus_[id]->ended.front();
-            if (thread != nullptr) cpus_[id]->ended.pop_front();
-            cpus_[id]->lock.release();
+            Cpu& ran_on = cpu(id);
+            ran_on.lock.acquire();
+            Thread* const thread = ran_on.ended.empty() ? nullptr : &ran_on.ended.front();
+            if (thread != nullptr) ran_on.ended.pop_front();
+            ran_on.lock.release();
             preempt_enable();
             if (thread == nullptr) break;
             arch::context_retire(thread->context);
@@ -322,7 +333,7 @@ Result<void> Threads::set_priority(ThreadId id, uint32_t priority) {
     if (priority >= kPriorityLevels) return Error(ErrorCode::OutOfRange, "a thread's priority is 0 to 31");
     Thread* const thread = find(id);
     if (thread == nullptr) return Error(ErrorCode::NotFound, "no such thread");
-    with_thread_locked(*thread, [&] { policy_.set_priority(*cpus_[thread->cpu], *thread, priority); });
+    with_thread_locked(*thread, [&] { policy_.set_priority(cpu(thread->cpu), *thread, priority); });
     return {};
 }
 
@@ -353,7 +364,7 @@ bool Threads::wake(Thread& thread, WakeReason reason) {
     with_thread_locked(thread, [&] {
         if (thread.state != ThreadState::Blocked) return;  // it sees the reason before it blocks
         thread.state = ThreadState::Runnable;
-        make_ready(*cpus_[thread.cpu], thread, EnqueueReason::Woken);
+        make_ready(cpu(thread.cpu), thread, EnqueueReason::Woken);
     });
     return true;
 }
@@ -423,11 +434,9 @@ void Threads::on_timer(TrapFrame& frame) {
     want_reschedule();
     // Time in a service is the module's that called it; only the kill waits until the service is done.
     Gate* const innermost = interrupted.local.gate;
-    Gate* gate = innermost;
-    while (gate != nullptr && (gate->kind == GateKind::Kernel || gate->kind == GateKind::Copy)) gate = gate->previous;
-    if (gate != nullptr && gate->kind == GateKind::Module) {
+    if (Gate* const gate = module_gate(innermost); gate != nullptr) {
         Owner& owner = *owner_of(gate->instance);
-        const bool bounded = (gate->preempt_word & ~kNoRescheduleWanted) != 0;
+        const bool bounded = gate->kind() == GateKind::Bounded || (gate->preempt_word & ~kNoRescheduleWanted) != 0;
         if (++gate->ticks > (bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks)) {
             FailureNote note;
             note.failure = GateFailure::Budget;
@@ -439,7 +448,7 @@ void Threads::on_timer(TrapFrame& frame) {
             }
         }
     }
-    if (preempt_count() != 1) return;
+    if (preempt_count() != 1 || in_bounded_call()) return;
     preempt();
     if (Gate* const ended = ended_gate()) arch::trap_resume_at_gate(frame, *ended, GateFailure::Killed);
 }
@@ -447,7 +456,7 @@ void Threads::on_timer(TrapFrame& frame) {
 void Threads::on_console_input() {
     this_cpu().input_pending = 1;
     want_reschedule();
-    if (preempt_count() == 1) preempt();
+    if (preempt_count() == 1 && !in_bounded_call()) preempt();
 }
 
 void Threads::preempt() {
@@ -481,6 +490,7 @@ void Threads::preempt() {
 
 /// Reached from preempt_enable when the preemption word dropped to zero.
 void Threads::reschedule() {
+    if (in_bounded_call()) return;  // it asks again when it has returned
     preempt_disable();
     this_kernel().threads.preempt();
     preempt_enable_quietly();
@@ -491,11 +501,11 @@ void Threads::reschedule() {
 
 void Threads::lock_all_cpus() {
     preempt_disable();
-    for (size_t id = 0; id < cpu_count_; ++id) cpus_[id]->lock.acquire();
+    for (CpuId id = 0; id < cpu_count(); ++id) cpu(id).lock.acquire();
 }
 
 void Threads::unlock_all_cpus() {
-    for (size_t id = cpu_count_; id-- > 0;) cpus_[id]->lock.release();
+    for (size_t id = cpu_count(); id-- > 0;) cpu(static_cast<CpuId>(id)).lock.release();
     preempt_enable();
 }
 

@@ -3,7 +3,7 @@
 // Threads: creation, blocking, waking and switching. Who runs next is the policy's affair (policy_slot.hpp).
 #pragma once
 
-#include "kernel/thread/cpu.hpp"
+#include "kernel/thread/cpu_areas.hpp"
 #include "kernel/thread/policy_slot.hpp"
 #include "kernel/thread/spin_lock.hpp"
 #include "kernel/thread/timer_queue.hpp"
@@ -40,10 +40,10 @@ public:
 
     explicit Threads(Kernel& kernel);
 
-    /// Turns the boot context into the idle thread of CPU 0. `%gs` points to a Cpu afterwards. Once, at boot,
-    /// before anything that locks; `stack_bytes` is the size of every thread's stack.
+    /// Gives the boot CPU what locks need of `%gs`. Once, at boot, before anything that locks.
     void adopt_boot_cpu();
-    /// Makes the tables. After memory is up. Errors: OutOfMemory.
+    /// Makes the tables and turns the boot context into the idle thread of CPU 0. `%gs` points to a Cpu afterwards.
+    /// After memory is up; `stack_bytes` is the size of every thread's stack. Errors: OutOfMemory.
     Result<void> init(size_t stack_bytes);
     /// Starts the thread that gives back what ended threads leave. Once, from the first thread.
     Result<void> start_reaper();
@@ -98,8 +98,9 @@ public:
     // ---- Looking.
 
     PolicySlot& policy() { return policy_; }
-    size_t cpu_count() const { return cpu_count_; }
-    Cpu& cpu(CpuId id) { return *cpus_[id]; }
+    size_t cpu_count() const { return areas_.count(); }
+    Cpu& cpu(CpuId id) { return areas_.cpu(id); }
+    CpuAreas& areas() { return areas_; }
     ExecutionStatistics statistics();
     /// Copies the threads with table positions from `position` on, at most out.size(); returns how many, and moves
     /// `position` behind the last one looked at. Locks one CPU at a time, briefly.
@@ -129,14 +130,14 @@ private:
     void with_thread_locked(Thread& thread, Action action) {
         preempt_disable();
         for (;;) {
-            Cpu& cpu = *cpus_[__atomic_load_n(&thread.cpu, __ATOMIC_ACQUIRE)];
-            cpu.lock.acquire();
-            if (thread.cpu == cpu.local.cpu) {
+            Cpu& target = cpu(__atomic_load_n(&thread.cpu, __ATOMIC_ACQUIRE));
+            target.lock.acquire();
+            if (thread.cpu == target.local.cpu) {
                 action();
-                cpu.lock.release();
+                target.lock.release();
                 break;
             }
-            cpu.lock.release();
+            target.lock.release();
         }
         preempt_enable();
     }
@@ -157,9 +158,8 @@ private:
     Kernel& kernel_;
     PolicySlot policy_{*this};
     TimerQueue timers_;
-    Cpu* cpus_[arch::kMaximumCpus] = {};
-    size_t cpu_count_ = 0;
-    Cpu boot_cpu_;
+    CpuAreas areas_;
+    CpuLocal early_{};  ///< of the boot CPU until it has its area
     Thread boot_idle_;
     size_t stack_pages_ = 4;
 

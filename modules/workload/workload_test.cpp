@@ -107,7 +107,7 @@ void (*g_yield)(InstanceToken*);
 const Services* g_services;
 
 TEST_F(WorkloadTest, ACheckNamesAThreadThatStopsRunning) {
-    host_.set("check_timeout", "200ms");
+    host_.set("check_timeout", "1s");
     host_.set("burners", "0");
     Services& services = host_.services();
     g_services = &services;
