@@ -49,7 +49,7 @@ enum class CborMajor : uint8_t {
 };
 
 /// Reads the head of the item at `position`: its major type and argument. False if it is cut off or indefinite.
-constexpr bool read_cbor_head(Bytes bytes, size_t& position, CborMajor& major, uint64_t& argument) {
+inline bool read_cbor_head(Bytes bytes, size_t& position, CborMajor& major, uint64_t& argument) {
     if (position >= bytes.size()) return false;
     const uint8_t initial = bytes[position++];
     major = static_cast<CborMajor>(initial >> 5);
@@ -61,16 +61,21 @@ constexpr bool read_cbor_head(Bytes bytes, size_t& position, CborMajor& major, u
     if (info > 27) return false;
     const size_t length = size_t{1} << (info - 24);
     if (bytes.size() - position < length) return false;
-    uint64_t value = 0;
     const uint8_t* in = bytes.data() + position;
-    for (size_t i = 0; i < length; ++i) value = value << 8 | in[i];
-    argument = value;
+    if (bytes.size() - position >= 8) {  // one load: a loop would end at another place each time
+        uint64_t value = 0;
+        __builtin_memcpy(&value, in, 8);
+        argument = __builtin_bswap64(value) >> (64 - 8 * length);
+    } else {
+        argument = 0;
+        for (size_t i = 0; i < length; ++i) argument = argument << 8 | in[i];
+    }
     position += length;
     return true;
 }
 
 /// Moves `position` behind one item of a kind that StateWriter writes. False if it is none.
-constexpr bool skip_cbor_item(Bytes bytes, size_t& position) {
+inline bool skip_cbor_item(Bytes bytes, size_t& position) {
     CborMajor major{};
     uint64_t argument = 0;
     if (!read_cbor_head(bytes, position, major, argument)) return false;
@@ -150,7 +155,7 @@ public:
     Result<void> put(Text key, Span<const uint64_t> values) {
         begin(key);
         head(detail::CborMajor::Array, values.size());
-        for (uint64_t value : values) head(detail::CborMajor::Unsigned, value);
+        wide_elements(values);
         return status();
     }
 
@@ -215,6 +220,21 @@ private:
         const int log = argument > UINT32_MAX ? 3 : argument > UINT16_MAX ? 2 : argument > UINT8_MAX ? 1 : 0;
         byte(static_cast<uint8_t>(type | (24 + log)));
         append_big_endian(argument, size_t{1} << log);
+    }
+    /// Every element in nine bytes, whatever its value: longer than need be, but without a branch for each.
+    void wide_elements(Span<const uint64_t> values) {
+        if (values.size() > (buffer_.size() - size_) / 9) {
+            full_ = true;
+            return;
+        }
+        uint8_t* out = buffer_.data() + size_;
+        size_ += 9 * values.size();
+        for (uint64_t value : values) {
+            const uint64_t swapped = __builtin_bswap64(value);
+            *out = 0x1B;
+            __builtin_memcpy(out + 1, &swapped, 8);
+            out += 9;
+        }
     }
     Bytes close_body() {
         if (!full_) {

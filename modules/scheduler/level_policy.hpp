@@ -40,15 +40,12 @@ public:
     /// False once the kernel and this policy disagreed about who is queued.
     bool is_healthy() const override { return __atomic_load_n(&disagreements_, __ATOMIC_RELAXED) == 0; }
 
-    // Saved and restored under the locks of all CPUs, so short: two arrays. `counters` go on in the next policy of this
-    // kind: enqueues, picks, preemptions, picks of overdue threads, instances. `settings` are for those who look at the
-    // state: time slice (ns), levels, waiting limit (ns); the profile's values rule in every instance.
+    // Saved and restored under the locks of all CPUs, so short. `counters` go on in the next policy of this kind:
+    // enqueues, picks, preemptions, picks of overdue threads, instances. Settings come from the profile in every one.
     Result<void> save_state(StateWriter& state) override {
         const Counters sum = total();
         const uint64_t counters[] = {sum.enqueues, sum.picks, sum.preemptions, sum.overdue_picks, predecessors_ + 1};
-        const uint64_t settings[] = {slice_ns_, levels_, limit_ns_};
-        TRY(state.put("counters", Span<const uint64_t>(counters)));
-        return state.put("settings", Span<const uint64_t>(settings));
+        return state.put("counters", Span<const uint64_t>(counters));
     }
     /// The state of another kind of policy is no error: without `counters`, counting starts at zero.
     Result<void> restore_state(StateReader& state, Reason) override {
