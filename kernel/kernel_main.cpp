@@ -19,6 +19,14 @@ void require(const Result<void>& result, Text what) {
     if (!result.ok()) panic(format("{}: {}", what, result.error().sentence()).text());
 }
 
+/// A CPU that does not come up is a loss, not an end.
+void start_other_cpus(Kernel& kernel) {
+    for (CpuId id = 1; id < kernel.threads.cpu_count(); ++id) {
+        auto started = kernel.threads.cpus().bring_online(id);
+        if (!started.ok()) kernel.log.warning("kernel", "CPU {}: {}", id, started.error().sentence());
+    }
+}
+
 /// The first thread: everything that may block.
 void main_thread(void* argument) {
     auto& kernel = *static_cast<Kernel*>(argument);
@@ -28,6 +36,7 @@ void main_thread(void* argument) {
     const uint64_t cycles = arch::cycles() - kernel.boot.entry_cycles;
     kernel.log.info("kernel", "profile {} is up after {} cycles", kernel.profile.value("profile.name", "?"), cycles);
     kernel.boot_cycles = cycles;
+    start_other_cpus(kernel);
     run_shell(kernel);
 }
 
@@ -53,9 +62,19 @@ void kernel_main(const arch::BootInfo& boot) {
     const uint64_t stack_kb =
         kernel.profile.has("kernel.stack_size_kb") ? kernel.profile.number("kernel.stack_size_kb").value_or(0) : 16;
     if (stack_kb < 16 || stack_kb > 1024) panic("kernel.stack_size_kb is 16 to 1024");
-    require(kernel.threads.init(stack_kb * 1024 + boot.stack_overhead), "threads");
+    const uint64_t most = kernel.profile.has("kernel.maximum_cpus")
+                              ? kernel.profile.number("kernel.maximum_cpus").value_or(1)
+                              : boot.cpu_count;
+    const size_t cpus = most < boot.cpu_count ? most : boot.cpu_count;
+    require(kernel.threads.init(cpus, stack_kb * 1024 + boot.stack_overhead), "threads");
     auto started = kernel.threads.create("main", main_thread, &kernel, {.kind = ThreadClass::Kernel});
     if (!started.ok()) panic(started.error().sentence());
+    kernel.threads.run_idle();
+}
+
+void cpu_main(CpuId id) {
+    auto& kernel = *reinterpret_cast<Kernel*>(kernel_storage);
+    kernel.threads.cpus().adopt(id);
     kernel.threads.run_idle();
 }
 

@@ -18,8 +18,8 @@ constexpr uint8_t kPanicStatus = 101;
 constexpr size_t kLogLines = 10;
 constexpr size_t kMaximumGates = 16;
 
-/// Panics begun; the second one is a panic in the report.
-uint32_t panics = 0;
+/// One more than the CPU that panicked first; a second panic there is one in the report.
+uint32_t panicking = 0;
 
 template <typename... Arguments>
 void print(FormatString<std::type_identity_t<Arguments>...> format, const Arguments&... arguments) {
@@ -29,7 +29,7 @@ void print(FormatString<std::type_identity_t<Arguments>...> format, const Argume
 
 /// The module of the innermost gates whose mapping holds `address`; null for any other address.
 Instance* module_at(uint64_t address) {
-    const Gate* gate = cpu_local()->gate;
+    const Gate* gate = current_gate();
     for (size_t i = 0; gate != nullptr && i < kMaximumGates; ++i, gate = gate->previous()) {
         if (gate->instance == nullptr) continue;
         Instance& instance = instance_of(gate->instance);
@@ -82,7 +82,13 @@ void print_frames(MutableBytes stack, uint64_t frame_pointer, size_t limit) {
 }
 
 [[noreturn]] void report(Text reason, uint64_t instruction, uint64_t frame_pointer) {
-    const bool first = __atomic_fetch_add(&panics, 1, __ATOMIC_SEQ_CST) == 0;
+    const uint32_t self = cpu_local() == nullptr ? 1 : current_cpu() + 1;
+    uint32_t before = 0;
+    const bool first =
+        __atomic_compare_exchange_n(&panicking, &before, self, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    if (!first && before != self)
+        for (;;) arch::spin_hint();  // that CPU reports, and is about to halt this one
+    if (first) arch::halt_other_cpus();
     arch::console_write(first ? Text("\nkernel panic: ") : Text("\nkernel panic in the report of another: "));
     arch::console_write(reason);
     arch::console_write("\n");

@@ -93,6 +93,13 @@ inline CpuId current_cpu() {
     return cpu;
 }
 
+/// The innermost gate of the running thread.
+inline Gate* current_gate() {
+    Gate* gate;
+    asm volatile("movq %%gs:8, %0" : "=r"(gate)::"memory");
+    return gate;
+}
+
 inline void preempt_disable() {
     asm volatile("incl %%gs:0" ::: "memory", "cc");
 }
@@ -245,7 +252,7 @@ inline __attribute__((always_inline)) GateFailure gate_call_words(InstanceToken*
     begin_gate(gate);
     uint64_t rax = reinterpret_cast<uint64_t>(function);
     register uint64_t r10 asm("r10") = unspecified();
-    register Gate* r13 asm("r13") = cpu_local()->gate;
+    register Gate* r13 asm("r13") = current_gate();
     HELIX_REGISTERS;
     HELIX_CROSS(
         "movq %%rsp, %%r12\n\t"

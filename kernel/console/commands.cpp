@@ -51,6 +51,7 @@ constexpr Command kCommands[] = {
     {"history", "", "List reloads, swaps and failures.", run_history, 0, 0},
     {"threads", "", "List the threads.", run_threads, 0, 0},
     {"cpus", "", "List the CPUs.", run_cpus, 0, 0},
+    {"cpu", "online|offline N", "Let a CPU take part, or move its threads away and let it sleep.", run_cpu, 2, 2},
     {"memory", "", "Show how memory is used.", run_memory, 0, 0},
     {"config",
      "NAME [KEY]",

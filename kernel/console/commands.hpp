@@ -75,6 +75,7 @@ Error with_suggestion(Kernel& kernel, const Error& error, ArgumentKind kind, Spa
 Result<void> run_help(Invocation& invocation);
 Result<void> run_threads(Invocation& invocation);
 Result<void> run_cpus(Invocation& invocation);
+Result<void> run_cpu(Invocation& invocation);
 Result<void> run_memory(Invocation& invocation);
 Result<void> run_log(Invocation& invocation);
 Result<void> run_files(Invocation& invocation);

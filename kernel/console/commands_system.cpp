@@ -111,6 +111,7 @@ Result<void> run_threads(Invocation& invocation) {
 Result<void> run_cpus(Invocation& invocation) {
     struct Snapshot {
         FixedText<29> thread;
+        bool online;
         uint64_t runnable;
         uint64_t switches;
         uint64_t ticks;
@@ -121,14 +122,17 @@ Result<void> run_cpus(Invocation& invocation) {
         const PreemptionGuard guard;
         Cpu& cpu = threads.cpu(id);
         cpu.lock.acquire();
-        const Snapshot out{cpu.current == nullptr ? FixedText<29>() : cpu.current->name, cpu.ready_count, cpu.switches,
-                           __atomic_load_n(&cpu.ticks, __ATOMIC_RELAXED), cpu.fifo_picks};
+        const bool online = threads.cpus().is_online(id);
+        const Snapshot out{
+            online ? cpu.current->name : FixedText<29>("-"), online,        cpu.ready_count, cpu.switches,
+            __atomic_load_n(&cpu.ticks, __ATOMIC_RELAXED),   cpu.fifo_picks};
         cpu.lock.release();
         return out;
     };
     JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {{"CPU", Right},      {"RUNNING"},      {"RUNNABLE", Right},
-                                   {"SWITCHES", Right}, {"TICKS", Right}, {"FALLBACK PICKS", Right}};
+    constexpr Column kColumns[] = {{"CPU", Right},           {"ONLINE"},          {"RUNNING"},
+                                   {"RUNNABLE", Right},      {"SWITCHES", Right}, {"TICKS", Right},
+                                   {"FALLBACK PICKS", Right}};
     Table table(invocation.out, kColumns, invocation.scratch);
     if (invocation.json) json.begin_array();
     for (CpuId id = 0; id < threads.cpu_count(); ++id) {
@@ -136,6 +140,7 @@ Result<void> run_cpus(Invocation& invocation) {
         if (invocation.json) {
             json.begin_object();
             json.field("id", id);
+            json.field("online", cpu.online);
             json.field("thread", cpu.thread.text());
             json.field("runnable", cpu.runnable);
             json.field("switches", cpu.switches);
@@ -145,6 +150,7 @@ Result<void> run_cpus(Invocation& invocation) {
             continue;
         }
         table.cell(id);
+        table.cell(cpu.online ? Text("yes") : Text("no"));
         table.cell(cpu.thread.text());
         table.cell(cpu.runnable);
         table.cell(cpu.switches);
@@ -156,6 +162,29 @@ Result<void> run_cpus(Invocation& invocation) {
         invocation.out.write("\n");
     } else {
         table.finish();
+    }
+    return {};
+}
+
+Result<void> run_cpu(Invocation& invocation) {
+    const Text action = invocation.argument(0);
+    Cpus& cpus = invocation.kernel.threads.cpus();
+    const auto id = static_cast<CpuId>(TRY(number_argument(invocation, 1, "a CPU", cpus.count() - 1)));
+    if (action == "online")
+        TRY(cpus.bring_online(id));
+    else if (action == "offline")
+        TRY(cpus.take_offline(id));
+    else
+        return Error(ErrorCode::InvalidArgument, format("\"{}\" is neither online nor offline", action).text());
+    if (invocation.json) {
+        JsonWriter json(invocation.out);
+        json.begin_object();
+        json.field("id", id);
+        json.field("online", cpus.is_online(id));
+        json.end_object();
+        invocation.out.write("\n");
+    } else {
+        invocation.out.print("CPU {} is {}\n", id, action);
     }
     return {};
 }

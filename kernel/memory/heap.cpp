@@ -294,6 +294,13 @@ void Heap::flush_this_cpu() {
     if (cache != nullptr && !cache->inside && cache->binding != load(binding_)) flush(*cache);
 }
 
+void Heap::leave_this_cpu() {
+    lock_order::require_none("Heap::leave_this_cpu");
+    PreemptionGuard guard;
+    CpuCache* const cache = caches_[current_cpu()];
+    if (cache != nullptr && !cache->inside) flush(*cache);
+}
+
 bool Heap::try_detach(uint8_t owner) {
     if (owner == kBuiltin || owner >= kMaximumOwners) return false;
     flush_this_cpu();

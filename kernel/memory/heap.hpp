@@ -89,6 +89,8 @@ public:
     void abandon(uint8_t owner);
     /// Returns this CPU's magazines to their owners if another owner became current. For CPUs that rarely allocate.
     void flush_this_cpu();
+    /// Returns this CPU's magazines to their owners. For a CPU that goes offline.
+    void leave_this_cpu();
 
     // ---- Services for policies. Any thread context, also inside refill and drain.
 

@@ -23,6 +23,8 @@ Result<void> ModuleSystem::plug_in_allocator(ModuleRecord& record, HistoryRecord
     kernel_.heap.make_current(instance.heap_owner);
     entry.pause_cycles = arch::cycles() - held_cycles;
     entry.pause_ns = arch::now_ns() - held_ns;
+    // Blocks of the old policy that lie in the magazines of other CPUs go back to it now, not when these allocate next.
+    kernel_.threads.cpus().run_on_each([](void* heap) { static_cast<Heap*>(heap)->flush_this_cpu(); }, &kernel_.heap);
     {
         MutexGuard guard(registry_);
         interface.primary_record = &record;

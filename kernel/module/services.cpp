@@ -18,8 +18,7 @@ void set_gate(Gate* gate) {
 class ServiceScope {
 public:
     ServiceScope() {
-        gate_.previous_and_kind =
-            reinterpret_cast<uint64_t>(cpu_local()->gate) | static_cast<uint64_t>(GateKind::Kernel);
+        gate_.previous_and_kind = reinterpret_cast<uint64_t>(current_gate()) | static_cast<uint64_t>(GateKind::Kernel);
         gate_.instance = nullptr;
         set_gate(&gate_);
     }
@@ -37,7 +36,7 @@ bool runs_module(const Gate& gate) {
 
 /// Ends the module's call here if its instance was ended meanwhile: the service is done, nothing is held.
 void return_to_module() {
-    Gate* const gate = cpu_local()->gate;
+    Gate* const gate = current_gate();
     if (gate != nullptr && runs_module(*gate) && owner_of(gate->instance)->is_ended())
         arch::gate_resume(*gate, GateFailure::Killed);
 }
@@ -276,7 +275,7 @@ struct Service<Function> {
 
 __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
     Instance& instance = instance_of(token);
-    Gate* const gate = cpu_local()->gate;
+    Gate* const gate = current_gate();
     if (gate == nullptr || !runs_module(*gate)) panic("a module aborted outside of any call into it");
     FailureNote note;
     note.failure = GateFailure::Abort;

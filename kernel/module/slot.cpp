@@ -13,7 +13,7 @@ namespace helix::kernel {
 Result<Slot*> Slot::create(Kernel& kernel, InterfaceRecord& interface, ModuleRecord* record) {
     Slot* const slot = make<Slot>(kernel.heap, kernel, interface, record);
     if (slot == nullptr) return ErrorCode::OutOfMemory;
-    auto counters = kernel.threads.areas().allocate_counters();
+    auto counters = kernel.threads.cpus().areas().allocate_counters();
     if (!counters.ok()) {
         unmake(kernel.heap, slot);
         return counters.error();
@@ -23,20 +23,20 @@ Result<Slot*> Slot::create(Kernel& kernel, InterfaceRecord& interface, ModuleRec
 }
 
 void Slot::destroy(Kernel& kernel, Slot* slot) {
-    kernel.threads.areas().free_counters(slot->counters);
+    kernel.threads.cpus().areas().free_counters(slot->counters);
     unmake(kernel.heap, slot);
 }
 
 void Slot::fill(const SlotTarget* filling) {
     __atomic_store_n(&target, filling, __ATOMIC_RELEASE);
     if (filling != nullptr) __atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
-    kernel.threads.wait_grace_period();
+    kernel.threads.cpus().wait_grace_period();
 }
 
 void Slot::close() {
     __atomic_store_n(&closed, 1, __ATOMIC_RELEASE);
     // Whoever entered without seeing that has counted itself before this returns; nobody else needs to be waited for.
-    kernel.threads.wait_grace_period();
+    kernel.threads.cpus().wait_grace_period();
 }
 
 Result<void> Slot::wait_empty(uint64_t timeout_ns) {
@@ -65,7 +65,7 @@ bool Slot::has_callers() const {
     // since that is looked at later: the sums are equal only if nobody was inside in between.
     uint64_t entered = 0;
     uint64_t left = 0;
-    CpuAreas& areas = kernel.threads.areas();
+    CpuAreas& areas = kernel.threads.cpus().areas();
     for (CpuId id = 0; id < areas.count(); ++id)
         left += __atomic_load_n(&areas.counters(id, counters).left, __ATOMIC_ACQUIRE);
     for (CpuId id = 0; id < areas.count(); ++id)

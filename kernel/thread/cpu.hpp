@@ -37,12 +37,17 @@ struct alignas(64) Cpu {
     ReadyList kernel_ready;  ///< threads of the kernel class, first come first served
     ReadyList ended;         ///< threads whose stacks the reaper gives back
     ReadyList policy_ready;  ///< all runnable threads of the policy class: the kernel's truth, and its FIFO
-    size_t ready_count = 0;
+    size_t ready_count = 0;  ///< of policy_ready; other CPUs read it without the lock
     uint64_t switched_at_cycles = 0;
     uint64_t switches = 0;
     bool give_way = false;    ///< a woken thread should run before the current one
+    bool leaving = false;     ///< it is going offline: it runs nothing but its idle thread; written under the lock
     uint64_t fifo_picks = 0;  ///< threads that the built-in FIFO had to pick
     SchedulerCpu view[Thread::kPolicies] = {};
+
+    Thread idle_thread;
+    void* work = nullptr;  ///< what run_on_each asks of this CPU; atomic
+    bool stopped = false;  ///< it has left; atomic
 
     // Written by this CPU's interrupt handlers only; single machine instructions.
     uint64_t ticks = 0;
@@ -55,8 +60,11 @@ struct alignas(64) Cpu {
 inline Cpu& this_cpu() {
     return *reinterpret_cast<Cpu*>(cpu_local());
 }
+// One instruction each: between two, the thread might go on elsewhere.
 inline Thread& current_thread() {
-    return *static_cast<Thread*>(cpu_local()->thread);
+    Thread* thread;
+    asm volatile("movq %%gs:24, %0" : "=r"(thread)::"memory");
+    return *thread;
 }
 
 /// The CPU will look for another thread as soon as preemption allows. Own CPU; any context.
@@ -78,7 +86,7 @@ inline uint32_t preempt_count() {
 }
 /// Whether a bounded call is under way on this thread: it is not preempted, though nothing counts that.
 inline bool in_bounded_call() {
-    for (const Gate* gate = cpu_local()->gate; gate != nullptr; gate = gate->previous())
+    for (const Gate* gate = current_gate(); gate != nullptr; gate = gate->previous())
         if (gate->kind() == GateKind::Bounded) return true;
     return false;
 }

@@ -13,6 +13,9 @@ namespace {
 constexpr uint8_t bit(uint32_t place) {
     return static_cast<uint8_t>(1u << place);
 }
+void count_ready(Cpu& cpu, size_t count) {
+    __atomic_store_n(&cpu.ready_count, count, __ATOMIC_RELAXED);
+}
 }  // namespace
 
 /// Calls `Method` of the policy in `place`, which serves; false if the call failed. `out` is null for void methods.
@@ -36,7 +39,7 @@ void PolicySlot::break_rule(uint32_t place, Text rule) {
 
 void PolicySlot::enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     cpu.policy_ready.push_back(thread);
-    ++cpu.ready_count;
+    count_ready(cpu, cpu.ready_count + 1);
     for (uint32_t place : {ruling_, mirror_}) {
         if (!serves(place)) continue;
         thread.queued_in |= bit(place);
@@ -75,11 +78,29 @@ Thread* PolicySlot::pick(Cpu& cpu) {
         ++cpu.fifo_picks;
     }
     cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
-    --cpu.ready_count;
+    count_ready(cpu, cpu.ready_count - 1);
     if (serves(mirror_) && (picked->queued_in & bit(mirror_)) != 0)
         ask<&Scheduler::dequeue>(mirror_, nullptr, cpu.view[mirror_], picked->view[mirror_], DequeueReason::Picked);
     picked->queued_in = 0;
     return picked;
+}
+
+void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
+    from.policy_ready.erase(from.policy_ready.iterator_to(thread));
+    count_ready(from, from.ready_count - 1);
+    for (uint32_t place : {ruling_, mirror_}) {
+        if (!serves(place) || (thread.queued_in & bit(place)) == 0) continue;
+        ask<&Scheduler::dequeue>(place, nullptr, from.view[place], thread.view[place], DequeueReason::Migrated);
+    }
+    thread.queued_in = 0;
+    __atomic_store_n(&thread.cpu, to.local.cpu, __ATOMIC_RELEASE);
+    enqueue(to, thread, EnqueueReason::Migrated);
+}
+
+CpuId PolicySlot::select_cpu(const Thread& thread, CpuId waker) {
+    CpuId answer = thread.cpu;
+    if (serves(ruling_)) (void)ask<&Scheduler::select_cpu>(ruling_, &answer, thread.view[ruling_], waker);
+    return answer;
 }
 
 bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {

@@ -30,6 +30,10 @@ public:
     bool tick(Cpu& cpu, uint64_t now_ns);
     bool should_preempt(Cpu& cpu, Thread& woken);
     void set_current(Cpu& cpu, Thread* thread);
+    /// Takes `thread`, which waits on `from`, to the queues of `to`. Both locks held.
+    void migrate(Cpu& from, Cpu& to, Thread& thread);
+    /// Where the ruling policy would have `thread` wait; not checked. The lock of the thread's CPU held.
+    CpuId select_cpu(const Thread& thread, CpuId waker);
     void set_priority(Cpu& cpu, Thread& thread, uint32_t priority);
 
     // ---- Called by a transaction; one at a time, preemption on unless said otherwise.

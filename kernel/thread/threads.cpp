@@ -18,7 +18,7 @@ constexpr size_t kTableChunkPages = 16;
 
 /// The module whose code the calling thread would run next, if that module was ended; null otherwise.
 Gate* ended_gate() {
-    Gate* const gate = cpu_local()->gate;
+    Gate* const gate = current_gate();
     if (gate == nullptr || (gate->kind() != GateKind::Module && gate->kind() != GateKind::Thread)) return nullptr;
     return owner_of(gate->instance)->is_ended() ? gate : nullptr;
 }
@@ -31,7 +31,7 @@ Gate* module_gate(Gate* gate) {
 }
 }  // namespace
 
-Threads::Threads(Kernel& kernel) : kernel_(kernel) {}
+Threads::Threads(Kernel& kernel) : kernel_(kernel), cpus_(kernel) {}
 
 void Threads::adopt_boot_cpu() {
     early_.preempt_word = kNoRescheduleWanted | 1;
@@ -42,33 +42,13 @@ void Threads::adopt_boot_cpu() {
     boot_ns_ = arch::now_ns();
 }
 
-Result<void> Threads::init(size_t stack_bytes) {
-    TRY(areas_.init(kernel_.memory, kRunningCpus));
-    Cpu& boot = cpu(0);
-    boot.kernel = &kernel_;
-    boot.local = early_;
-    boot.local.self = &boot.local;
-    boot.local.reschedule = reschedule;
-    boot.local.thread = &boot_idle_;
-    boot_idle_.name = "idle 0";
-    boot_idle_.kind = ThreadClass::Idle;
-    boot_idle_.state = ThreadState::Running;
-    boot.current = boot.idle = &boot_idle_;
-    arch::set_cpu_local(&boot.local);
-
+Result<void> Threads::init(size_t cpu_count, size_t stack_bytes) {
+    TRY(cpus_.init(cpu_count));
+    cpus_.adopt(0);
     stack_pages_ = (stack_bytes + kPageSize - 1) / kPageSize;
     const size_t pages = (kMaximumThreads * sizeof(Thread) + kPageSize - 1) / kPageSize + kTableChunkPages;
     table_ = static_cast<Thread*>(TRY(kernel_.region.reserve(pages)));
     return {};
-}
-
-void Threads::run_idle() {
-    arch::start_timer(kTickNs);
-    for (;;) {
-        arch::idle();
-        preempt_enable();
-        preempt_disable();
-    }
 }
 
 // ---- The table.
@@ -162,7 +142,7 @@ ExecutionStatistics Threads::statistics() {
         out.switches += cpu(id).switches;
         out.ticks += cpu(id).ticks;
     }
-    out.cpus = cpu_count();
+    out.cpus = static_cast<uint64_t>(__builtin_popcountll(cpus_.online()));
     return out;
 }
 
@@ -206,9 +186,10 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     home.lock.acquire();
     // Whoever ended the owner meanwhile may have passed this thread by.
     if (options.owner != nullptr && options.owner->is_ended()) thread.cancelled = true;
-    thread.state = ThreadState::Runnable;
-    make_ready(home, thread, EnqueueReason::Created);
+    thread.state = ThreadState::Blocked;
+    const bool placed = place(home, thread, EnqueueReason::Created);
     home.lock.release();
+    if (!placed) place_on_its_cpu(thread, EnqueueReason::Created);
     preempt_enable();
     return id;
 }
@@ -361,11 +342,14 @@ void Threads::block() {
 bool Threads::wake(Thread& thread, WakeReason reason) {
     WakeReason expected = WakeReason::None;
     if (!thread.wake_reason.compare_exchange_strong(expected, reason)) return false;
+    preempt_disable();
+    bool placed = true;
     with_thread_locked(thread, [&] {
         if (thread.state != ThreadState::Blocked) return;  // it sees the reason before it blocks
-        thread.state = ThreadState::Runnable;
-        make_ready(cpu(thread.cpu), thread, EnqueueReason::Woken);
+        placed = place(cpu(thread.cpu), thread, EnqueueReason::Woken);
     });
+    if (!placed) place_on_its_cpu(thread, EnqueueReason::Woken);
+    preempt_enable();
     return true;
 }
 
@@ -381,10 +365,22 @@ void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason) {
             (arrived && cpu.current->kind == ThreadClass::Policy && policy_.should_preempt(cpu, thread)))
             cpu.give_way = true;
     }
-    if (cpu.give_way) want_reschedule();
+    if (cpu.give_way)
+        ask_reschedule(cpu);
+    else if (thread.kind == ThreadClass::Policy)
+        wake_idle_cpu(cpu);
+}
+
+/// `cpu` looks for another thread as soon as it can. Preemption off.
+void Threads::ask_reschedule(Cpu& cpu) {
+    if (&cpu == &this_cpu())
+        want_reschedule();
+    else
+        arch::interrupt_cpu(cpu.local.cpu, arch::CpuInterrupt::Call);
 }
 
 Thread& Threads::pick(Cpu& cpu) {
+    if (cpu.leaving) return *cpu.idle;
     if (!cpu.kernel_ready.empty()) {
         Thread& thread = cpu.kernel_ready.front();
         cpu.kernel_ready.pop_front();
@@ -448,6 +444,16 @@ void Threads::on_timer(TrapFrame& frame) {
             }
         }
     }
+    preempt_interrupted(frame);
+}
+
+void Threads::on_interrupt(TrapFrame& frame) {
+    want_reschedule();
+    preempt_interrupted(frame);
+}
+
+/// At the end of an interrupt's handler: other threads may run now if the interrupted one had preemption on.
+void Threads::preempt_interrupted(TrapFrame& frame) {
     if (preempt_count() != 1 || in_bounded_call()) return;
     preempt();
     if (Gate* const ended = ended_gate()) arch::trap_resume_at_gate(frame, *ended, GateFailure::Killed);
@@ -463,6 +469,7 @@ void Threads::preempt() {
     do {
         clear_reschedule();
         Cpu& asked = this_cpu();
+        cpus_.do_work(asked);
         const auto take = [](uint32_t& flag) { return __atomic_exchange_n(&flag, 0, __ATOMIC_ACQ_REL) != 0; };
         if (take(asked.input_pending)) console_input_.wake_all([&] { console_input_seen_ = true; });
         if (take(asked.failure_pending)) wake_supervisor();
@@ -478,7 +485,9 @@ void Threads::preempt() {
         bool give_way = cpu.give_way || (self.kind != ThreadClass::Kernel && !cpu.kernel_ready.empty());
         if (tick && self.kind == ThreadClass::Kernel) give_way |= !cpu.kernel_ready.empty();
         if (tick && self.kind == ThreadClass::Policy) give_way |= policy_.tick(cpu, now);
-        if (self.kind == ThreadClass::Idle) give_way = !cpu.kernel_ready.empty() || !cpu.policy_ready.empty();
+        give_way |= cpu.leaving;
+        if (self.kind == ThreadClass::Idle)
+            give_way = !cpu.leaving && (!cpu.kernel_ready.empty() || !cpu.policy_ready.empty());
         if (give_way) {
             self.state = ThreadState::Runnable;
             if (self.kind != ThreadClass::Idle) make_ready(cpu, self, EnqueueReason::Preempted);
@@ -488,7 +497,6 @@ void Threads::preempt() {
     } while (reschedule_wanted());
 }
 
-/// Reached from preempt_enable when the preemption word dropped to zero.
 void Threads::reschedule() {
     if (in_bounded_call()) return;  // it asks again when it has returned
     preempt_disable();
@@ -512,13 +520,10 @@ void Threads::unlock_all_cpus() {
 void on_timer(TrapFrame& frame) {
     this_kernel().threads.on_timer(frame);
 }
-void on_interrupt(TrapFrame&) {
-    want_reschedule();
+void on_interrupt(TrapFrame& frame) {
+    this_kernel().threads.on_interrupt(frame);
 }
 void on_watchdog(TrapFrame&) {}
-void cpu_main(CpuId) {
-    panic("a CPU was started that nobody asked for");
-}
 void on_console_input(TrapFrame&) {
     this_kernel().threads.on_console_input();
 }

@@ -3,7 +3,7 @@
 // Threads: creation, blocking, waking and switching. Who runs next is the policy's affair (policy_slot.hpp).
 #pragma once
 
-#include "kernel/thread/cpu_areas.hpp"
+#include "kernel/thread/cpus.hpp"
 #include "kernel/thread/policy_slot.hpp"
 #include "kernel/thread/spin_lock.hpp"
 #include "kernel/thread/timer_queue.hpp"
@@ -35,19 +35,19 @@ struct ThreadOptions {
 class Threads {
 public:
     static constexpr uint64_t kTickNs = 1'000'000;
-    static constexpr size_t kRunningCpus = 1;
     static constexpr size_t kMaximumThreads = 32'768;
 
     explicit Threads(Kernel& kernel);
 
     /// Gives the boot CPU what locks need of `%gs`. Once, at boot, before anything that locks.
     void adopt_boot_cpu();
-    /// Makes the tables and turns the boot context into the idle thread of CPU 0. `%gs` points to a Cpu afterwards.
-    /// After memory is up; `stack_bytes` is the size of every thread's stack. Errors: OutOfMemory.
-    Result<void> init(size_t stack_bytes);
+    /// Makes the tables for `cpu_count` CPUs and turns the boot context into the idle thread of CPU 0. `%gs` points to
+    /// a Cpu afterwards. After memory is up; `stack_bytes` is the size of every thread's stack. Errors: OutOfMemory.
+    Result<void> init(size_t cpu_count, size_t stack_bytes);
     /// Starts the thread that gives back what ended threads leave. Once, from the first thread.
     Result<void> start_reaper();
-    /// The idle loop of the calling CPU, on its boot context. Preemption is off when it is entered.
+    /// The idle loop of the calling CPU, on the context on which it was started; it takes part from then on. Preemption
+    /// is off when it is entered.
     [[noreturn]] void run_idle();
 
     // ---- Any thread, preemption on.
@@ -81,7 +81,10 @@ public:
     // ---- The preemption path; see arch/seam.hpp.
 
     void on_timer(TrapFrame& frame);
+    void on_interrupt(TrapFrame& frame);
     void on_console_input();
+    /// Reached from preempt_enable when the preemption word dropped to zero.
+    static void reschedule();
     /// Does what interrupts and wake-ups asked for, and switches if another thread should run. Preemption count
     /// one; the same on return, perhaps on another CPU.
     void preempt();
@@ -91,16 +94,12 @@ public:
     void lock_all_cpus();
     void unlock_all_cpus();
 
-    /// Waits until every CPU has passed a point where preemption was on: whoever was in a bounded call has left.
-    /// The calling thread runs with preemption on, so its own CPU has.
-    void wait_grace_period() { static_assert(kRunningCpus == 1, "with more CPUs each must be waited for"); }
-
     // ---- Looking.
 
     PolicySlot& policy() { return policy_; }
-    size_t cpu_count() const { return areas_.count(); }
-    Cpu& cpu(CpuId id) { return areas_.cpu(id); }
-    CpuAreas& areas() { return areas_; }
+    Cpus& cpus() { return cpus_; }
+    size_t cpu_count() const { return cpus_.count(); }
+    Cpu& cpu(CpuId id) { return cpus_.cpu(id); }
     ExecutionStatistics statistics();
     /// Copies the threads with table positions from `position` on, at most out.size(); returns how many, and moves
     /// `position` behind the last one looked at. Locks one CPU at a time, briefly.
@@ -148,19 +147,29 @@ private:
     /// Switches away from the current thread, whose state was set. Lock of this CPU held, preemption count one.
     void switch_away(Cpu& cpu);
     void finish_switch();
+    /// `thread` may run: puts it into the queues of `cpu`, whose lock is held.
     void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason);
+    void preempt_interrupted(TrapFrame& frame);
+    static void ask_reschedule(Cpu& cpu);
+
+    // placement.cpp
+    CpuId placement_of(const Thread& thread);
+    bool place(Cpu& cpu, Thread& thread, EnqueueReason reason);
+    void place_on_its_cpu(Thread& thread, EnqueueReason reason);
+    void wake_idle_cpu(Cpu& cpu);
+    bool pull_work(Cpu& cpu);
+    void give_away_work(Cpu& cpu);
+
     void reap();
     static void thread_main(void* thread);
     static void reaper_main(void* threads);
-    static void reschedule();
     void renew_cycle_rate();
 
     Kernel& kernel_;
     PolicySlot policy_{*this};
     TimerQueue timers_;
-    CpuAreas areas_;
+    Cpus cpus_;
     CpuLocal early_{};  ///< of the boot CPU until it has its area
-    Thread boot_idle_;
     size_t stack_pages_ = 4;
 
     // The table: one reservation, filled from the start, never shrunk.

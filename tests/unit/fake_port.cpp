@@ -165,6 +165,17 @@ void spin_hint() {
 }
 void preemption_point() {}
 
+Result<void> start_cpu(CpuId) {
+    test::fail("start_cpu");
+}
+[[noreturn]] void stop_cpu() {
+    test::fail("stop_cpu");
+}
+void halt_other_cpus() {}
+void interrupt_cpu(CpuId, CpuInterrupt) {
+    test::fail("interrupt_cpu");
+}
+
 void context_create(ThreadContext&, MutableBytes, void (*)(void*), void*) {
     test::fail("context_create");
 }

@@ -77,8 +77,6 @@ int command_run(Session& session, const RunOptions& options) {
     std::vector<std::string> notices;
     MachineSpec spec = prepare_machine(session, options, &notices);
     for (const std::string& notice : notices) session.console.notice(notice);
-    if (spec.cpus > 1 && spec.architecture == Architecture::X86_64)
-        session.console.notice("notice: the kernel uses one CPU so far; the others stay halted");
     spec.interactive = !options.commands && isatty(STDIN_FILENO) && (isatty(STDOUT_FILENO) || options.print_command);
     if (spec.interactive)
         spec.command_line += fmt::format("{}{}", spec.command_line.empty() ? "" : " ", kInteractiveWord);

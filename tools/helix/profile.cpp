@@ -335,6 +335,8 @@ private:
                       "\"modules.probation\" takes a duration such as \"2s\" or \"500ms\"");
             out.kernel_keys["kernel.probation"] = probation;
         }
+        for (const char* key : {"profile.features.multicore", "profile.features.smp"})
+            if (!root_.at_path(key).value_or(true)) out.kernel_keys["kernel.maximum_cpus"] = "1";
         if (const int64_t size = integer_at("memory.stack_size_kb", 0); size != 0)
             out.kernel_keys["kernel.stack_size_kb"] = std::to_string(size);
         if (const std::string behavior = string_at("debug.panic_behavior"); !behavior.empty())

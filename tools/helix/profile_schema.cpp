@@ -27,7 +27,6 @@ constexpr ProfileKey inline_table(std::string_view path, std::string_view reason
 }
 
 constexpr std::string_view kNotBuilt = "not built yet";
-constexpr std::string_view kOneCpu = "the ports run one CPU so far";
 constexpr std::string_view kOrder = "the start order comes from the modules' dependencies";
 constexpr std::string_view kOneKernel = "one kernel binary serves every profile";
 constexpr std::string_view kPolicy = "it is an option of a scheduler module, and the chosen one does not declare it";
@@ -41,8 +40,8 @@ constexpr ProfileKey kKeys[] = {
     string("profile.target", "minimal|embedded|server|desktop|secure|research"),
     string("profile.arch.primary", "x86_64|hosted|aarch64|riscv64"),
     list("profile.arch.supported"),
-    boolean("profile.features.multicore", kOneCpu, "false"),
-    boolean("profile.features.smp", kOneCpu, "false"),
+    boolean("profile.features.multicore"),
+    boolean("profile.features.smp"),
     boolean("profile.features.preemptive", "kernel threads are always preemptive", "true"),
     boolean("profile.features.hot_reload", "every module that declares HotReloadable can be replaced", "true"),
     boolean("profile.features.userspace"),

@@ -1,0 +1,138 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Cpus: coming, going, and work on each.
+
+#include "kernel/thread/cpus.hpp"
+
+#include "helix/event.hpp"
+#include "kernel/kernel.hpp"
+
+namespace helix::kernel {
+
+/// One call of run_on_each; on the stack of its caller.
+struct Cpus::Work {
+    void (*action)(void*);
+    void* argument;
+    uint32_t remaining;  // CPUs that have not done it; atomic
+};
+
+namespace {
+
+constexpr uint64_t kPollNs = 100'000;
+constexpr int kSpins = 20'000;
+
+/// Waits for something that another CPU is about to do.
+template <typename Condition>
+void wait_for(Threads& threads, Condition condition) {
+    for (int spins = 0; !condition(); ++spins) {
+        if (spins < kSpins)
+            arch::spin_hint();
+        else
+            (void)threads.sleep(kPollNs).ok();
+    }
+}
+
+}  // namespace
+
+Result<void> Cpus::init(size_t count) {
+    return areas_.init(kernel_.memory, count);
+}
+
+Result<Cpu*> Cpus::find(CpuId id) {
+    if (id >= count()) return Error(ErrorCode::InvalidArgument, format("there are CPUs 0 to {}", count() - 1).text());
+    return &cpu(id);
+}
+
+Result<void> Cpus::bring_online(CpuId id) {
+    Cpu& cpu = *TRY(find(id));
+    {
+        MutexGuard guard(change_);
+        if (is_online(id)) return Error(ErrorCode::InvalidState, format("CPU {} is online", id).text());
+        TRY(arch::start_cpu(id));
+        wait_for(kernel_.threads, [&] { return is_online(id); });
+        __atomic_store_n(&cpu.stopped, false, __ATOMIC_RELEASE);
+    }
+    (void)kernel_.modules.emit(Event::make_cpu_hotplug(id, true)).ok();  // a full queue loses it, and says so
+    return {};
+}
+
+Result<void> Cpus::take_offline(CpuId id) {
+    Cpu& cpu = *TRY(find(id));
+    if (id == 0) return Error(ErrorCode::InvalidArgument, "the boot CPU stays online");
+    {
+        MutexGuard guard(change_);
+        if (!is_online(id)) return Error(ErrorCode::InvalidState, format("CPU {} is offline", id).text());
+        __atomic_fetch_and(&online_, ~(uint64_t{1} << id), __ATOMIC_SEQ_CST);
+        {
+            const PreemptionGuard no_preemption;
+            cpu.lock.acquire();
+            cpu.leaving = true;
+            cpu.lock.release();
+        }
+        arch::interrupt_cpu(id, arch::CpuInterrupt::Call);
+        wait_for(kernel_.threads, [&] { return __atomic_load_n(&cpu.stopped, __ATOMIC_ACQUIRE); });
+    }
+    (void)kernel_.modules.emit(Event::make_cpu_hotplug(id, false)).ok();
+    return {};
+}
+
+void Cpus::run_on_each(void (*action)(void*), void* argument) {
+    MutexGuard guard(change_);
+    preempt_disable();
+    action(argument);
+    const uint64_t others = online() & ~(uint64_t{1} << current_cpu());
+    Work work{action, argument, static_cast<uint32_t>(__builtin_popcountll(others))};
+    for (uint64_t left = others; left != 0; left &= left - 1) {
+        const auto id = static_cast<CpuId>(__builtin_ctzll(left));
+        __atomic_store_n(&cpu(id).work, static_cast<void*>(&work), __ATOMIC_SEQ_CST);
+        arch::interrupt_cpu(id, arch::CpuInterrupt::Call);
+    }
+    preempt_enable();
+    wait_for(kernel_.threads, [&] { return __atomic_load_n(&work.remaining, __ATOMIC_ACQUIRE) == 0; });
+}
+
+void Cpus::wait_grace_period() {
+    if (__builtin_popcountll(online()) > 1) run_on_each([](void*) {}, nullptr);
+}
+
+void Cpus::do_work(Cpu& cpu) {
+    auto* const work = static_cast<Work*>(__atomic_exchange_n(&cpu.work, nullptr, __ATOMIC_SEQ_CST));
+    if (work == nullptr) return;
+    work->action(work->argument);
+    __atomic_fetch_sub(&work->remaining, 1, __ATOMIC_SEQ_CST);
+}
+
+void Cpus::adopt(CpuId id) {
+    Cpu& cpu = areas_.cpu(id);
+    cpu.kernel = &kernel_;
+    cpu.local.preempt_word = kNoRescheduleWanted | 1;
+    cpu.local.cpu = id;
+    cpu.local.gate = nullptr;
+    cpu.local.self = &cpu.local;
+    cpu.local.thread = &cpu.idle_thread;
+    cpu.local.reschedule = Threads::reschedule;
+    cpu.local.kernel = &kernel_;
+    cpu.idle_thread.name.assign(format("idle {}", id).text());
+    cpu.idle_thread.kind = ThreadClass::Idle;
+    cpu.idle_thread.state = ThreadState::Running;
+    cpu.idle_thread.cpu = id;
+    cpu.current = cpu.idle = &cpu.idle_thread;
+    cpu.switched_at_cycles = arch::cycles();
+    arch::set_cpu_local(&cpu.local);
+}
+
+void Cpus::join(Cpu& cpu) {
+    cpu.lock.acquire();
+    cpu.leaving = false;
+    cpu.lock.release();
+    __atomic_fetch_or(&online_, uint64_t{1} << cpu.local.cpu, __ATOMIC_SEQ_CST);
+}
+
+void Cpus::leave(Cpu& cpu) {
+    clear_idle(cpu.local.cpu);
+    kernel_.heap.leave_this_cpu();
+    __atomic_store_n(&cpu.stopped, true, __ATOMIC_RELEASE);
+    arch::stop_cpu();
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Threads: on which CPU a thread waits for its turn. The policy chooses when a thread becomes runnable; a CPU with
+// nothing to do takes what waits elsewhere, and one that leaves gives everything away.
+
+#include "kernel/kernel.hpp"
+#include "kernel/thread/threads.hpp"
+
+namespace helix::kernel {
+
+namespace {
+
+/// Two CPU locks, taken in the order in which all of them are. Preemption is off around it.
+class TwoCpuLocks {
+public:
+    TwoCpuLocks(Cpu& a, Cpu& b) : first_(a.local.cpu < b.local.cpu ? a : b), second_(&first_ == &a ? b : a) {
+        first_.lock.acquire();
+        second_.lock.acquire();
+    }
+    ~TwoCpuLocks() {
+        second_.lock.release();
+        first_.lock.release();
+    }
+    TwoCpuLocks(const TwoCpuLocks&) = delete;
+    TwoCpuLocks& operator=(const TwoCpuLocks&) = delete;
+
+private:
+    Cpu& first_;
+    Cpu& second_;
+};
+
+constexpr uint64_t bit(CpuId id) {
+    return uint64_t{1} << id;
+}
+
+}  // namespace
+
+/// Where `thread`, which belongs to a CPU whose lock is held and which only the caller may make runnable, should wait.
+CpuId Threads::placement_of(const Thread& thread) {
+    const uint64_t online = cpus_.online();
+    const uint64_t allowed = online & (thread.kind == ThreadClass::Policy ? thread.view[0].affinity : ~uint64_t{0});
+    if (thread.kind == ThreadClass::Policy && online != bit(thread.cpu)) {
+        const CpuId chosen = policy_.select_cpu(thread, current_cpu());
+        if (chosen < cpu_count() && (allowed & bit(chosen)) != 0) return chosen;
+    }
+    if ((allowed & bit(thread.cpu)) != 0) return thread.cpu;
+    return static_cast<CpuId>(__builtin_ctzll(allowed != 0 ? allowed : online));
+}
+
+/// Makes `thread` runnable if it is to wait on `cpu`, to which it belongs and whose lock is held. Otherwise it belongs
+/// to another CPU from now on, and place_on_its_cpu has to follow, without the lock.
+bool Threads::place(Cpu& cpu, Thread& thread, EnqueueReason reason) {
+    const CpuId chosen = placement_of(thread);
+    if (chosen == cpu.local.cpu && !cpu.leaving) {
+        thread.state = ThreadState::Runnable;
+        make_ready(cpu, thread, reason);
+        return true;
+    }
+    __atomic_store_n(&thread.cpu, chosen, __ATOMIC_RELEASE);
+    return false;
+}
+
+void Threads::place_on_its_cpu(Thread& thread, EnqueueReason reason) {
+    for (bool placed = false; !placed;) {
+        Cpu& target = cpu(thread.cpu);
+        target.lock.acquire();
+        if (target.leaving) {
+            placed = place(target, thread, reason);
+        } else {
+            thread.state = ThreadState::Runnable;
+            make_ready(target, thread, reason);
+            placed = true;
+        }
+        target.lock.release();
+    }
+}
+
+/// A thread became runnable on `cpu`, which has another to run: an idle CPU may take it.
+void Threads::wake_idle_cpu(Cpu& cpu) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);  // the thread is counted before the idle CPUs are looked at
+    uint64_t idle = cpus_.idle() & cpus_.online() & ~bit(cpu.local.cpu);
+    for (; idle != 0; idle &= idle - 1) {
+        const auto id = static_cast<CpuId>(__builtin_ctzll(idle));
+        if (!cpus_.clear_idle(id)) continue;
+        arch::interrupt_cpu(id, arch::CpuInterrupt::Call);
+        return;
+    }
+}
+
+/// Takes a thread that waits on the CPU with the most of them. True if there is one to run now. Idle thread of `cpu`.
+bool Threads::pull_work(Cpu& cpu) {
+    Cpu* busiest = nullptr;
+    uint64_t most = 0;
+    for (uint64_t left = cpus_.online() & ~bit(cpu.local.cpu); left != 0; left &= left - 1) {
+        Cpu& other = this->cpu(static_cast<CpuId>(__builtin_ctzll(left)));
+        const uint64_t waiting = __atomic_load_n(&other.ready_count, __ATOMIC_RELAXED);
+        if (waiting <= most) continue;
+        busiest = &other;
+        most = waiting;
+    }
+    if (busiest == nullptr) return false;
+    const TwoCpuLocks locks(cpu, *busiest);
+    // A CPU that is about to leave its own idle thread will run its only one itself.
+    if (cpu.leaving || (busiest->current->kind == ThreadClass::Idle && busiest->ready_count < 2)) return false;
+    for (Thread& thread : busiest->policy_ready) {
+        if ((thread.view[0].affinity & bit(cpu.local.cpu)) == 0) continue;
+        policy_.migrate(*busiest, cpu, thread);
+        want_reschedule();
+        return true;
+    }
+    return false;
+}
+
+/// Gives away all that waits on `cpu`, which is leaving. Its idle thread; preemption off.
+void Threads::give_away_work(Cpu& cpu) {
+    for (bool empty = false; !empty;) {
+        // In turn to all that stay; a policy with an opinion moves them again when they block.
+        uint64_t online = cpus_.online();
+        for (; online != 0 && !empty; online &= online - 1) {
+            Cpu& to = this->cpu(static_cast<CpuId>(__builtin_ctzll(online)));
+            const TwoCpuLocks locks(cpu, to);
+            if (!cpu.kernel_ready.empty()) {
+                Thread& thread = cpu.kernel_ready.front();
+                cpu.kernel_ready.pop_front();
+                make_ready(to, thread, EnqueueReason::Migrated);
+            } else if (!cpu.policy_ready.empty()) {
+                policy_.migrate(cpu, to, cpu.policy_ready.front());
+                to.give_way |= to.current->kind == ThreadClass::Idle;
+                if (to.give_way) ask_reschedule(to);
+            } else {
+                empty = true;
+            }
+        }
+    }
+}
+
+void Threads::run_idle() {
+    Cpu& cpu = this_cpu();  // an idle thread stays on its CPU
+    arch::start_timer(kTickNs);
+    cpus_.join(cpu);
+    for (;;) {
+        if (__atomic_load_n(&cpu.leaving, __ATOMIC_ACQUIRE)) {
+            give_away_work(cpu);
+            cpus_.leave(cpu);
+        }
+        cpus_.set_idle(cpu.local.cpu);
+        if (!pull_work(cpu)) arch::idle();
+        cpus_.clear_idle(cpu.local.cpu);
+        preempt_enable();
+        preempt_disable();
+    }
+}
+
+}  // namespace helix::kernel
