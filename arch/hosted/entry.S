@@ -4,8 +4,8 @@
 
     .text
 
-// Handler of ticks: on the stack of the thread that was interrupted, other ticks not blocked. Between here and the
-// raised count another tick may come, switch threads, and return on another CPU: nothing is carried over in between.
+// Handler of ticks and of calls by other CPUs: on the stack of the thread that was interrupted, others not blocked. Between
+// here and the raised count another one may come, switch threads, and return on another CPU: nothing is carried over in between.
     .globl helix_hosted_tick_entry
     .globl helix_hosted_tick_probe_near
     .globl helix_hosted_tick_probe_far
@@ -25,7 +25,6 @@ helix_hosted_tick_probe_far:
     testb $0, -6144(%rsp)
     subq $8, %rsp
     .cfi_adjust_cfa_offset 8
-    movq %rdx, %rdi
     callq helix_hosted_on_tick
     addq $8, %rsp
     .cfi_adjust_cfa_offset -8
@@ -53,6 +52,25 @@ helix_hosted_fault_entry:
     ret
     .cfi_endproc
     .size helix_hosted_fault_entry, . - helix_hosted_fault_entry
+
+// Handler of watchdogs: the same; the interrupted code did nothing wrong and goes on, if its CPU does.
+    .globl helix_hosted_watchdog_entry
+    .type helix_hosted_watchdog_entry, @function
+helix_hosted_watchdog_entry:
+    .cfi_startproc
+    movq helix_hosted_cpu@gottpoff(%rip), %rax
+    cmpq $0, %fs:(%rax)
+    je 1f
+    incl %gs:0
+    subq $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    callq helix_hosted_on_watchdog
+    addq $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    decl %gs:0
+1:  ret
+    .cfi_endproc
+    .size helix_hosted_watchdog_entry, . - helix_hosted_watchdog_entry
 
 // Handlers return here. Debuggers know the end of a signal's frame by this very name, if no function with unwinding
 // information ends right before it.

@@ -607,6 +607,17 @@ void on_console_input(TrapFrame&) {
     drain_input();
 }
 
+// One CPU only here; cpus_test.cpp has more.
+void cpu_main(CpuId) {
+    __builtin_trap();
+}
+void on_interrupt(TrapFrame&) {
+    CHECK(false);
+}
+void on_watchdog(TrapFrame&) {
+    CHECK(false);
+}
+
 void on_fault(TrapFrame& frame, const Fault& fault) {
     TestKernel& k = self();
     Gate* gate = k.local.gate;
