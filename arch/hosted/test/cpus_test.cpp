@@ -253,6 +253,7 @@ void start_thread(void (*entry)(uint64_t), uint64_t argument) {
     TestKernel& k = self();
     CHECK(k.thread_count < kMaximumThreads);
     TestThread& thread = k.threads[k.thread_count++];
+    thread = {};
     thread.stack = {static_cast<uint8_t*>(map_new(kStackPages, arch::Protection::ReadWrite)), kStackPages * kPage};
     thread.entry = entry;
     thread.argument = argument;
@@ -584,7 +585,7 @@ void test_replay() {
     // Endless loops pass no point: one waits for another thread, which runs on any CPU, one is ended.
     start_thread(wait_for_word, reinterpret_cast<uint64_t>(&k.stop));
     yield();
-    for (int i = 0; i < 20; ++i) yield();
+    for (int i = 0; i < 3; ++i) yield();
     set(k.stop, 1);
     join_threads();
     k.budget = 5;
