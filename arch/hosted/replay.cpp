@@ -180,6 +180,7 @@ void replay_halt_others(Port& port, Cpu& cpu) {
 }
 
 void replay_end(Port& port) {
+    port.cpus[0].inside = false;
     ThreadContext abandoned;
     context_switch(abandoned, port.cpus[0].leave);
     __builtin_unreachable();
