@@ -4,11 +4,11 @@
 
     .text
 
-// Handler of ticks and of calls by other CPUs: on the stack of the thread that was interrupted, others not blocked. Between
-// here and the raised count another one may come, switch threads, and return on another CPU: nothing is carried over in between.
+// Handler of ticks and of calls by other CPUs: on the stack of the thread that was interrupted, both blocked. On a busy
+// host the next tick is there before the handler's first instruction, and frame upon frame would fill the stack.
     .globl helix_hosted_tick_entry
-    .globl helix_hosted_tick_probe_near
-    .globl helix_hosted_tick_probe_far
+    .globl helix_hosted_tick_probes_begin
+    .globl helix_hosted_tick_probes_end
     .globl helix_hosted_tick_leave
     .type helix_hosted_tick_entry, @function
 helix_hosted_tick_entry:
@@ -19,10 +19,19 @@ helix_hosted_tick_entry:
     incl %gs:0
     // Is there room for the handler? If not, these fault, and the fault handler takes over (trap.cpp): it finds the
     // interrupted context through %rdx and goes on at helix_hosted_tick_leave.
-helix_hosted_tick_probe_near:
-    testb $0, -4096(%rsp)
-helix_hosted_tick_probe_far:
-    testb $0, -6144(%rsp)
+    // Where the count was zero the kernel goes deeper, and another signal may come on top.
+helix_hosted_tick_probes_begin:
+    testb $0, -2048(%rsp)
+    movl %gs:0, %eax
+    andl $0x7fffffff, %eax
+    cmpl $1, %eax
+    jne helix_hosted_tick_probes_end
+    .set depth, 4096
+    .rept HELIX_TICK_HEADROOM / 2048 - 1
+    testb $0, -depth(%rsp)
+    .set depth, depth + 2048
+    .endr
+helix_hosted_tick_probes_end:
     subq $8, %rsp
     .cfi_adjust_cfa_offset 8
     callq helix_hosted_on_tick

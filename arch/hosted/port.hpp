@@ -48,10 +48,9 @@ struct TrapFrame {
 namespace helix::arch::hosted {
 
 inline constexpr uint64_t kPageSize = 4096;
-/// Below the stack pointer of a tick's handler, this much must be mapped; entry.S probes for it.
-inline constexpr uint64_t kTickHeadroom = 6144;
 inline constexpr uint64_t kBootStackBytes = HELIX_ADDRESS_SANITIZER || HELIX_THREAD_SANITIZER ? 1 << 20 : 256 << 10;
-/// A signal's frame is 3.4 KiB, 6.6 when ticks nest; instrumented frames are several times larger than plain ones.
+/// Two signals' frames of 3.4 KiB, and what the handlers need; instrumented frames are several times larger than plain
+/// ones. Of it, HELIX_TICK_HEADROOM (entry.S) must be there below a first signal's frame.
 inline constexpr size_t kStackOverhead = HELIX_ADDRESS_SANITIZER || HELIX_THREAD_SANITIZER ? 112 << 10 : 16 << 10;
 inline constexpr size_t kConsoleRing = 4096;
 inline constexpr uint64_t kConsolePollNs = 10'000'000;

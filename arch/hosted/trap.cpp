@@ -9,8 +9,8 @@ void helix_hosted_tick_entry(int, siginfo_t*, void*);
 void helix_hosted_fault_entry(int, siginfo_t*, void*);
 void helix_hosted_watchdog_entry(int, siginfo_t*, void*);
 void __restore_rt();
-extern const char helix_hosted_tick_probe_near[];
-extern const char helix_hosted_tick_probe_far[];
+extern const char helix_hosted_tick_probes_begin[];
+extern const char helix_hosted_tick_probes_end[];
 extern const char helix_hosted_tick_leave[];
 // What entry.S calls.
 void helix_hosted_on_tick(int signal, siginfo_t* info, ucontext_t* context);
@@ -48,8 +48,16 @@ uint64_t fault_mask() {
     return mask;
 }
 
+/// The signals that are handled on a thread's stack, where it may be switched away.
+uint64_t interrupts_of_threads() {
+    return bit_of(tick_signal()) | bit_of(call_signal());
+}
 uint64_t interrupt_mask() {
-    return bit_of(tick_signal()) | bit_of(call_signal()) | bit_of(watchdog_signal());
+    return interrupts_of_threads() | bit_of(watchdog_signal());
+}
+
+void change_mask(int how, uint64_t signals) {
+    system_call(SYS_rt_sigprocmask, static_cast<uint64_t>(how), word_of(&signals), 0, sizeof(signals));
 }
 
 void install(int signal, const SignalAction& action) {
@@ -140,8 +148,8 @@ void keep_alternate_stack(ucontext_t& context) {
 }  // namespace
 
 void traps_install() {
-    static_assert(kTickHeadroom == 6144, "entry.S probes for it");
-    SignalAction tick{helix_hosted_tick_entry, SA_SIGINFO | SA_RESTART | SA_NODEFER | kHasRestorer, __restore_rt, 0};
+    SignalAction tick{helix_hosted_tick_entry, SA_SIGINFO | SA_RESTART | kHasRestorer, __restore_rt,
+                      interrupts_of_threads()};
     install(tick_signal(), tick);
     install(call_signal(), tick);
     SignalAction watchdog{helix_hosted_watchdog_entry, SA_SIGINFO | SA_ONSTACK | SA_RESTART | kHasRestorer,
@@ -158,13 +166,11 @@ void traps_enter(Cpu& cpu) {
     stack.ss_sp = cpu.alternate_stack.data();
     stack.ss_size = cpu.alternate_stack.size();
     if (system_call(SYS_sigaltstack, word_of(&stack), 0) != 0) fatal("the host refuses the alternate stack");
-    const uint64_t mask = ~(fault_mask() | bit_of(SIGPIPE));
-    system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&mask), 0, sizeof(mask));
+    change_mask(SIG_SETMASK, ~(fault_mask() | bit_of(SIGPIPE)));
 }
 
 void traps_allow_interrupts() {
-    const uint64_t mask = interrupt_mask();
-    system_call(SYS_rt_sigprocmask, SIG_UNBLOCK, word_of(&mask), 0, sizeof(mask));
+    change_mask(SIG_UNBLOCK, interrupt_mask());
 }
 
 void traps_leave() {
@@ -183,21 +189,11 @@ void traps_leave() {
 using namespace helix;
 using namespace helix::arch::hosted;
 
-/// A tick, or an interrupt by another CPU. Preemption count raised by one, on the interrupted thread's stack.
-void helix_hosted_on_tick(int signal, siginfo_t*, ucontext_t* context) {
-    keep_alternate_stack(*context);
+/// What a tick or a call means for the kernel.
+static void deliver_signal(bool is_call, ucontext_t* context) {
     Cpu& cpu = *this_cpu();
-    const bool is_call = signal == call_signal();
-    __atomic_store_n(&cpu.interrupts, cpu.interrupts + 1, __ATOMIC_RELAXED);
     Port& port = *cpu.port;
     kernel::TrapFrame frame{context, 1};
-    // The thread sanitizer's runtime cannot be entered twice: outside of module code, which never runs inside it,
-    // nothing that is instrumented may be called from here.
-    if (HELIX_THREAD_SANITIZER && !port.in_region(reg(*context, REG_RIP))) {
-        // A call is pending already.
-        if (!is_call && !port.replay.on) __atomic_fetch_or(&cpu.pending, kPendingTick, __ATOMIC_RELAXED);
-        return;
-    }
     if (is_call) {
         // Somebody else may have taken it: a safe place, or the signal of an earlier call.
         if (take_pending(cpu, kPendingCall) != 0) kernel::on_interrupt(frame);
@@ -223,6 +219,30 @@ void helix_hosted_on_tick(int signal, siginfo_t*, ucontext_t* context) {
         }
     }
     kernel::on_timer(frame);
+}
+
+/// A tick, or an interrupt by another CPU. Preemption count raised by one, on the interrupted thread's stack, other
+/// ticks and calls blocked.
+void helix_hosted_on_tick(int signal, siginfo_t*, ucontext_t* context) {
+    keep_alternate_stack(*context);
+    Cpu& cpu = *this_cpu();
+    const bool is_call = signal == call_signal();
+    __atomic_store_n(&cpu.interrupts, cpu.interrupts + 1, __ATOMIC_RELAXED);
+    const bool is_replay = cpu.port->replay.on;
+    // The thread sanitizer's runtime cannot be entered twice: outside of module code, which never runs inside it,
+    // nothing that is instrumented may be called from here.
+    if (HELIX_THREAD_SANITIZER && !cpu.port->in_region(reg(*context, REG_RIP))) {
+        // A call is pending already.
+        if (!is_call && !is_replay) __atomic_fetch_or(&cpu.pending, kPendingTick, __ATOMIC_RELAXED);
+        return;
+    }
+    // Where the thread may be switched away its CPU needs its signals. Elsewhere the kernel only takes a note, and one
+    // signal's frame is the last: on a thread's stack there are at most two.
+    const bool may_switch = preempt_count() == 1 || is_replay;
+    if (may_switch) change_mask(SIG_UNBLOCK, interrupts_of_threads());
+    deliver_signal(is_call, context);
+    // The thread may have been away, and this be another CPU by now. Until the interrupted code goes on, no more.
+    if (may_switch) change_mask(SIG_BLOCK, interrupts_of_threads());
 }
 
 /// Another CPU looks after this one, or wants it to stop. Preemption count raised by one, on the alternate stack, with
@@ -254,7 +274,7 @@ void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context) {
     const uint64_t instruction = reg(*context, REG_RIP);
     if (cpu.local == nullptr) fatal("a fault before the kernel had set up its CPU, at ", instruction);
     if (++cpu.fault_depth > kMaximumFaultDepth) fatal("faults in the handling of faults, at ", instruction);
-    if (instruction == word_of(helix_hosted_tick_probe_near) || instruction == word_of(helix_hosted_tick_probe_far)) {
+    if (instruction >= word_of(helix_hosted_tick_probes_begin) && instruction < word_of(helix_hosted_tick_probes_end)) {
         // A tick found too little room. What it interrupted has the overflow; its handler only has to leave.
         auto* interrupted = reinterpret_cast<ucontext_t*>(reg(*context, REG_RDX));
         keep_alternate_stack(*interrupted);
