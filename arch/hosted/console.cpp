@@ -89,8 +89,9 @@ bool hosted::console_has_bytes(const Console& console) {
 }
 
 bool hosted::console_refill(Console& console) {
+    HostCall guard;  // after a panic the console is still needed
     if (__atomic_exchange_n(&console.lock, 1, __ATOMIC_ACQUIRE) != 0) return console_has_bytes(console);
-    while (console.input_open) {
+    while (__atomic_load_n(&console.input_open, __ATOMIC_RELAXED)) {
         const uint32_t head = console.head;
         const uint32_t used = head - __atomic_load_n(&console.tail, __ATOMIC_ACQUIRE);
         const uint32_t room = static_cast<uint32_t>(kConsoleRing) - kReserved - used;
@@ -102,7 +103,7 @@ bool hosted::console_refill(Console& console) {
         if (count == -EINTR || count == -EAGAIN) break;
         if (count <= 0) {
             console.ring[start] = kEndOfInput;
-            console.input_open = false;
+            __atomic_store_n(&console.input_open, false, __ATOMIC_RELAXED);
         }
         __atomic_store_n(&console.head, head + static_cast<uint32_t>(count > 0 ? count : 1), __ATOMIC_RELEASE);
     }

@@ -56,6 +56,8 @@ HELIX_NO_SANITIZER void context_switch(ThreadContext& from, ThreadContext& to) {
     cpu->running = next;
 #endif
 #if HELIX_ADDRESS_SANITIZER
+    // Nobody may stop this CPU between the two: the sanitizer takes no second switch then.
+    HostCall::begin(*cpu);
     auto* own = static_cast<SanitizerStack*>(from.sanitizer);
     __sanitizer_start_switch_fiber(&own->fake_stack, next->bottom, next->size);
 #endif
@@ -65,12 +67,13 @@ HELIX_NO_SANITIZER void context_switch(ThreadContext& from, ThreadContext& to) {
     helix_hosted_switch(&from.stack_pointer, to.stack_pointer);
 #if HELIX_ADDRESS_SANITIZER
     __sanitizer_finish_switch_fiber(own->fake_stack, nullptr, nullptr);
+    HostCall::end(*this_cpu());  // another CPU than before, perhaps
 #endif
 }
 
 void context_announce(ThreadContext& context, MutableBytes stack) {
     if constexpr (kSanitized) {
-        PreemptionGuard guard;
+        HostCall guard;
         void* memory = calloc(1, sizeof(SanitizerStack));
         if (memory == nullptr) fatal("no memory for what a sanitizer knows of a stack");
         auto* record = static_cast<SanitizerStack*>(memory);
@@ -89,7 +92,7 @@ void context_announce(ThreadContext& context, MutableBytes stack) {
 
 void context_retire(ThreadContext& context) {
     if constexpr (kSanitized) {
-        PreemptionGuard guard;
+        HostCall guard;
         auto* record = static_cast<SanitizerStack*>(context.sanitizer);
         if (record == nullptr || !record->owned) return;
 #if HELIX_THREAD_SANITIZER
@@ -180,6 +183,8 @@ uint64_t trap_frame_pointer(const kernel::TrapFrame& frame) {
 /// Runs first on every new context: the second half of the switch that led to it.
 HELIX_NO_SANITIZER void helix_hosted_context_begins() {
 #if HELIX_ADDRESS_SANITIZER
-    __sanitizer_finish_switch_fiber(helix::arch::hosted::this_cpu()->running->fake_stack, nullptr, nullptr);
+    helix::arch::hosted::Cpu& cpu = *helix::arch::hosted::this_cpu();
+    __sanitizer_finish_switch_fiber(cpu.running->fake_stack, nullptr, nullptr);
+    helix::arch::hosted::HostCall::end(cpu);
 #endif
 }

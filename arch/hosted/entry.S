@@ -4,11 +4,11 @@
 
     .text
 
-// Handler of ticks: on the stack of the thread that was interrupted, other ticks not blocked. Between here and the
-// raised count another tick may come, switch threads, and return on another CPU: nothing is carried over in between.
+// Handler of ticks and of calls by other CPUs: on the stack of the thread that was interrupted, both blocked. On a busy
+// host the next tick is there before the handler's first instruction, and frame upon frame would fill the stack.
     .globl helix_hosted_tick_entry
-    .globl helix_hosted_tick_probe_near
-    .globl helix_hosted_tick_probe_far
+    .globl helix_hosted_tick_probes_begin
+    .globl helix_hosted_tick_probes_end
     .globl helix_hosted_tick_leave
     .type helix_hosted_tick_entry, @function
 helix_hosted_tick_entry:
@@ -19,13 +19,21 @@ helix_hosted_tick_entry:
     incl %gs:0
     // Is there room for the handler? If not, these fault, and the fault handler takes over (trap.cpp): it finds the
     // interrupted context through %rdx and goes on at helix_hosted_tick_leave.
-helix_hosted_tick_probe_near:
-    testb $0, -4096(%rsp)
-helix_hosted_tick_probe_far:
-    testb $0, -6144(%rsp)
+    // Where the count was zero the kernel goes deeper, and another signal may come on top.
+helix_hosted_tick_probes_begin:
+    testb $0, -2048(%rsp)
+    movl %gs:0, %eax
+    andl $0x7fffffff, %eax
+    cmpl $1, %eax
+    jne helix_hosted_tick_probes_end
+    .set depth, 4096
+    .rept HELIX_TICK_HEADROOM / 2048 - 1
+    testb $0, -depth(%rsp)
+    .set depth, depth + 2048
+    .endr
+helix_hosted_tick_probes_end:
     subq $8, %rsp
     .cfi_adjust_cfa_offset 8
-    movq %rdx, %rdi
     callq helix_hosted_on_tick
     addq $8, %rsp
     .cfi_adjust_cfa_offset -8
@@ -53,6 +61,25 @@ helix_hosted_fault_entry:
     ret
     .cfi_endproc
     .size helix_hosted_fault_entry, . - helix_hosted_fault_entry
+
+// Handler of watchdogs: the same; the interrupted code did nothing wrong and goes on, if its CPU does.
+    .globl helix_hosted_watchdog_entry
+    .type helix_hosted_watchdog_entry, @function
+helix_hosted_watchdog_entry:
+    .cfi_startproc
+    movq helix_hosted_cpu@gottpoff(%rip), %rax
+    cmpq $0, %fs:(%rax)
+    je 1f
+    incl %gs:0
+    subq $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    callq helix_hosted_on_watchdog
+    addq $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    decl %gs:0
+1:  ret
+    .cfi_endproc
+    .size helix_hosted_watchdog_entry, . - helix_hosted_watchdog_entry
 
 // Handlers return here. Debuggers know the end of a signal's frame by this very name, if no function with unwinding
 // information ends right before it.

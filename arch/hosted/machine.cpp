@@ -6,6 +6,7 @@
 #include "arch/hosted/port.hpp"
 #include "helix/format.hpp"
 
+#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,39 +21,6 @@ namespace {
 
 constexpr uint64_t kAlternateStackBytes = HELIX_ADDRESS_SANITIZER || HELIX_THREAD_SANITIZER ? 256 << 10 : 64 << 10;
 constexpr uint64_t kLargestMemory = 1ull << 40;
-
-uint64_t monotonic_ns() {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-/// The first code on the boot stack.
-void boot_entry(void* argument) {
-    kernel::kernel_main(static_cast<Cpu*>(argument)->port->boot);
-}
-
-/// The pthread behind a CPU. It comes back from its second switch when the kernel powered off.
-void* cpu_main(void* argument) {
-    Cpu& cpu = *static_cast<Cpu*>(argument);
-    helix_hosted_cpu = &cpu;
-    cpu.early.preempt_word = kNoRescheduleWanted | 1;
-    cpu.early.cpu = cpu.index;
-    cpu.early.self = &cpu.early;
-    set_cpu_local(&cpu.early);
-    cpu.local = nullptr;
-    sanitizer_adopt(cpu);
-    traps_enter(cpu);
-    cpu.leave.sanitizer = &cpu.leave_stack;
-    context_announce(cpu.boot, cpu.boot_stack);
-    context_create(cpu.boot, cpu.boot_stack, boot_entry, &cpu);
-    context_switch(cpu.leave, cpu.boot);
-    traps_leave(cpu);
-    set_cpu_local(&cpu.early);  // the kernel's may be gone
-    context_retire(cpu.boot);
-    helix_hosted_cpu = nullptr;
-    return nullptr;
-}
 
 Result<void> make_stacks(Cpu& cpu) {
     cpu.stacks_size = 2 * kPageSize + kAlternateStackBytes + kBootStackBytes;
@@ -85,7 +53,7 @@ Result<void> bring_up(Port& port, const Options& options) {
     }
     if (options.replay) replay_start(port.replay, options.seed);
     console_open(port.console, options);
-    port.start_ns = monotonic_ns();
+    port.start_ns = host_now_ns();
     port.signal_frame_bytes = getauxval(AT_MINSIGSTKSZ) + 128;
     port.boot.bundle = options.bundle;
     port.boot.initrd = options.initrd;
@@ -95,15 +63,14 @@ Result<void> bring_up(Port& port, const Options& options) {
     port.boot.cpu_count = port.cpu_count;
     port.boot.stack_overhead = kStackOverhead;
     port.boot.entry_cycles = port.replay.on ? 0 : __builtin_ia32_rdtsc();
-    // The process's signals are for the caller's threads: the CPU begins with everything blocked.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&port.cpus[0].pthread, nullptr, cpu_main, &port.cpus[0]);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (error != 0) return Error(ErrorCode::OutOfMemory, "the host starts no thread for a CPU");
-    return {};
+    port.process = static_cast<uint32_t>(getpid());
+    constexpr unsigned long kHasGsInstructions = 2;  // HWCAP2_FSGSBASE
+    port.has_gs_instructions = (getauxval(AT_HWCAP2) & kHasGsInstructions) != 0;
+    cpu_set_t host_cpus;
+    CPU_ZERO(&host_cpus);
+    port.spins_when_idle = port.cpu_count > 1 && sched_getaffinity(0, sizeof(host_cpus), &host_cpus) == 0 &&
+                           static_cast<uint32_t>(CPU_COUNT(&host_cpus)) >= port.cpu_count;
+    return cpus_create(port);
 }
 
 }  // namespace
@@ -111,7 +78,6 @@ Result<void> bring_up(Port& port, const Options& options) {
 Result<Machine*> Machine::start(const Options& options) {
     if (options.cpu_count == 0 || options.cpu_count > kMaximumCpus)
         return Error(ErrorCode::InvalidArgument, "a machine has 1 to 64 CPUs");
-    if (options.cpu_count > 1) return Error(ErrorCode::NotSupported, "the hosted port runs one CPU so far");
     if (options.memory_bytes % kPageSize != 0 || options.memory_bytes < 2 * kPageSize ||
         options.memory_bytes > kLargestMemory)
         return Error(ErrorCode::InvalidArgument, "memory is a number of whole pages up to 1 TiB");
@@ -136,7 +102,7 @@ Result<Machine*> Machine::start(const Options& options) {
 }
 
 uint8_t Machine::wait() {
-    pthread_join(port_.cpus[0].pthread, nullptr);
+    cpus_join(port_);
     const uint8_t status = port_.status;
     destroy(&port_);
     delete this;
@@ -145,27 +111,6 @@ uint8_t Machine::wait() {
 
 void Machine::restore_terminal() {
     console_restore(port_.console);
-}
-
-void power_off(uint8_t status) {
-    preempt_disable();
-    const uint64_t all = ~0ull;
-    system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&all), 0, sizeof(all));
-    Cpu& cpu = *this_cpu();
-    Port& port = *cpu.port;
-    port.status = status;
-    if (port.replay.on) replay_summary(port);
-    console_restore(port.console);
-    if (port.exit_process) _exit(status);
-    if (cpu.timer_armed) timer_delete(cpu.timer);
-    ThreadContext abandoned;
-    context_switch(abandoned, cpu.leave);
-    __builtin_unreachable();
-}
-
-void restart() {
-    write_all(this_port().messages, "helix-kernel: restart: NotSupported, the process ends instead\n");
-    power_off(1);
 }
 
 void hosted::fatal(Text reason, uint64_t number) {

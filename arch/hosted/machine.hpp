@@ -12,8 +12,8 @@ struct Options {
     Bytes initrd;       ///< cpio archive with the dynamic modules; may be empty
     Text command_line;  ///< words "key=value"
     uint64_t memory_bytes = 256ull << 20;  ///< physical memory; a multiple of the page size
-    uint32_t cpu_count = 1;
-    bool replay = false;  ///< manual clock, and preemption at points drawn from `seed`
+    uint32_t cpu_count = 1;                ///< 1 to 64; more than the host has is allowed
+    bool replay = false;  ///< manual clock, preemption and the turns of CPUs at points drawn from `seed`
     uint64_t seed = 0;
     int input = 0;  ///< file descriptors of the console; borrowed
     int output = 1;
@@ -25,9 +25,9 @@ struct Port;
 
 class Machine {
 public:
-    /// Reserves memory and starts the boot CPU, a pthread that runs kernel::kernel_main. Signals of the process
-    /// (SIGTERM and the like) stay with the caller's threads: the CPU takes only ticks, faults and SIGPIPE.
-    /// Errors: InvalidArgument, NotSupported (more than one CPU), OutOfMemory.
+    /// Reserves memory, makes a pthread for each CPU (in a replay one for all), and lets the boot CPU run
+    /// kernel::kernel_main. Signals of the process (SIGTERM and the like) stay with the caller's threads: the CPUs take
+    /// only interrupts (SIGRTMIN to SIGRTMIN + 2), faults and SIGPIPE. Errors: InvalidArgument, OutOfMemory.
     static Result<Machine*> start(const Options& options);
     /// Waits until the kernel powers off, gives everything back, `this` included, and returns the exit status.
     uint8_t wait();

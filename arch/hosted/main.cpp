@@ -28,7 +28,7 @@ constexpr char kHelp[] =
     "  --initrd FILE        cpio archive with the dynamic modules and files\n"
     "  --memory MB          physical memory, 4 to 65536 (256)\n"
     "  --command-line TEXT  words for the kernel\n"
-    "  --cpus N             number of CPUs (1; more is not supported yet)\n"
+    "  --cpus N             number of CPUs, 1 to 64 (1)\n"
     "  --replay SEED        manual clock; preempt at points drawn from SEED\n"
     "Ctrl-\\ ends the process. The exit status is the kernel's.\n";
 
@@ -109,7 +109,6 @@ Options parse(int count, char** arguments) {
             options.command_line = helix::Text::from_c_string(value);
         } else if (is("--cpus")) {
             options.cpu_count = static_cast<uint32_t>(parse_number(name, value, 1, 64));
-            if (options.cpu_count > 1) fail(kUsage, "NotSupported: the hosted port runs one CPU so far, not ", value);
         } else {
             options.replay = true;
             options.seed = parse_number(name, value, 0, UINT64_MAX);

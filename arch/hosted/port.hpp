@@ -48,10 +48,9 @@ struct TrapFrame {
 namespace helix::arch::hosted {
 
 inline constexpr uint64_t kPageSize = 4096;
-/// Below the stack pointer of a tick's handler, this much must be mapped; entry.S probes for it.
-inline constexpr uint64_t kTickHeadroom = 6144;
 inline constexpr uint64_t kBootStackBytes = HELIX_ADDRESS_SANITIZER || HELIX_THREAD_SANITIZER ? 1 << 20 : 256 << 10;
-/// A signal's frame is 3.4 KiB, 6.6 when ticks nest; instrumented frames are several times larger than plain ones.
+/// Two signals' frames of 3.4 KiB, and what the handlers need; instrumented frames are several times larger than plain
+/// ones. Of it, HELIX_TICK_HEADROOM (entry.S) must be there below a first signal's frame.
 inline constexpr size_t kStackOverhead = HELIX_ADDRESS_SANITIZER || HELIX_THREAD_SANITIZER ? 112 << 10 : 16 << 10;
 inline constexpr size_t kConsoleRing = 4096;
 inline constexpr uint64_t kConsolePollNs = 10'000'000;
@@ -59,6 +58,14 @@ inline constexpr uint64_t kConsolePollNs = 10'000'000;
 /// The signal that ticks arrive as.
 inline int tick_signal() {
     return SIGRTMIN;
+}
+/// The signal of CpuInterrupt::Call: handled like a tick.
+inline int call_signal() {
+    return SIGRTMIN + 1;
+}
+/// The signal of CpuInterrupt::Watchdog, and of those who stop a CPU: handled on the alternate stack.
+inline int watchdog_signal() {
+    return SIGRTMIN + 2;
 }
 
 /// What sanitizers know of a stack.
@@ -70,30 +77,56 @@ struct SanitizerStack {
     bool owned = false;  ///< context_announce made it, context_retire frees it
 };
 
-/// One CPU: a pthread. Only its own pthread touches it, handlers of signals included.
+/// What a CPU does, in Cpu::state.
+enum CpuState : uint32_t {
+    kCpuOff = 0,  ///< never ran, or has stopped
+    kCpuStarting =
+        1,  ///< start_cpu asked for it; whoever changes it first decides: the CPU, or a starter that gives up
+    kCpuRunning = 2,
+    kCpuStopping = 3,           ///< on its way out, from stop_cpu
+    kMachineEnding = 1u << 31,  ///< beside the others: the pthread ends as soon as its CPU is off
+};
+
+/// What waits to be delivered to a CPU, in Cpu::pending. The first two are CpuInterrupts.
+enum Pending : uint32_t {
+    kPendingCall = 1u << static_cast<uint32_t>(CpuInterrupt::Call),
+    kPendingWatchdog = 1u << static_cast<uint32_t>(CpuInterrupt::Watchdog),
+    kPendingTick = 4,  ///< replay and thread sanitizer: a tick that waits for a safe place
+};
+
+/// One CPU: a pthread, or under replay one of several contexts on the boot CPU's. Only it touches its members,
+/// handlers of signals included, but for those where it says otherwise.
 struct Cpu {
     Port* port = nullptr;
     CpuId index = 0;
     pthread_t pthread = {};
-    CpuLocal early{};  ///< what %gs points to until the kernel has its own
+    bool has_pthread = false;
+    uint32_t tid = 0;          ///< of the pthread, 0 until it runs; read by others
+    uint32_t state = kCpuOff;  ///< CpuState; atomic, of everybody; futex
+    uint32_t pending = 0;      ///< Pending; atomic, set by everybody, taken by the CPU itself
+    bool inside = false;       ///< between the switch to `boot` and that to `leave`
+    uint32_t unstoppable = 0;  ///< HostCalls that are open
+    void* kernel = nullptr;    ///< what `early.kernel` will be: the starting CPU's; written before Starting
+    CpuLocal early{};          ///< what %gs points to until the kernel has its own
     CpuLocal* local = nullptr;
     uint8_t* stacks = nullptr;  ///< mapping: guard page, alternate stack, guard page, boot stack
     size_t stacks_size = 0;
     MutableBytes alternate_stack;
     MutableBytes boot_stack;
-    ThreadContext boot;   ///< runs kernel_main
-    ThreadContext leave;  ///< the pthread's own context, to which power_off goes
+    ThreadContext boot;   ///< runs kernel_main or cpu_main
+    ThreadContext leave;  ///< the pthread's own context, to which a CPU goes that stops
     SanitizerStack leave_stack;
     SanitizerStack* running = nullptr;  ///< the stack that runs now
     timer_t timer = {};
     bool timer_armed = false;
     uint64_t period_ns = 0;
-    uint64_t interrupts = 0;    ///< ticks that arrived
-    bool tick_pending = false;  ///< thread sanitizer: a tick waits for a safe place
+    uint64_t interrupts = 0;  ///< signals that arrived
     uint32_t fault_depth = 0;
     uint64_t console_polled_ns = 0;
-    uint64_t stall_progress = 0;  ///< replay: Replay::progress at the last real tick, and how many saw the same
-    uint32_t stalled_ticks = 0;
+    uint64_t spins = 0;  ///< spin_hints; under replay those since the last sign of progress
+    // Replay.
+    ThreadContext resume;  ///< where this CPU goes on while another one has the pthread
+    bool idle = false;     ///< waits for something to be pending
 };
 
 /// The console. `lock` is taken with preemption off and never waited for.
@@ -121,8 +154,11 @@ struct Replay {
     uint64_t random = 0;
     uint64_t clock_ns = 0;
     uint64_t steps = 0;     ///< preemption points passed
-    uint64_t progress = 0;  ///< steps and idle rounds: standing still means an endless loop
+    uint64_t progress = 0;  ///< steps, idle rounds and turns: standing still means an endless loop
     uint64_t hash = 0xcbf29ce484222325;
+    uint32_t running = 0;         ///< CPUs that are on
+    uint64_t stall_progress = 0;  ///< `progress` at the last real tick, and how many saw the same
+    uint32_t stalled_ticks = 0;
 };
 
 /// One machine. After start() it changes only where a member says so.
@@ -140,9 +176,16 @@ struct Port {
     uint64_t start_ns = 0;
     uint64_t signal_frame_bytes = 0;  ///< what the host pushes for a signal, the red zone that it leaves included
     uint32_t cpu_count = 1;
+    uint32_t process = 0;  ///< its id
+    bool has_gs_instructions = false;
+    bool spins_when_idle = false;  ///< the host has a CPU for each of ours
+    bool booted = false;           ///< kernel_main was called; written by the boot CPU, read by it
     bool exit_process = false;
     int messages = 2;
-    uint8_t status = 0;  ///< set by power_off
+    uint8_t status = 0;         ///< set by power_off
+    uint32_t halting_cpu = 0;   ///< 1 + who called halt_other_cpus first, and goes on alone; atomic
+    uint32_t powering_off = 0;  ///< 1 as soon as a CPU called power_off; the others stop; atomic
+    uint32_t console_cpu = 0;   ///< who looks for input: atomic; a CPU that stops passes it on
     Console console;
     Replay replay;
     Cpu cpus[kMaximumCpus];
@@ -189,6 +232,14 @@ inline __attribute__((always_inline)) void preempt_lower() {
     asm volatile("decl %%gs:0" ::: "memory", "cc");
 }
 
+/// Whether somebody wants the calling CPU to stop for good. Own CPU.
+inline __attribute__((always_inline)) bool must_stop(const Cpu& cpu) {
+    if (!cpu.inside) return false;
+    if (__atomic_load_n(&cpu.port->powering_off, __ATOMIC_RELAXED) != 0) return true;
+    const uint32_t halting = __atomic_load_n(&cpu.port->halting_cpu, __ATOMIC_RELAXED);
+    return halting != 0 && halting != cpu.index + 1;
+}
+
 /// A system call without errno and without any library: result, or minus the error.
 inline __attribute__((always_inline)) long system_call(long number, uint64_t a = 0, uint64_t b = 0, uint64_t c = 0,
                                                        uint64_t d = 0, uint64_t e = 0) {
@@ -207,6 +258,49 @@ inline uint64_t word_of(T* pointer) {
 void write_all(int file, Text text);
 /// Says why this machine cannot go on, restores the terminal and ends the process. Any context.
 [[noreturn]] void fatal(Text reason, uint64_t number = 0);
+
+/// While one of these lives nobody stops this CPU: for calls of libc and of sanitizers' runtimes, which may hold locks
+/// that others will need, and for the port's own. Any context; preemption is off meanwhile.
+class HostCall {
+public:
+    HostCall() {
+        preempt_disable();
+        begin(*this_cpu());
+    }
+    ~HostCall() {
+        end(*this_cpu());
+        preempt_enable();
+    }
+    HostCall(const HostCall&) = delete;
+    HostCall& operator=(const HostCall&) = delete;
+
+    /// The same for calls that end on another stack. Preemption off.
+    static __attribute__((always_inline)) void begin(Cpu& cpu) {
+        __atomic_store_n(&cpu.unstoppable, cpu.unstoppable + 1, __ATOMIC_RELAXED);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    }
+    static void end(Cpu& cpu);
+};
+
+// ---- cpus.cpp
+/// Makes the pthreads of `port`; the boot CPU's starts the kernel. Errors: OutOfMemory (those that were made end).
+Result<void> cpus_create(Port& port);
+/// Waits until all of them ended.
+void cpus_join(Port& port);
+/// Prepares a CPU's stack and members for boot_entry: %gs, sanitizers' records, the context.
+void cpu_prepare(Cpu& cpu);
+/// Leaves the kernel for good, or until start_cpu, wherever the calling CPU is. Not under replay.
+[[noreturn]] void cpu_leave();
+/// If somebody wants this CPU to stop, it does. Any context that is no place inside a sanitizer's runtime.
+void stop_if_asked(Port& port);
+/// Takes one bit of those in `which` from the pending ones, or 0. Own CPU.
+uint32_t take_pending(Cpu& cpu, uint32_t which);
+/// Calls the kernel with all that is pending for this CPU and that no signal will bring. Preemption count as the caller
+/// left it; it is raised for each call and lowered afterwards. May switch threads when it was zero.
+void deliver_pending();
+/// Makes %gs point to `local`.
+void set_gs(const Port& port, CpuLocal* local);
+void block_all_signals();
 
 // ---- console.cpp
 void console_open(Console& console, const Options& options);
@@ -228,22 +322,31 @@ void memory_destroy(Port& port);
 bool is_mapped(const Port& port, uint64_t address);
 
 // ---- time.cpp
-/// Calls the kernel with a tick that no signal brought. Preemption count as the caller left it; it is raised for
-/// the call and lowered afterwards. May switch threads when it was zero.
-void deliver_tick();
+uint64_t host_now_ns();
+/// Tells the kernel that bytes wait. Preemption count as for deliver_pending.
+void deliver_console_input();
 
 // ---- replay.cpp
 void replay_start(Replay& replay, uint64_t seed);
 void replay_point(Port& port);
 void replay_idle(Port& port);
-void replay_stalled(Cpu& cpu, kernel::TrapFrame& frame);
+void replay_spin(Port& port);
+/// Continues CPU `to` until somebody continues the calling one, `from`. Preemption off or on: nothing else can come.
+void replay_switch(Cpu& from, Cpu& to);
+Result<void> replay_start_cpu(Port& port, Cpu& cpu);
+[[noreturn]] void replay_stop_cpu(Port& port, Cpu& cpu);
+void replay_halt_others(Port& port, Cpu& cpu);
+[[noreturn]] void replay_end(Port& port);
+void replay_stalled(Port& port, kernel::TrapFrame& frame);
 void replay_hash(Replay& replay, Bytes bytes);
 void replay_summary(const Port& port);
 
 // ---- trap.cpp
 void traps_install();
-/// Gives the calling CPU its alternate stack and lets its signals in, or undoes that.
+/// Gives the calling CPU its alternate stack and lets faults in; the second one lets interrupts in.
 void traps_enter(Cpu& cpu);
-void traps_leave(Cpu& cpu);
+void traps_allow_interrupts();
+/// Undoes both, and forgets the interrupts that wait.
+void traps_leave();
 
 }  // namespace helix::arch::hosted

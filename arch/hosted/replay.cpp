@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Replay: a manual clock, and ticks at preemption points drawn from a seed. The same seed gives the same run.
+// Replay: a manual clock, and ticks and turns of CPUs at points drawn from a seed. The same seed gives the same run.
+//
+// All CPUs share the boot CPU's pthread. Each is suspended in a call of replay_switch while another one goes on; they
+// pass control on at preemption points, in idle and where they spin, so nothing here needs a lock.
 #include "arch/hosted/port.hpp"
 
 #include "helix/format.hpp"
@@ -9,8 +12,11 @@ namespace helix::arch::hosted {
 
 namespace {
 
-/// One preemption point in this many brings a tick.
+/// One preemption point in this many brings a tick, and one in this many lets another CPU go on.
 constexpr uint64_t kPointsPerTick = 16;
+constexpr uint64_t kPointsPerTurn = 4;
+/// So many spin_hints of a CPU, without any other sign of life, and the one it waits for will never come.
+constexpr uint64_t kEndlessSpins = 5'000'000;
 /// So many looks in a row, time.cpp says how far apart, must have found no progress.
 constexpr uint32_t kStalledLooks = 3;
 /// Ticks that an endless loop gets at one look.
@@ -34,12 +40,53 @@ void advance(Port& port, uint64_t period_ns) {
     hash_word(port.replay, port.replay.clock_ns);
 }
 
+bool is_on(const Cpu& cpu) {
+    return cpu.state == kCpuRunning;
+}
+
+/// A CPU other than `self` that is on and has something to do, the `number`th in a circle; null if there is none.
+Cpu* other_cpu(Port& port, const Cpu& self, uint64_t number) {
+    if (port.replay.running < 2) return nullptr;
+    Cpu* found[kMaximumCpus];
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < port.cpu_count; ++i) {
+        Cpu& cpu = port.cpus[i];
+        if (&cpu != &self && is_on(cpu) && (!cpu.idle || cpu.pending != 0)) found[count++] = &cpu;
+    }
+    return count == 0 ? nullptr : found[number % count];
+}
+
+void give_turn(Port& port, Cpu& self, uint64_t number) {
+    if (Cpu* const other = other_cpu(port, self, number)) replay_switch(self, *other);
+}
+
+/// One CPU, the `number`th of those that are on, gets a tick; the clock moves by its share of the period.
+void tick_one(Port& port, uint64_t number) {
+    uint64_t left = number % port.replay.running;
+    for (uint32_t i = 0; i < port.cpu_count; ++i) {
+        Cpu& cpu = port.cpus[i];
+        if (!is_on(cpu) || left-- != 0) continue;
+        if (cpu.period_ns == 0) return;
+        advance(port, cpu.period_ns / port.replay.running);
+        cpu.pending |= kPendingTick;
+        return;
+    }
+}
+
+/// All CPUs get a tick, as if time had passed.
+void tick_all(Port& port, uint64_t period_ns) {
+    advance(port, period_ns);
+    for (uint32_t i = 0; i < port.cpu_count; ++i)
+        if (is_on(port.cpus[i]) && port.cpus[i].period_ns != 0) port.cpus[i].pending |= kPendingTick;
+}
+
 }  // namespace
 
 void replay_start(Replay& replay, uint64_t seed) {
     replay.on = true;
     replay.seed = seed;
     replay.random = seed;
+    replay.running = 1;
 }
 
 /// FNV-1a, 64 bits.
@@ -47,50 +94,130 @@ void replay_hash(Replay& replay, Bytes bytes) {
     for (const uint8_t byte : bytes) replay.hash = (replay.hash ^ byte) * 0x100000001b3;
 }
 
-void replay_point(Port& port) {
-    preempt_disable();
-    const uint64_t period_ns = this_cpu()->period_ns;
-    ++port.replay.steps;
+void replay_switch(Cpu& from, Cpu& to) {
+    Port& port = *from.port;
     ++port.replay.progress;
-    const bool tick = draw(port.replay) % kPointsPerTick == 0 && period_ns != 0;
-    if (tick) advance(port, period_ns);
-    preempt_lower();
-    // In between nothing can come: there are no other ticks.
-    if (tick) deliver_tick();
+    hash_word(port.replay, to.index);
+    from.resume.sanitizer = from.running;
+    to.resume.sanitizer = to.running;
+    helix_hosted_cpu = &to;
+    set_gs(port, to.local != nullptr ? to.local : &to.early);
+    context_switch(from.resume, to.resume);
+}
+
+void replay_point(Port& port) {
+    Replay& replay = port.replay;
+    ++replay.steps;
+    ++replay.progress;
+    Cpu& cpu = *this_cpu();
+    cpu.spins = 0;
+    const uint64_t drawn = draw(replay);
+    if (drawn % kPointsPerTick == 0) tick_one(port, drawn >> 8);
+    if ((drawn >> 4) % kPointsPerTurn == 0) give_turn(port, cpu, drawn >> 32);
+    deliver_pending();
+}
+
+/// A CPU that waits for another one passes control on each time, so whoever is waited for gets its turn.
+void replay_spin(Port& port) {
+    Cpu& cpu = *this_cpu();
+    if (++cpu.spins > kEndlessSpins) fatal("replay: a CPU spins for ever, CPU ", cpu.index);
+    const uint64_t drawn = draw(port.replay);
+    if (drawn % kPointsPerTick == 0) tick_one(port, drawn >> 8);
+    give_turn(port, cpu, drawn >> 32);
+    deliver_pending();
 }
 
 void replay_idle(Port& port) {
-    if (console_has_bytes(port.console)) {
-        preempt_disable();
-        kernel::TrapFrame frame{nullptr, 1};
-        kernel::on_console_input(frame);
-        preempt_lower();
+    Replay& replay = port.replay;
+    Cpu& cpu = *this_cpu();
+    ++replay.progress;
+    cpu.spins = 0;
+    if (reschedule_wanted()) return;
+    cpu.idle = true;
+    if (cpu.pending == 0 && replay.running > 1) give_turn(port, cpu, draw(replay));
+    cpu.idle = false;
+    // Either somebody left something for this CPU, or nobody has anything to do.
+    if (cpu.pending == 0 && console_has_bytes(port.console)) {
+        deliver_console_input();
         if (reschedule_wanted()) return;
     }
-    ++port.replay.progress;
-    advance(port, this_cpu()->period_ns);
-    deliver_tick();
+    if (cpu.pending == 0) tick_all(port, cpu.period_ns);
+    deliver_pending();
+}
+
+Result<void> replay_start_cpu(Port& port, Cpu& cpu) {
+    PreemptionGuard guard;
+    Cpu& self = *this_cpu();
+    context_retire(cpu.boot);  // of its last run
+    cpu_prepare(cpu);
+    cpu.resume = cpu.boot;
+    cpu.running = static_cast<SanitizerStack*>(cpu.boot.sanitizer);
+    cpu.state = kCpuRunning;
+    ++port.replay.running;
+    replay_switch(self, cpu);
+    return {};
+}
+
+void replay_stop_cpu(Port& port, Cpu& cpu) {
+    Replay& replay = port.replay;
+    cpu.state = kCpuOff;
+    cpu.period_ns = 0;
+    if (--replay.running == 0) fatal("replay: the last CPU stopped");
+    Cpu* next = nullptr;
+    for (uint32_t i = 0; i < port.cpu_count && next == nullptr; ++i)
+        if (is_on(port.cpus[i])) next = &port.cpus[i];
+    if (replay.running > 1)
+        if (Cpu* const drawn = other_cpu(port, cpu, draw(replay))) next = drawn;
+    // An idle one finds that nobody has anything to do.
+    replay_switch(cpu, *next);
+    __builtin_unreachable();
+}
+
+void replay_halt_others(Port& port, Cpu& cpu) {
+    for (uint32_t i = 0; i < port.cpu_count; ++i)
+        if (i != cpu.index && is_on(port.cpus[i])) port.cpus[i].state = kCpuOff;
+    port.replay.running = 1;
+}
+
+void replay_end(Port& port) {
+    port.cpus[0].inside = false;
+    ThreadContext abandoned;
+    context_switch(abandoned, port.cpus[0].leave);
+    __builtin_unreachable();
 }
 
 /// A real tick, `frame`, came during a replay. It means nothing unless a module computes for long without passing any
 /// preemption point; then virtual time goes on, until the kernel ends the call or another thread makes progress.
-/// How many ticks the module gets depends on the seed alone, which instruction they interrupt on the host: a run in
-/// which that shows is not repeated by its seed.
-void replay_stalled(Cpu& cpu, kernel::TrapFrame& frame) {
-    Port& port = *cpu.port;
+/// How many ticks the module gets, and when other CPUs get their turns, depends on the seed alone, which instruction
+/// they interrupt on the host: a run in which that shows is not repeated by its seed.
+void replay_stalled(Port& port, kernel::TrapFrame& frame) {
     Replay& replay = port.replay;
     const uint64_t progress = replay.progress;
-    if (progress != cpu.stall_progress || !port.in_region(trap_instruction_pointer(frame))) {
-        cpu.stall_progress = progress;
-        cpu.stalled_ticks = 0;
+    if (progress != replay.stall_progress || !port.in_region(trap_instruction_pointer(frame))) {
+        replay.stall_progress = progress;
+        replay.stalled_ticks = 0;
         return;
     }
-    if (++cpu.stalled_ticks < kStalledLooks) return;
+    if (++replay.stalled_ticks < kStalledLooks) return;
     const uint64_t at = trap_instruction_pointer(frame);
     for (int i = 0; i < kTicksPerLook; ++i) {
-        advance(port, cpu.period_ns);
-        kernel::on_timer(frame);
+        Cpu& cpu = *this_cpu();
+        if (take_pending(cpu, kPendingCall) != 0) {
+            kernel::on_interrupt(frame);
+        } else if (take_pending(cpu, kPendingWatchdog) != 0) {
+            kernel::on_watchdog(frame);
+        } else {
+            if (replay.running > 1)
+                tick_all(port, cpu.period_ns);
+            else
+                advance(port, cpu.period_ns);
+            cpu.pending &= ~static_cast<uint32_t>(kPendingTick);
+            kernel::on_timer(frame);
+        }
         if (trap_instruction_pointer(frame) != at || replay.progress != progress) return;
+        // Perhaps it waits for another CPU.
+        if (replay.running > 1) give_turn(port, *this_cpu(), draw(replay));
+        if (replay.progress != progress) return;
     }
 }
 

@@ -17,23 +17,13 @@ namespace {
 
 /// How long an idle CPU looks for work of other CPUs before it sleeps: waking a pthread takes about as long.
 constexpr uint64_t kSpinNs = 30'000;
+/// How many rounds a CPU waits for another one before it lets other threads of the host go first.
+constexpr uint64_t kSpinsPerYield = 128;
 /// Replay: how often a CPU is looked at for an endless loop, in CPU time, so that a busy host changes nothing.
 constexpr uint64_t kStallCheckNs = 5'000'000;
 
-uint64_t host_now_ns() {
-    // No preemption guard: the clock is read in the vDSO, which keeps nothing for each thread.
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-/// Tells the kernel that bytes wait. Preemption count as for deliver_tick.
-void deliver_console_input() {
-    preempt_disable();
-    kernel::TrapFrame frame{nullptr, 1};
-    kernel::on_console_input(frame);
-    if (frame.gate != nullptr) gate_resume(*frame.gate, frame.failure);
-    preempt_lower();
+bool has_console(const Cpu& cpu) {
+    return __atomic_load_n(&cpu.port->console_cpu, __ATOMIC_RELAXED) == cpu.index;
 }
 
 /// Sleeps until a signal comes or input is there, if nothing came since `interrupts` was read.
@@ -41,17 +31,32 @@ void sleep_until_interrupt(Cpu& cpu, uint64_t interrupts) {
     uint64_t all = ~0ull;
     uint64_t before = 0;
     system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&all), word_of(&before), sizeof(all));
-    // A tick that came earlier has been counted; one that comes from here on ends the sleep.
+    // An interrupt that came earlier has been counted; one that comes from here on ends the sleep.
     if (!reschedule_wanted() && __atomic_load_n(&cpu.interrupts, __ATOMIC_RELAXED) == interrupts) {
         Console& console = cpu.port->console;
         pollfd entry{console.input, POLLIN, 0};
-        const bool listens = cpu.index == 0 && __atomic_load_n(&console.input_open, __ATOMIC_RELAXED);
+        const bool listens = has_console(cpu) && __atomic_load_n(&console.input_open, __ATOMIC_RELAXED);
         system_call(SYS_ppoll, word_of(&entry), listens ? 1 : 0, 0, word_of(&before), sizeof(before));
     }
     system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&before), 0, sizeof(before));
 }
 
 }  // namespace
+
+uint64_t hosted::host_now_ns() {
+    // No preemption guard: the clock is read in the vDSO, which keeps nothing for each thread.
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+void hosted::deliver_console_input() {
+    preempt_disable();
+    kernel::TrapFrame frame{nullptr, 1};
+    kernel::on_console_input(frame);
+    if (frame.gate != nullptr) gate_resume(*frame.gate, frame.failure);
+    preempt_lower();
+}
 
 uint64_t now_ns() {
     Port& port = this_port();
@@ -68,42 +73,56 @@ uint64_t cycles() {
 }
 
 void start_timer(uint64_t period_ns) {
-    PreemptionGuard guard;
+    HostCall guard;
     Cpu& cpu = *this_cpu();
+    if (cpu.period_ns != 0) fatal("the timer of a CPU was started twice");
     cpu.period_ns = period_ns;
-    if (cpu.timer_armed) fatal("the timer of a CPU was started twice");
+    const bool replay = cpu.port->replay.on;
+    // Under replay one timer looks after the one pthread.
+    Cpu& owner = replay ? cpu.port->cpus[0] : cpu;
+    if (owner.timer_armed) return;
     sigevent event{};
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = tick_signal();
-    event._sigev_un._tid = gettid();
-    const bool replay = cpu.port->replay.on;
-    if (timer_create(replay ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &event, &cpu.timer) != 0)
+    event._sigev_un._tid = static_cast<pid_t>(owner.tid);
+    if (timer_create(replay ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &event, &owner.timer) != 0)
         fatal("the host gives no timer, error ", static_cast<uint64_t>(errno));
-    cpu.timer_armed = true;
+    owner.timer_armed = true;
     const uint64_t interval = replay ? kStallCheckNs : period_ns;
     itimerspec setting{};
     setting.it_interval.tv_sec = static_cast<time_t>(interval / 1'000'000'000);
     setting.it_interval.tv_nsec = static_cast<long>(interval % 1'000'000'000);
     setting.it_value = setting.it_interval;
-    timer_settime(cpu.timer, 0, &setting, nullptr);
+    timer_settime(owner.timer, 0, &setting, nullptr);
+}
+
+void hosted::set_gs(const Port& port, CpuLocal* local) {
+    if (port.has_gs_instructions)
+        asm volatile("wrgsbase %0" ::"r"(local) : "memory");
+    else if (system_call(SYS_arch_prctl, ARCH_SET_GS, word_of(local)) != 0)
+        fatal("the host does not set %gs");
 }
 
 void set_cpu_local(CpuLocal* local) {
     Cpu& cpu = *this_cpu();
+    const bool is_first = cpu.local == nullptr;
     cpu.local = local;
-    if (system_call(SYS_arch_prctl, ARCH_SET_GS, word_of(local)) != 0) fatal("the host does not set %gs");
+    set_gs(*cpu.port, local);
+    // What came earlier had nobody to tell it to.
+    if (is_first) traps_allow_interrupts();
 }
 
 void spin_hint() {
     __builtin_ia32_pause();
-}
-
-void hosted::deliver_tick() {
-    preempt_disable();
-    kernel::TrapFrame frame{nullptr, 1};
-    kernel::on_timer(frame);
-    if (frame.gate != nullptr) gate_resume(*frame.gate, frame.failure);
-    preempt_lower();
+    Port& port = this_port();
+    if (port.replay.on) {
+        replay_spin(port);
+        return;
+    }
+    if constexpr (HELIX_THREAD_SANITIZER) deliver_pending();
+    stop_if_asked(port);
+    // Whoever is waited for may be waiting for a CPU of the host.
+    if (++this_cpu()->spins % kSpinsPerYield == 0) system_call(SYS_sched_yield);
 }
 
 void preemption_point() {
@@ -111,12 +130,8 @@ void preemption_point() {
     if (port.replay.on) {
         replay_point(port);
     } else if constexpr (HELIX_THREAD_SANITIZER) {
-        preempt_disable();  // stay on this CPU
-        Cpu& cpu = *this_cpu();
-        const bool tick = cpu.tick_pending;
-        cpu.tick_pending = false;
-        preempt_lower();
-        if (tick) deliver_tick();
+        deliver_pending();
+        stop_if_asked(port);
     }
 }
 
@@ -127,13 +142,18 @@ void idle() {
         replay_idle(port);
         return;
     }
+    // Whatever comes from here on changes this number, and there is no sleep.
     const uint64_t interrupts = __atomic_load_n(&cpu.interrupts, __ATOMIC_RELAXED);
-    if (!cpu.tick_pending) {
-        if (cpu.index == 0 && console_has_bytes(port.console)) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    stop_if_asked(port);
+    if (reschedule_wanted()) return;
+    // Elsewhere the signals have brought what is pending, or are about to.
+    if (!HELIX_THREAD_SANITIZER || __atomic_load_n(&cpu.pending, __ATOMIC_RELAXED) == 0) {
+        if (has_console(cpu) && console_has_bytes(port.console)) {
             deliver_console_input();
             if (reschedule_wanted()) return;
         }
-        if (port.cpu_count > 1) {  // else nobody is there whose doing could be seen sooner by looking
+        if (port.spins_when_idle) {
             const uint64_t until = host_now_ns() + kSpinNs;
             while (host_now_ns() < until) {
                 if (reschedule_wanted() || __atomic_load_n(&cpu.interrupts, __ATOMIC_RELAXED) != interrupts) return;
@@ -142,11 +162,9 @@ void idle() {
         }
         sleep_until_interrupt(cpu, interrupts);
     }
-    if (cpu.tick_pending) {
-        cpu.tick_pending = false;
-        deliver_tick();
-    }
-    if (cpu.index == 0 && console_refill(port.console)) deliver_console_input();
+    if constexpr (HELIX_THREAD_SANITIZER) deliver_pending();
+    stop_if_asked(port);
+    if (has_console(cpu) && console_refill(port.console)) deliver_console_input();
 }
 
 }  // namespace helix::arch

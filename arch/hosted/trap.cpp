@@ -7,12 +7,14 @@ extern "C" {
 // entry.S
 void helix_hosted_tick_entry(int, siginfo_t*, void*);
 void helix_hosted_fault_entry(int, siginfo_t*, void*);
+void helix_hosted_watchdog_entry(int, siginfo_t*, void*);
 void __restore_rt();
-extern const char helix_hosted_tick_probe_near[];
-extern const char helix_hosted_tick_probe_far[];
+extern const char helix_hosted_tick_probes_begin[];
+extern const char helix_hosted_tick_probes_end[];
 extern const char helix_hosted_tick_leave[];
 // What entry.S calls.
-void helix_hosted_on_tick(ucontext_t* context);
+void helix_hosted_on_tick(int signal, siginfo_t* info, ucontext_t* context);
+void helix_hosted_on_watchdog(int signal, siginfo_t* info, ucontext_t* context);
 void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context);
 void helix_hosted_foreign_fault(int signal);
 
@@ -46,6 +48,18 @@ uint64_t fault_mask() {
     return mask;
 }
 
+/// The signals that are handled on a thread's stack, where it may be switched away.
+uint64_t interrupts_of_threads() {
+    return bit_of(tick_signal()) | bit_of(call_signal());
+}
+uint64_t interrupt_mask() {
+    return interrupts_of_threads() | bit_of(watchdog_signal());
+}
+
+void change_mask(int how, uint64_t signals) {
+    system_call(SYS_rt_sigprocmask, static_cast<uint64_t>(how), word_of(&signals), 0, sizeof(signals));
+}
+
 void install(int signal, const SignalAction& action) {
     if (system_call(SYS_rt_sigaction, static_cast<uint64_t>(signal), word_of(&action), 0, sizeof(uint64_t)) != 0)
         fatal("the host refuses a handler for signal ", static_cast<uint64_t>(signal));
@@ -59,19 +73,29 @@ bool inside(MutableBytes bytes, uint64_t address) {
     return address - word_of(bytes.data()) < bytes.size();
 }
 
+/// The CPU on whose boot stack, or in the guard page below it, `address` lies, or null. Threads move between CPUs, also
+/// those that began on such a stack.
+const Cpu* boot_stack_owner(const Cpu& cpu, uint64_t address) {
+    const Port& port = *cpu.port;
+    for (uint32_t i = 0; i < port.cpu_count; ++i) {
+        const MutableBytes stack = port.cpus[i].boot_stack;
+        if (address - (word_of(stack.data()) - kPageSize) < kPageSize + stack.size()) return &port.cpus[i];
+    }
+    return nullptr;
+}
+
 /// Whether `address` lies in memory that can be a thread's stack.
 bool is_stack(const Cpu& cpu, uint64_t address) {
-    return is_mapped(*cpu.port, address) || inside(cpu.boot_stack, address);
+    if (is_mapped(*cpu.port, address)) return true;
+    const Cpu* const owner = boot_stack_owner(cpu, address);
+    return owner != nullptr && inside(owner->boot_stack, address);
 }
 
 /// Whether `address` is in the guard page below the stack that `stack_pointer` points into, or just left.
 bool is_below_stack(const Cpu& cpu, uint64_t stack_pointer, uint64_t address) {
     constexpr uint64_t kLargestStackPages = 2048;
-    // The boot stack's guard page belongs to it here: the stack pointer may be there already.
-    const uint64_t boot_guard = word_of(cpu.boot_stack.data()) - kPageSize;
-    const bool is_known =
-        cpu.port->in_region(stack_pointer) || stack_pointer - boot_guard < kPageSize + cpu.boot_stack.size();
-    if (!is_known) return false;
+    // A boot stack's guard page belongs to it here: the stack pointer may be there already.
+    if (!cpu.port->in_region(stack_pointer) && boot_stack_owner(cpu, stack_pointer) == nullptr) return false;
     uint64_t page = stack_pointer & ~(kPageSize - 1);
     for (uint64_t steps = 0; steps < kLargestStackPages && is_stack(cpu, page); ++steps) page -= kPageSize;
     return (address & ~(kPageSize - 1)) == page;
@@ -124,9 +148,13 @@ void keep_alternate_stack(ucontext_t& context) {
 }  // namespace
 
 void traps_install() {
-    static_assert(kTickHeadroom == 6144, "entry.S probes for it");
-    SignalAction tick{helix_hosted_tick_entry, SA_SIGINFO | SA_RESTART | SA_NODEFER | kHasRestorer, __restore_rt, 0};
+    SignalAction tick{helix_hosted_tick_entry, SA_SIGINFO | SA_RESTART | kHasRestorer, __restore_rt,
+                      interrupts_of_threads()};
     install(tick_signal(), tick);
+    install(call_signal(), tick);
+    SignalAction watchdog{helix_hosted_watchdog_entry, SA_SIGINFO | SA_ONSTACK | SA_RESTART | kHasRestorer,
+                          __restore_rt, ~fault_mask()};
+    install(watchdog_signal(), watchdog);
     // Faults are not blocked: handling one may meet another, say where the kernel looks at a broken stack.
     SignalAction fault{helix_hosted_fault_entry, SA_SIGINFO | SA_ONSTACK | SA_NODEFER | kHasRestorer, __restore_rt,
                        ~fault_mask()};
@@ -138,13 +166,19 @@ void traps_enter(Cpu& cpu) {
     stack.ss_sp = cpu.alternate_stack.data();
     stack.ss_size = cpu.alternate_stack.size();
     if (system_call(SYS_sigaltstack, word_of(&stack), 0) != 0) fatal("the host refuses the alternate stack");
-    const uint64_t mask = ~(fault_mask() | bit_of(tick_signal()) | bit_of(SIGPIPE));
-    system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&mask), 0, sizeof(mask));
+    change_mask(SIG_SETMASK, ~(fault_mask() | bit_of(SIGPIPE)));
 }
 
-void traps_leave(Cpu&) {
-    const uint64_t all = ~0ull;
-    system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&all), 0, sizeof(all));
+void traps_allow_interrupts() {
+    change_mask(SIG_UNBLOCK, interrupt_mask());
+}
+
+void traps_leave() {
+    block_all_signals();
+    const uint64_t waiting = interrupt_mask();
+    const timespec now{};
+    while (system_call(SYS_rt_sigtimedwait, word_of(&waiting), 0, word_of(&now), sizeof(waiting)) > 0) {
+    }
     stack_t stack{};
     stack.ss_flags = SS_DISABLE;
     system_call(SYS_sigaltstack, word_of(&stack), 0);
@@ -155,32 +189,76 @@ void traps_leave(Cpu&) {
 using namespace helix;
 using namespace helix::arch::hosted;
 
-/// Preemption count raised by one, on the interrupted thread's stack.
-void helix_hosted_on_tick(ucontext_t* context) {
-    keep_alternate_stack(*context);
+/// What a tick or a call means for the kernel.
+static void deliver_signal(bool is_call, ucontext_t* context) {
     Cpu& cpu = *this_cpu();
-    __atomic_store_n(&cpu.interrupts, cpu.interrupts + 1, __ATOMIC_RELAXED);
     Port& port = *cpu.port;
     kernel::TrapFrame frame{context, 1};
-    // The thread sanitizer's runtime cannot be entered twice: outside of module code, which never runs inside it,
-    // nothing that is instrumented may be called from here.
-    if (HELIX_THREAD_SANITIZER && !port.in_region(reg(*context, REG_RIP))) {
-        cpu.tick_pending = !port.replay.on;
+    if (is_call) {
+        // Somebody else may have taken it: a safe place, or the signal of an earlier call.
+        if (take_pending(cpu, kPendingCall) != 0) kernel::on_interrupt(frame);
         return;
     }
     if (port.replay.on) {
-        replay_stalled(cpu, frame);
+        replay_stalled(port, frame);
         return;
     }
-    if (cpu.index == 0 && preempt_count() == 1 && port.console.input_open) {
+    if (__atomic_load_n(&port.console_cpu, __ATOMIC_RELAXED) == cpu.index && preempt_count() == 1 &&
+        __atomic_load_n(&port.console.input_open, __ATOMIC_RELAXED)) {
         const uint64_t now = arch::now_ns();
         if (now - cpu.console_polled_ns >= kConsolePollNs) {
             cpu.console_polled_ns = now;
-            if (console_refill(port.console)) kernel::on_console_input(frame);
+            if (console_refill(port.console)) {
+                // Once more, so that the kernel switches threads below only: the tick is this CPU's.
+                preempt_disable();
+                frame.raised = 2;
+                kernel::on_console_input(frame);
+                frame.raised = 1;
+                preempt_lower();
+            }
         }
     }
-    // The thread may have been away, and this be another CPU by now.
     kernel::on_timer(frame);
+}
+
+/// A tick, or an interrupt by another CPU. Preemption count raised by one, on the interrupted thread's stack, other
+/// ticks and calls blocked.
+void helix_hosted_on_tick(int signal, siginfo_t*, ucontext_t* context) {
+    keep_alternate_stack(*context);
+    Cpu& cpu = *this_cpu();
+    const bool is_call = signal == call_signal();
+    __atomic_store_n(&cpu.interrupts, cpu.interrupts + 1, __ATOMIC_RELAXED);
+    const bool is_replay = cpu.port->replay.on;
+    // The thread sanitizer's runtime cannot be entered twice: outside of module code, which never runs inside it,
+    // nothing that is instrumented may be called from here.
+    if (HELIX_THREAD_SANITIZER && !cpu.port->in_region(reg(*context, REG_RIP))) {
+        // A call is pending already.
+        if (!is_call && !is_replay) __atomic_fetch_or(&cpu.pending, kPendingTick, __ATOMIC_RELAXED);
+        return;
+    }
+    // Where the thread may be switched away its CPU needs its signals. Elsewhere the kernel only takes a note, and one
+    // signal's frame is the last: on a thread's stack there are at most two.
+    const bool may_switch = preempt_count() == 1 || is_replay;
+    if (may_switch) change_mask(SIG_UNBLOCK, interrupts_of_threads());
+    deliver_signal(is_call, context);
+    // The thread may have been away, and this be another CPU by now. Until the interrupted code goes on, no more.
+    if (may_switch) change_mask(SIG_BLOCK, interrupts_of_threads());
+}
+
+/// Another CPU looks after this one, or wants it to stop. Preemption count raised by one, on the alternate stack, with
+/// every signal but faults blocked.
+void helix_hosted_on_watchdog(int, siginfo_t*, ucontext_t* context) {
+    Cpu& cpu = *this_cpu();
+    __atomic_store_n(&cpu.interrupts, cpu.interrupts + 1, __ATOMIC_RELAXED);
+    // As for ticks: elsewhere it waits for a safe place.
+    if (HELIX_THREAD_SANITIZER && !cpu.port->in_region(reg(*context, REG_RIP))) return;
+    if (must_stop(cpu)) {
+        if (cpu.unstoppable == 0) cpu_leave();
+        return;  // it will look when it may
+    }
+    if (take_pending(cpu, kPendingWatchdog) == 0) return;
+    kernel::TrapFrame frame{context, 1};
+    kernel::on_watchdog(frame);
 }
 
 /// Preemption count raised by one, on the alternate stack, with every signal but faults blocked.
@@ -196,7 +274,7 @@ void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context) {
     const uint64_t instruction = reg(*context, REG_RIP);
     if (cpu.local == nullptr) fatal("a fault before the kernel had set up its CPU, at ", instruction);
     if (++cpu.fault_depth > kMaximumFaultDepth) fatal("faults in the handling of faults, at ", instruction);
-    if (instruction == word_of(helix_hosted_tick_probe_near) || instruction == word_of(helix_hosted_tick_probe_far)) {
+    if (instruction >= word_of(helix_hosted_tick_probes_begin) && instruction < word_of(helix_hosted_tick_probes_end)) {
         // A tick found too little room. What it interrupted has the overflow; its handler only has to leave.
         auto* interrupted = reinterpret_cast<ucontext_t*>(reg(*context, REG_RDX));
         keep_alternate_stack(*interrupted);
@@ -209,6 +287,9 @@ void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context) {
         kernel::on_fault(frame, fault_of(cpu, signal, *info, *context));
     }
     --cpu.fault_depth;
+    // If the fault was that a call's signal found no room, the call is pending still, and would wait for ever.
+    if ((__atomic_load_n(&cpu.pending, __ATOMIC_RELAXED) & kPendingCall) != 0)
+        system_call(SYS_tgkill, cpu.port->process, cpu.tid, static_cast<uint64_t>(call_signal()));
 }
 
 /// A fault in a pthread that is no CPU: as if the port were not there.

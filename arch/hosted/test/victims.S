@@ -8,9 +8,12 @@
     .globl helix_victims_end
 helix_victims_begin:
 
-// uint64_t victim(void* self, uint64_t kind, uint64_t argument). What a callee must preserve is spoilt first.
+// uint64_t victim(void* self, uint64_t kind, uint64_t argument). What a callee must preserve is spoilt first, but for
+// the two that return.
     testq %rsi, %rsi
     jz 0f
+    cmpq $19, %rsi
+    je 1f
     movq $-1, %rbx
     movq %rbx, %r12
     movq %rbx, %r13
@@ -23,6 +26,10 @@ helix_victims_begin:
     jmpq *%rax
 0:  movq %rsp, %rax  // kind 0: the alignment of the stack
     andq $15, %rax
+    ret
+1:  movq (%rdx), %rax  // kind 19: waits until the word that the argument points to is not zero, and returns it
+    testq %rax, %rax
+    jz 1b
     ret
 
     .balign 4
