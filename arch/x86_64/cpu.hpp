@@ -62,14 +62,17 @@ inline uint64_t read_cycles_in_order() {
     return static_cast<uint64_t>(high) << 32 | low;
 }
 
-/// A segment of the CPU's own descriptor table whose limit is the CPU's number.
-inline constexpr uint32_t kNumberSelector = 0x18;
+/// The entry of a CPU's own descriptor table that is no descriptor, but holds the CPU's number.
+inline constexpr size_t kNumberEntry = 3;
 
 /// The number of this CPU, in any context, also where `%gs` is not set yet. Needs traps_load.
 inline CpuId this_cpu() {
-    CpuId id;
-    asm volatile("lsll %1, %0" : "=r"(id) : "r"(kNumberSelector) : "cc");
-    return id;
+    struct [[gnu::packed]] {
+        uint16_t limit;
+        const uint64_t* entries;
+    } table;
+    asm volatile("sgdt %0" : "=m"(table));
+    return static_cast<CpuId>(table.entries[kNumberEntry]);
 }
 
 inline uint64_t read_cr0() {

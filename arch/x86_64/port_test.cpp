@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A kernel that only tests the port: every promise of arch/seam.hpp. port_test_cpus.cpp has those of many CPUs.
 //
-// Words on the command line: `cpus_expected=N` fails with another number of CPUs, `status=N` is the exit status when
-// all checks passed (else 1), `input=TEXT` waits for that text and a newline on the console, `restart` ends with a
-// restart, `bundle=N` and `initrd=N` are the sizes to expect.
+// Words on the command line: `cpus_expected=N` fails with another number of CPUs, `only_cpus` leaves the rest out,
+// `status=N` is the exit status when all checks passed (else 1), `input=TEXT` waits for that text and a newline on the
+// console, `restart` ends with a restart, `bundle=N` and `initrd=N` are the sizes to expect.
 
 #include "arch/x86_64/port_test.hpp"
 
@@ -576,19 +576,23 @@ void kernel_main(const arch::BootInfo& boot) {
     local.self = &local;
     arch::set_cpu_local(&local);
     check(cpu_local() == &local, "set_cpu_local");
-    test_memory_functions();
-    test_mapping(boot);
+    bool found;
+    value_of(line, "only_cpus", found);
+    if (!found) {
+        test_memory_functions();
+        test_mapping(boot);
+        arch::start_timer(kTick);
+        test_time();
+        test_faults();
+        test_protection(boot);
+        test_endless_loops();
+        test_overflow_under_ticks();
+        test_lost_interrupt();
+        test_contexts();
+    }
     arch::start_timer(kTick);
-    test_time();
-    test_faults();
-    test_protection(boot);
-    test_endless_loops();
-    test_overflow_under_ticks();
-    test_lost_interrupt();
-    test_contexts();
     // Below the last 2 MiB border of the region, where nothing shares a table; frames at the end of the pool.
     test_cpus(boot, reinterpret_cast<uint8_t*>(boot.region.end - (1u << 30)), pool.end - 128 * kPage);
-    bool found;
     const Text input = value_of(line, "input=", found);
     if (found) test_input(input);
     test_halt();
