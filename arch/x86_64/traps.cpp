@@ -203,7 +203,7 @@ void traps_load(CpuId id) {
     uint64_t* const descriptors = tables.descriptors;
     descriptors[1] = 0x00af'9a00'0000'ffff;  // 64-bit code
     descriptors[2] = 0x00cf'9200'0000'ffff;  // data
-    descriptors[kNumberEntry] = id;  // to the CPU, a segment that is absent
+    descriptors[kNumberEntry] = id;          // to the CPU, a segment that is absent
     descriptors[kTaskSelector / 8] =
         0x0000'8900'0000'0000 | (sizeof(TaskState) - 1) | (task & 0xff'ffff) << 16 | (task >> 24 & 0xff) << 56;
     descriptors[kTaskSelector / 8 + 1] = task >> 32;
