@@ -229,14 +229,20 @@ void test_ring() {
 }
 
 /// All call CPU 1 as fast as they can: their calls must not pile up on its stack.
+constexpr uint64_t kStorm = 2'000;
+std::atomic<uint64_t> storm_end;
 void call_first(CpuId) {
-    for (int i = 0; i < 5'000; ++i) arch::interrupt_cpu(1, arch::CpuInterrupt::Call);
+    await("the calls of a storm", [] {
+        arch::interrupt_cpu(1, arch::CpuInterrupt::Call);
+        return test_cpus_[1].calls >= storm_end;
+    });
 }
 std::atomic<bool> slow_calls;
 std::atomic<uint32_t> call_depth, deepest_call;  // on CPU 1
 void test_call_storm() {
     stop_spinning = false;
     slow_calls = true;
+    storm_end = test_cpus_[1].calls + kStorm;
     give(1, spin);
     for (CpuId id = 2; id < count; ++id) give(id, call_first);
     call_first(0);
