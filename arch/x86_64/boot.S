@@ -130,10 +130,12 @@ long_mode:
     ud2
 
 .balign 8
+.globl boot_gdt
 boot_gdt:
     .quad 0
     .quad 0x00af9a000000ffff                              # 64-bit code
     .quad 0x00cf92000000ffff                              # data
+    .quad 0x00cf9a000000ffff                              # 32-bit code, for start_cpu.S
 boot_gdt_pointer:
     .short boot_gdt_pointer - boot_gdt - 1
     .long boot_gdt
@@ -141,12 +143,14 @@ boot_gdt_pointer:
 # Page-aligned memory that the loader zeroes. paging.cpp leaves the guard pages unmapped.
 .section .bss.page, "aw", @nobits
 .balign 4096
-.globl boot_pml4, kernel_pdpt, boot_stack_guard, boot_stack_top
+.globl boot_pml4, start_pml4, kernel_pdpt, boot_stack_guard, boot_stack_top
 boot_stack_guard:
     .skip 4096
     .skip 32768
 boot_stack_top:
 boot_pml4:
+    .skip 4096
+start_pml4:
     .skip 4096
 kernel_pdpt:
     .skip 4096

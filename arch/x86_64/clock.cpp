@@ -1,8 +1,13 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Time from the cycle counter, ticks from the local APIC; both measured once against what the machine has.
+//
+// All CPUs read the same time because their counters agree: a CPU that starts compares its own with that of the CPU
+// that starts it, and sets it when the order of the readings shows that it is wrong. Where setting does not help, no
+// CPU is told a time before one that was told already.
 
 #include "arch/x86_64/cpu.hpp"
+#include "arch/x86_64/cpus.hpp"
 #include "arch/x86_64/devices.hpp"
 
 namespace helix::x86_64 {
@@ -15,6 +20,20 @@ constexpr uint64_t kSecond = 1'000'000'000;
 uint64_t start_cycles = 0;
 uint64_t nanoseconds_per_cycle = 0;  // fixed point, 32 bits behind the point
 uint64_t apic_hertz = 0;
+
+std::atomic<bool> counters_disagree;   // once true, always
+std::atomic<uint64_t> latest_elapsed;  // the largest count that now_ns has seen; only where counters disagree
+
+/// Questions of a leader and answers of who follows. The answer to question n is there when `answered` is n.
+struct Comparison {
+    std::atomic<uint32_t> asked;
+    std::atomic<uint32_t> answered;
+    std::atomic<uint64_t> correction;  // to be added; zero: the question is what the counter says
+    std::atomic<uint64_t> counter;
+};
+Comparison comparisons[arch::kMaximumCpus];
+constexpr uint32_t kNoQuestion = 0, kEnough = UINT32_MAX;
+constexpr uint32_t kSamples = 32, kCorrections = 3;
 
 // Channel 0, as no machine gates it and its interrupt is masked.
 constexpr uint16_t kPitChannel = 0x40, kPitCommand = 0x43;
@@ -106,7 +125,83 @@ uint64_t stated_hertz() {
     return 0;
 }
 
+void correct_counter(uint64_t change) {
+    const bool adjusts = cpuid(0).eax >= 7 && (cpuid(7).ebx & 1u << 1) != 0;
+    const InterruptGuard guard;
+    if (adjusts)
+        write_msr(kMsrTimeStampAdjust, read_msr(kMsrTimeStampAdjust) + change);
+    else
+        write_msr(kMsrTimeStamp, read_cycles() + change);
+}
+
+/// What the order of readings says about the other counter.
+struct Difference {
+    bool answered;
+    bool wrong;       ///< some reading lies outside the two of ours that it came between
+    uint64_t behind;  ///< by how much the other counter lags (two's complement), by the quickest answer
+};
+
+Difference measure(Comparison& with, uint32_t& question, uint64_t deadline) {
+    Difference out{false, false, 0};
+    uint64_t quickest = UINT64_MAX;
+    for (uint32_t sample = 0; sample < kSamples; ++sample) {
+        const uint64_t begin = read_cycles_in_order();
+        with.asked.store(++question);
+        while (with.answered.load() != question)
+            if (arch::now_ns() > deadline) return out;
+        const uint64_t end = read_cycles_in_order();
+        const uint64_t there = with.counter.load();
+        out.wrong |= there - begin > end - begin;
+        if (end - begin >= quickest) continue;
+        quickest = end - begin;
+        out.behind = begin + (end - begin) / 2 - there;
+    }
+    out.answered = true;
+    return out;
+}
+
 }  // namespace
+
+void clock_expect(CpuId id) {
+    comparisons[id].asked = kNoQuestion;
+    comparisons[id].answered = kNoQuestion;
+    comparisons[id].correction = 0;
+}
+
+void clock_follow(CpuId self) {
+    Comparison& with = comparisons[self];
+    for (uint32_t last = kNoQuestion;;) {
+        const uint32_t question = with.asked.load();
+        if (question == kEnough) return;
+        if (question == last) continue;
+        last = question;
+        const uint64_t correction = with.correction.load();
+        if (correction != 0) correct_counter(correction);
+        with.counter.store(read_cycles_in_order());
+        with.answered.store(question);
+    }
+}
+
+bool clock_lead(CpuId id, uint64_t deadline) {
+    Comparison& with = comparisons[id];
+    uint32_t question = kNoQuestion;
+    for (uint32_t corrections = 0;; ++corrections) {
+        const Difference difference = measure(with, question, deadline);
+        if (!difference.answered) return false;
+        if (!difference.wrong) break;
+        if (corrections == kCorrections) {
+            counters_disagree = true;
+            break;
+        }
+        with.correction.store(difference.behind);
+        with.asked.store(++question);
+        while (with.answered.load() != question)
+            if (arch::now_ns() > deadline) return false;
+        with.correction.store(0);
+    }
+    with.asked.store(kEnough);
+    return true;
+}
 
 void clock_initialize(uint64_t entry_cycles) {
     start_cycles = entry_cycles;
@@ -137,7 +232,14 @@ uint64_t cycles() {
 }
 
 uint64_t now_ns() {
-    const uint64_t elapsed = read_cycles() - start_cycles;
+    uint64_t elapsed = read_cycles_in_order() - start_cycles;
+    if (counters_disagree.load(std::memory_order_relaxed)) {
+        if (static_cast<int64_t>(elapsed) < 0) elapsed = 0;
+        uint64_t latest = latest_elapsed.load();
+        while (latest < elapsed && !latest_elapsed.compare_exchange_weak(latest, elapsed)) {
+        }
+        if (latest > elapsed) elapsed = latest;
+    }
     return static_cast<uint64_t>(static_cast<unsigned __int128>(elapsed) * nanoseconds_per_cycle >> 32);
 }
 

@@ -54,17 +54,20 @@ void context_create(ThreadContext& context, MutableBytes stack, void (*entry)(vo
 void context_announce(ThreadContext&, MutableBytes) {}
 void context_retire(ThreadContext&) {}
 
-void idle() {
-    // `sti` takes effect behind the next instruction: an interrupt cannot come between the look and the wait.
-    asm volatile(
-        "cli\n\t"
-        "testl $0x80000000, %%gs:0\n\t"
-        "jz 1f\n\t"
-        "sti\n\t"
+// `sti` takes effect behind the next instruction: no interrupt can come between the look and the wait. Only a
+// non-maskable one can; its handler knows the labels.
+[[gnu::naked]] void idle() {
+    asm("cli\n\t"
+        "testl $0x80000000, %gs:0\n\t"
+        "jz x86_64_idle_end\n\t"
+        "sti\n"
+        ".globl x86_64_idle_wait\n"
+        "x86_64_idle_wait:\n\t"
         "hlt\n"
-        "1:\n\t"
-        "sti" ::
-            : "memory", "cc");
+        ".globl x86_64_idle_end\n"
+        "x86_64_idle_end:\n\t"
+        "sti\n\t"
+        "retq");
 }
 
 // Not `pause`: emulators give up the virtual CPU there.

@@ -24,7 +24,10 @@ inline uint16_t in16(uint16_t port) {
     return value;
 }
 
+inline constexpr uint32_t kMsrTimeStamp = 0x10;
 inline constexpr uint32_t kMsrApicBase = 0x1b;
+inline constexpr uint32_t kMsrTimeStampAdjust = 0x3b;
+inline constexpr uint32_t kMsrEfer = 0xc0000080;
 inline constexpr uint32_t kMsrGsBase = 0xc0000101;
 
 inline uint64_t read_msr(uint32_t index) {
@@ -52,6 +55,34 @@ inline uint64_t read_cycles() {
     return static_cast<uint64_t>(high) << 32 | low;
 }
 
+/// The cycle counter after everything before it, loads included: what orders times of several CPUs.
+inline uint64_t read_cycles_in_order() {
+    uint32_t low, high;
+    asm volatile("lfence\n\trdtsc" : "=a"(low), "=d"(high)::"memory");
+    return static_cast<uint64_t>(high) << 32 | low;
+}
+
+/// The entry of a CPU's own descriptor table that is no descriptor, but holds the CPU's number.
+inline constexpr size_t kNumberEntry = 3;
+
+/// The number of this CPU, in any context, also where `%gs` is not set yet. Needs traps_load.
+inline CpuId this_cpu() {
+    struct [[gnu::packed]] {
+        uint16_t limit;
+        const uint64_t* entries;
+    } table;
+    asm volatile("sgdt %0" : "=m"(table));
+    return static_cast<CpuId>(table.entries[kNumberEntry]);
+}
+
+inline uint64_t read_cr0() {
+    uint64_t value;
+    asm volatile("movq %%cr0, %0" : "=r"(value));
+    return value;
+}
+inline void write_cr0(uint64_t value) {
+    asm volatile("movq %0, %%cr0" ::"r"(value) : "memory");
+}
 inline uint64_t read_cr2() {
     uint64_t value;
     asm volatile("movq %%cr2, %0" : "=r"(value));

@@ -11,15 +11,33 @@ namespace helix::x86_64 {
 
 /// Sets up COM1 for polled output and buffered input.
 void serial_initialize();
-/// Moves what COM1 received into the input buffer; false if that was nothing. Interrupts off.
+/// Moves what COM1 received into the input buffer; false if that was nothing. Any CPU, interrupts off.
 bool serial_receive();
+/// From now on the calling CPU writes without waiting for its turn: all others were halted.
+void serial_keep();
 
 // ---- interrupts.cpp
 
 /// Silences the legacy controllers, sets up local APIC and I/O APIC with everything masked. After the final tables.
 void interrupts_initialize();
-/// Lets timer ticks (every `timer_count` units of the local APIC's timer) and console input through on this CPU.
+/// Sets up the calling CPU's local APIC with everything masked. interrupts_initialize does it for the boot CPU.
+void local_apic_initialize();
+/// No more ticks on this CPU.
+void local_apic_stop();
+/// Lets timer ticks (every `timer_count` units of the local APIC's timer) through on this CPU, and console input on the
+/// boot CPU.
 void interrupts_start(uint32_t timer_count);
+
+/// The calling CPU's number in the interrupt system.
+uint32_t apic_id();
+/// Whether apic_send reaches CPUs with that number.
+bool apic_reaches(uint32_t apic_id);
+/// Commands for another CPU beside the vectors of trap.hpp.
+inline constexpr uint32_t kApicNonMaskable = 0x400, kApicInit = 0x500, kApicStartup = 0x600;
+/// Sends `command`, or an interrupt vector, to the CPU that has this APIC number; it may be this one. What was written
+/// before is seen by its handler. Any context.
+void apic_send(uint32_t apic_id, uint32_t command);
+
 /// Ends interrupts that were delivered into a fault: in service, but without a handler that runs. Interrupts off,
 /// outside interrupt handlers' own first lines.
 void interrupts_acknowledge_lost();
@@ -33,12 +51,23 @@ void apic_timer_stop();
 /// Measures the cycle counter and the local APIC's timer. Nanoseconds count from `entry_cycles`.
 void clock_initialize(uint64_t entry_cycles);
 
+/// Forgets what an earlier start of CPU `id` left behind, before it is started.
+void clock_expect(CpuId id);
+/// Makes the calling CPU's cycle counter agree with that of the CPU that is in clock_lead for it; returns when told.
+/// Not bounded: who does not follow is given up by the leader, and gets INIT.
+void clock_follow(CpuId self);
+/// The other side; false when CPU `id` did not follow until now_ns() is `deadline`. Thread context.
+bool clock_lead(CpuId id, uint64_t deadline);
+
 // ---- firmware.cpp
 
 enum class Protocol : uint32_t { Pvh = 1, Multiboot2 = 2 };
 
 /// Reads what the loader left at `information`, makes all RAM visible and fills `boot` but for the clock.
 void read_boot_information(Protocol protocol, arch::PhysicalAddress information, arch::BootInfo& boot);
+
+/// A page below 640 KiB that is nobody's, or 0. Not in BootInfo::memory; after read_boot_information.
+arch::PhysicalAddress low_memory_page();
 
 /// The root of the ACPI tables, either of them 0 when unknown.
 struct AcpiRoot {

@@ -66,7 +66,11 @@ struct [[gnu::packed]] Rsdp {
     uint32_t rsdt;
     uint32_t length;  // from here on: revision 2
     uint64_t xsdt;
+    uint8_t whole_checksum;
+    uint8_t reserved[3];
 };
+constexpr uint32_t kRsdpSummed = 36;
+static_assert(sizeof(Rsdp) == kRsdpSummed);
 
 /// In front of the cpio archive in the image's last segment.
 struct BundleHeader {
@@ -118,8 +122,9 @@ private:
 RangeList ram;        // what can be seen
 RangeList available;  // what the kernel may use
 char command_line[kCommandLineSize];
-PhysicalAddress rsdp = 0;  // where the firmware says it is, or 0
-AcpiRoot root{0, 0};       // what a copy of it said
+PhysicalAddress low_page = 0;  // what low_memory_page returns
+PhysicalAddress rsdp = 0;      // where the firmware says it is, or 0
+AcpiRoot root{0, 0};           // what a copy of it said
 
 // ---- Reading.
 
@@ -166,7 +171,7 @@ LoaderInformation read_pvh(PhysicalAddress information) {
 void copy_rsdp(const Rsdp& copy, uint32_t size) {
     if (size < offsetof(Rsdp, length)) return;
     root.rsdt = copy.rsdt;
-    if (copy.revision >= 2 && size >= sizeof(Rsdp)) root.xsdt = copy.xsdt;
+    if (copy.revision >= 2 && size >= offsetof(Rsdp, whole_checksum)) root.xsdt = copy.xsdt;
 }
 
 LoaderInformation read_multiboot2(PhysicalAddress information) {
@@ -252,10 +257,33 @@ void choose_table_source() {
     set_table_source(best);
 }
 
+/// A free page where a CPU that starts in real mode can run, or 0. Not the first, which holds the BIOS's data.
+PhysicalAddress choose_low_page() {
+    constexpr PhysicalAddress kVideoMemory = 0xa0000;
+    for (const MemoryRange& range : available) {
+        const PhysicalAddress page = range.begin < kPageSize ? kPageSize : range.begin;
+        if (page + kPageSize <= range.end && page + kPageSize <= kVideoMemory) return page;
+    }
+    return 0;
+}
+
 uint8_t sum_of(const uint8_t* bytes, size_t size) {
     uint8_t sum = 0;
     for (size_t i = 0; i < size; ++i) sum = static_cast<uint8_t>(sum + bytes[i]);
     return sum;
+}
+
+bool has_good_sum(const Rsdp& found) {
+    const auto* const bytes = reinterpret_cast<const uint8_t*>(&found);
+    return Text(found.signature, sizeof(found.signature)) == Text("RSD PTR ") &&
+           sum_of(bytes, offsetof(Rsdp, length)) == 0 && (found.revision < 2 || sum_of(bytes, kRsdpSummed) == 0);
+}
+
+/// The root pointer in [begin, end) of the first mebibyte, on a multiple of 16; or 0.
+PhysicalAddress find_rsdp(PhysicalAddress begin, PhysicalAddress end) {
+    for (PhysicalAddress at = begin; at + sizeof(Rsdp) <= end; at += 16)
+        if (has_good_sum(*static_cast<const Rsdp*>(arch::direct_map(at)))) return at;
+    return 0;
 }
 
 }  // namespace
@@ -268,36 +296,40 @@ void read_boot_information(Protocol protocol, PhysicalAddress address, arch::Boo
     // From here on the loader's own data are free memory.
 
     const PhysicalAddress bundle_end = image_physical(__bundle_start) + sizeof(BundleHeader) + boot.bundle.size();
-    available.subtract(0, kFirstMebibyte);
+    const PhysicalAddress initrd_end = information.initrd + information.initrd_size;
     available.subtract(address_of(__image_start_physical), round_up(bundle_end, kPageSize));
-    if (information.initrd_size != 0) {
-        const PhysicalAddress end = information.initrd + information.initrd_size;
-        available.subtract(round_down(information.initrd, kPageSize), round_up(end, kPageSize));
-        choose_table_source();
+    if (information.initrd_size != 0)
+        available.subtract(round_down(information.initrd, kPageSize), round_up(initrd_end, kPageSize));
+    low_page = choose_low_page();
+    available.subtract(0, kFirstMebibyte);
+    choose_table_source();
+    if (information.initrd_size != 0)
         boot.initrd = {view<uint8_t>(information.initrd, information.initrd_size), information.initrd_size};
-    } else {
-        choose_table_source();
-    }
     for (const MemoryRange& range : ram) direct_map_range(range.begin, range.end);
     // The final tables may still need one; no pointer into the list may move before they are entered.
     boot.memory = {available.begin(), available.size()};
     boot.region = {kRegion, kRegion + kRegionSize};
 }
 
+arch::PhysicalAddress low_memory_page() {
+    return low_page;
+}
+
 AcpiRoot acpi_root() {
     if (root.rsdt != 0 || root.xsdt != 0) return root;
     if (rsdp == 0) {
+        constexpr PhysicalAddress kExtendedDataSegment = 0x40e;  // in the BIOS's data
         constexpr PhysicalAddress kBiosBegin = 0xe0000;
-        for (PhysicalAddress at = kBiosBegin; at < kFirstMebibyte && rsdp == 0; at += 16) {
-            const auto* const bytes = static_cast<const uint8_t*>(arch::direct_map(at));
-            if (Text(reinterpret_cast<const char*>(bytes), 8) == Text("RSD PTR ") &&
-                sum_of(bytes, offsetof(Rsdp, length)) == 0)
-                rsdp = at;
-        }
+        const auto segment = *static_cast<const uint16_t*>(arch::direct_map(kExtendedDataSegment));
+        const PhysicalAddress extended = static_cast<PhysicalAddress>(segment) << 4;
+        if (extended >= kPageSize && extended < kBiosBegin) rsdp = find_rsdp(extended, extended + 1024);
+        if (rsdp == 0) rsdp = find_rsdp(kBiosBegin, kFirstMebibyte);
     }
     if (rsdp == 0) return {0, 0};
     const volatile void* const window = map_device(rsdp, sizeof(Rsdp));
-    if (window != nullptr) copy_rsdp(*const_cast<const Rsdp*>(static_cast<const volatile Rsdp*>(window)), sizeof(Rsdp));
+    if (window == nullptr) return {0, 0};
+    const Rsdp& found = *const_cast<const Rsdp*>(static_cast<const volatile Rsdp*>(window));
+    if (has_good_sum(found)) copy_rsdp(found, sizeof(Rsdp));
     return root;
 }
 

@@ -1,10 +1,14 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Local APIC (xAPIC, or x2APIC when the firmware left it on), I/O APIC, and the handlers of their interrupts.
+// Local APICs (x2APIC where the CPU has it, else xAPIC), I/O APIC, and the handlers of their interrupts.
+
+#include <initializer_list>
 
 #include "arch/x86_64/cpu.hpp"
+#include "arch/x86_64/cpus.hpp"
 #include "arch/x86_64/devices.hpp"
 #include "arch/x86_64/paging.hpp"
+#include "arch/x86_64/shootdown.hpp"
 #include "arch/x86_64/trap.hpp"
 
 namespace helix::x86_64 {
@@ -13,10 +17,13 @@ namespace {
 
 // Registers of the local APIC, as offsets of the memory-mapped form; the MSR form has one number for 16 bytes.
 enum ApicRegister : uint32_t {
+    kIdentity = 0x020,
     kTaskPriority = 0x080,
     kEndOfInterrupt = 0x0b0,
     kSpurious = 0x0f0,
     kInService = 0x110,  // of vectors 32 to 63
+    kCommand = 0x300,
+    kCommandTarget = 0x310,  // memory-mapped form only
     kLvtTimer = 0x320,
     kLvtLint0 = 0x350,
     kTimerInitial = 0x380,
@@ -26,6 +33,7 @@ enum ApicRegister : uint32_t {
 constexpr uint64_t kApicEnabled = 1u << 11, kApicX2 = 1u << 10;
 constexpr uint32_t kMasked = 1u << 16, kPeriodic = 1u << 17, kSoftwareEnable = 1u << 8;
 constexpr uint32_t kDivideByOne = 0xb;
+constexpr uint32_t kCommandPending = 1u << 12, kCommandAssert = 1u << 14;
 
 constexpr arch::PhysicalAddress kIoApicAddress = 0xfec0'0000;
 constexpr uint32_t kIoApicVersion = 1, kIoApicRedirection = 0x10;
@@ -34,7 +42,7 @@ constexpr uint32_t kConsoleLine = 4;  // COM1, on every machine that has one
 // Written at boot. Null: x2APIC, and no I/O APIC.
 volatile uint32_t* apic_registers = nullptr;
 volatile uint32_t* io_apic_registers = nullptr;
-bool console_input_untold = false;  // the kernel has not been called for it; touched with interrupts off
+bool console_input_untold = false;  // the kernel was not called for it; boot CPU only, with interrupts off
 
 void apic_write(ApicRegister index, uint32_t value) {
     if (apic_registers != nullptr)
@@ -62,21 +70,32 @@ void pic_mask() {
 
 }  // namespace
 
-void interrupts_initialize() {
-    pic_mask();
+void local_apic_initialize() {
     uint64_t base = read_msr(kMsrApicBase);
-    if ((base & kApicEnabled) == 0) {
-        base |= kApicEnabled;
+    const bool x2 = (cpuid(1).ecx & 1u << 21) != 0;
+    // One step at a time: a disabled APIC becomes an xAPIC, that an x2APIC.
+    for (const uint64_t bit : {kApicEnabled, x2 ? kApicX2 : kApicEnabled}) {
+        if ((base & bit) != 0) continue;
+        base |= bit;
         write_msr(kMsrApicBase, base);
     }
-    if ((base & kApicX2) == 0)
+    if ((base & kApicX2) == 0 && apic_registers == nullptr)
         apic_registers = static_cast<volatile uint32_t*>(map_device(base & 0x000f'ffff'ffff'f000, 4096));
     apic_write(kSpurious, kSoftwareEnable | kVectorSpurious);
     apic_write(kTaskPriority, 0);
     apic_write(kLvtLint0, kMasked);
     apic_write(kLvtTimer, kMasked);
     apic_write(kTimerDivide, kDivideByOne);
+}
 
+void local_apic_stop() {
+    apic_write(kLvtTimer, kMasked);
+    apic_write(kTimerInitial, 0);
+}
+
+void interrupts_initialize() {
+    pic_mask();
+    local_apic_initialize();
     io_apic_registers = static_cast<volatile uint32_t*>(map_device(kIoApicAddress, 4096));
     const uint32_t version = io_apic_read(kIoApicVersion);
     if (version == 0xffff'ffff || version == 0) {
@@ -88,19 +107,47 @@ void interrupts_initialize() {
 }
 
 void interrupts_start(uint32_t timer_count) {
-    if (io_apic_registers != nullptr) {
-        // Fixed delivery, edge triggered, active high, to the boot CPU (physical destination 0).
-        io_apic_write(kIoApicRedirection + 2 * kConsoleLine + 1, 0);
-        io_apic_write(kIoApicRedirection + 2 * kConsoleLine, kVectorConsole);
-    }
+    interrupts_off();
     apic_write(kLvtTimer, kVectorTimer | kPeriodic);
     apic_write(kTimerInitial, timer_count);
-    // An edge that came while the line was masked is gone; what it announced is not.
-    {
-        const InterruptGuard guard;
+    if (this_cpu() == 0) {
+        if (io_apic_registers != nullptr) {
+            // Fixed delivery, edge triggered, active high, to the boot CPU (physical destination).
+            io_apic_write(kIoApicRedirection + 2 * kConsoleLine + 1, cpus[0].apic_id << 24);
+            io_apic_write(kIoApicRedirection + 2 * kConsoleLine, kVectorConsole);
+        }
+        // An edge that came while the line was masked is gone; what it announced is not.
         console_input_untold |= serial_receive();
     }
     interrupts_on();
+}
+
+uint32_t apic_id() {
+    const uint32_t identity = apic_read(kIdentity);
+    return apic_registers != nullptr ? identity >> 24 : identity;
+}
+
+bool apic_reaches(uint32_t apic_id) {
+    constexpr uint32_t kBroadcast = 0xff;
+    return apic_registers == nullptr ? apic_id != UINT32_MAX : apic_id < kBroadcast;
+}
+
+void apic_send(uint32_t apic_id, uint32_t command) {
+    if (apic_registers == nullptr) {
+        // A write of an MSR may overtake stores; neither fence alone holds it back.
+        asm volatile("mfence\n\tlfence" ::: "memory");
+        write_msr(0x800 + kCommand / 16, static_cast<uint64_t>(apic_id) << 32 | kCommandAssert | command);
+        return;
+    }
+    // Two registers and one CPU. Only a non-maskable interrupt can come between: it leaves them as it found them, and
+    // the command that it sends is gone when it returns.
+    const InterruptGuard guard;
+    const uint32_t target = apic_read(kCommandTarget);
+    apic_write(kCommandTarget, apic_id << 24);
+    apic_write(kCommand, kCommandAssert | command);
+    for (uint32_t polls = 0; polls < 1'000'000 && (apic_read(kCommand) & kCommandPending) != 0; ++polls) {
+    }
+    apic_write(kCommandTarget, target);
 }
 
 void interrupts_acknowledge_lost() {
@@ -112,6 +159,8 @@ void interrupts_acknowledge_lost() {
             console_input_untold = true;
         }
         apic_write(kEndOfInterrupt, 0);
+        if (highest + 32 == kVectorFlush) answer_shootdown();
+        if (highest + 32 == kVectorCall) apic_send(cpus[this_cpu()].apic_id, kVectorCall);
         pending &= ~(1u << highest);
     }
 }
@@ -128,13 +177,33 @@ void apic_timer_stop() {
 
 extern "C" void x86_64_timer(kernel::TrapFrame& frame) {
     apic_write(kEndOfInterrupt, 0);
-    bool untold = console_input_untold;
-    console_input_untold = false;
-    if (io_apic_registers == nullptr) untold |= serial_receive();
+    bool untold = false;
+    if (this_cpu() == 0) {
+        untold = console_input_untold;
+        console_input_untold = false;
+        if (io_apic_registers == nullptr) untold |= serial_receive();
+    }
     interrupts_on();
     if (untold) kernel::on_console_input(frame);
     kernel::on_timer(frame);
     interrupts_off();
+}
+
+/// Other CPUs may call faster than this one can handle. So that calls do not pile up on the stack, interrupts are on
+/// only in the outermost: above a count of one the kernel makes but a note, and cannot switch.
+extern "C" void x86_64_call(kernel::TrapFrame& frame) {
+    apic_write(kEndOfInterrupt, 0);
+    cpus[this_cpu()].call_pending.exchange(false);
+    uint32_t word;
+    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
+    if ((word & ~kNoRescheduleWanted) == 1) interrupts_on();
+    kernel::on_interrupt(frame);
+    interrupts_off();
+}
+
+extern "C" void x86_64_flush(kernel::TrapFrame&) {
+    apic_write(kEndOfInterrupt, 0);
+    answer_shootdown();
 }
 
 extern "C" void x86_64_console(kernel::TrapFrame& frame) {

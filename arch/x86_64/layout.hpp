@@ -14,6 +14,7 @@ inline constexpr uint64_t kDirectMap = 0xffff'8000'0000'0000;  ///< all RAM, 2 M
 inline constexpr uint64_t kDirectMapSize = 1ull << 46;
 inline constexpr uint64_t kRegion = 0xffff'c000'0000'0000;  ///< BootInfo::region, under one PML4 entry
 inline constexpr uint64_t kRegionSize = 64ull << 30;
+inline constexpr uint64_t kCpuStacks = kRegion + kRegionSize;  ///< of the CPUs but the first; under the same PML4 entry
 inline constexpr uint64_t kKernelBase = 0xffff'ffff'8000'0000;    ///< the image: physical address + kKernelBase
 inline constexpr uint64_t kDeviceWindow = 0xffff'ffff'ffe0'0000;  ///< 4 KiB pages of device registers and tables
 

@@ -3,12 +3,15 @@
 // Four-level translation tables: the kernel image, the direct map, the device window and the kernel's region.
 //
 // A table's parent entry counts the table's live entries in bits that the CPU ignores, so that unmap gives a table
-// back with its last entry. Tables above the region's first level, and all boot tables, stay.
+// back with its last entry. Tables above the region's first level, and all boot tables, stay. A table goes back only
+// when no CPU remembers it.
 
 #include "arch/x86_64/paging.hpp"
 
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/layout.hpp"
+#include "arch/x86_64/shootdown.hpp"
+#include "arch/x86_64/stacks.hpp"
 #include "arch/x86_64/trap.hpp"
 
 namespace helix::x86_64 {
@@ -35,6 +38,7 @@ constexpr uint64_t kCr4GlobalPages = 1u << 7, kCr4Smep = 1u << 20, kCr4Smap = 1u
 
 extern "C" {
 extern Table boot_pml4;
+extern Table start_pml4;
 extern Table kernel_pdpt;
 extern uint8_t boot_stack_guard[kPageSize];
 }
@@ -84,7 +88,7 @@ uint64_t& boot_entry(uint64_t address, uint32_t level) {
 }
 
 bool is_guard(uint64_t address) {
-    return address == address_of(boot_stack_guard) || address == fault_stack_guard();
+    return address == address_of(boot_stack_guard) || is_boot_stack_guard(address);
 }
 
 uint64_t image_flags(uint64_t address) {
@@ -93,9 +97,9 @@ uint64_t image_flags(uint64_t address) {
     return is_guard(address) ? 0 : kReadWrite;
 }
 
-/// The direct map shows text and constants of the image too, so these are read-only there as well.
+/// The direct map shows code and constants of the image too, so these are read-only there as well.
 uint64_t direct_map_flags(PhysicalAddress page) {
-    const bool constant = page >= image_physical(__text_start) && page < image_physical(__rodata_end);
+    const bool constant = page >= address_of(__image_start_physical) && page < image_physical(__rodata_end);
     return constant ? kReadOnly : kReadWrite;
 }
 
@@ -148,7 +152,7 @@ void direct_map_range(PhysicalAddress begin, PhysicalAddress end) {
     for (PhysicalAddress large = round_down(begin, kLargePageSize); large < end; large += kLargePageSize) {
         uint64_t& entry = boot_entry(kDirectMap + large, 1);
         if ((entry & kPresent) != 0) continue;
-        if (large >= image_physical(__rodata_end) || large + kLargePageSize <= image_physical(__text_start)) {
+        if (large >= image_physical(__rodata_end) || large + kLargePageSize <= address_of(__image_start_physical)) {
             entry = large | kReadWrite | kLarge;
             continue;
         }
@@ -186,6 +190,25 @@ void enter_final_tables() {
         if ((supported & 1u << 20) != 0) features |= kCr4Smap;
     }
     write_cr4(features);
+}
+
+bool map_cpu_stacks(CpuId id) {
+    const uint64_t at = address_of(&cpu_stacks(id));
+    if (table_source == nullptr || (table_source->end - table_source->begin) / 16 < sizeof(CpuStacks)) return false;
+    for (uint64_t offset = 0; offset < sizeof(CpuStacks); offset += kPageSize)
+        if (!is_guard_page(offset)) boot_entry(at + offset, 0) = boot_table() | kReadWrite;
+    return true;
+}
+
+void prepare_start_tables() {
+    [[gnu::section(".bss.page")]] alignas(kPageSize) static Table lower[3];
+    for (size_t i = 256; i < 512; ++i) start_pml4[i] = boot_pml4[i];
+    start_pml4[0] = image_physical(lower[0]) | kTableFlags;
+    lower[0][0] = image_physical(lower[1]) | kTableFlags;
+    lower[1][0] = image_physical(lower[2]) | kTableFlags;
+    const uint64_t end = image_physical(__text_start);
+    for (uint64_t page = address_of(__image_start_physical); page < end; page += kPageSize)
+        lower[2][index_of(page, 0)] = page | kPresent | kAccessed;
 }
 
 volatile void* map_device(PhysicalAddress address, uint64_t size) {
@@ -249,6 +272,13 @@ Result<void> map(void* at, PhysicalAddress address, size_t count, Protection pro
 void unmap(void* at, size_t count) {
     const uint64_t begin = address_of(at);
     if (!is_in_region(begin, count)) __builtin_trap();  // the caller's mistake
+    uint64_t first_page = UINT64_MAX, end_page = 0;
+    // Tables that became empty, chained by their first entries: to a CPU that still remembers one, these are absent.
+    PhysicalAddress dead = 0;
+    const auto bury = [&dead](PhysicalAddress table) {
+        table_at(table)[0] = dead;
+        dead = table;
+    };
     for (size_t done = 0; done < count;) {
         const uint64_t virtual_address = begin + done * kPageSize;
         const size_t first = index_of(virtual_address, 0);
@@ -265,16 +295,24 @@ void unmap(void* at, size_t count) {
             if (entries[first + i] == 0) continue;
             entries[first + i] = 0;
             *middle -= kCountOne;
-            invalidate_page(virtual_address + i * kPageSize);
+            const uint64_t page = virtual_address + i * kPageSize;
+            if (page < first_page) first_page = page;
+            end_page = page + kPageSize;
         }
         if ((*middle & kCountMask) != 0) continue;
         *middle = 0;
+        bury(table);
         *upper -= kCountOne;
-        const bool directory_empty = (*upper & kCountMask) == 0;
-        if (directory_empty) *upper = 0;
-        invalidate_page(virtual_address);  // the CPU also remembers upper entries
+        if ((*upper & kCountMask) != 0) continue;
+        *upper = 0;
+        bury(directory);
+    }
+    if (end_page == 0) return;
+    forget_everywhere(first_page, (end_page - first_page) / kPageSize);
+    while (dead != 0) {
+        const PhysicalAddress table = dead;
+        dead = table_at(table)[0];
         kernel::free_frame(table);
-        if (directory_empty) kernel::free_frame(directory);
     }
 }
 

@@ -16,6 +16,12 @@ void set_table_source(arch::MemoryRange* source);
 /// Maps the image with its final protection, drops the boot tables and all of the low half. Boot only, once.
 void enter_final_tables();
 
+/// Maps cpu_stacks(id), with guards. False when that would take much of the memory there is. Boot, final tables.
+bool map_cpu_stacks(CpuId id);
+/// Fills the tables by which another CPU leaves its first mode: the kernel's, and start_cpu.S at its physical address.
+/// Boot, after all that makes entries of the first level.
+void prepare_start_tables();
+
 /// Makes `size` bytes of device registers or firmware tables at `address` visible, uncached, and returns where.
 /// Null when the window is full. Stays mapped.
 volatile void* map_device(arch::PhysicalAddress address, uint64_t size);

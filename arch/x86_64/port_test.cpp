@@ -1,48 +1,25 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A kernel that only tests the port: every promise of arch/seam.hpp that one CPU can show.
+// A kernel that only tests the port: every promise of arch/seam.hpp. port_test_cpus.cpp has those of many CPUs.
 //
-// Words on the command line: `status=N` is the exit status when all checks passed (else 1), `input=TEXT` waits for that
-// text and a newline on the console, `restart` ends with a restart, `bundle=N` and `initrd=N` are the sizes to expect.
+// Words on the command line: `cpus_expected=N` fails with another number of CPUs, `only_cpus` leaves the rest out,
+// `status=N` is the exit status when all checks passed (else 1), `input=TEXT` waits for that text and a newline on the
+// console, `restart` ends with a restart, `bundle=N` and `initrd=N` are the sizes to expect.
 
-#include "arch/seam.hpp"
+#include "arch/x86_64/port_test.hpp"
 
+#include <atomic>
 #include <initializer_list>
 
 using namespace helix;
+using namespace helix::port_test;
 
 namespace {
 
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kTick = 100'000;
 
-// ---- Output.
-
-struct Number {
-    char digits[20];
-    size_t size = 0;
-    explicit Number(uint64_t value, uint64_t base = 10) {
-        char reversed[20];
-        do {
-            reversed[size++] = "0123456789abcdef"[value % base];
-            value /= base;
-        } while (value != 0);
-        for (size_t i = 0; i < size; ++i) digits[i] = reversed[size - 1 - i];
-    }
-    Text text() const { return {digits, size}; }
-};
-
-template <typename... Parts>
-void print(const Parts&... parts) {
-    (arch::console_write(Text(parts)), ...);
-}
-
-uint32_t failures = 0;
-void check(bool holds, Text what) {
-    if (holds) return;
-    ++failures;
-    print("FAILED: ", what, "\n");
-}
+std::atomic<uint32_t> failures = 0;
 
 // ---- Memory for translation tables, and a way to run out of it.
 
@@ -64,16 +41,6 @@ uint64_t last_fault_instruction = 0;
 uint64_t faults = 0;
 volatile bool fault_in_fault = false;
 
-uint32_t preemption_count() {
-    uint32_t word;
-    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
-    return word & ~kNoRescheduleWanted;
-}
-bool interrupts_are_on() {
-    uint64_t flags;
-    asm volatile("pushfq\n\tpopq %0" : "=r"(flags)::"memory");
-    return (flags & 1u << 9) != 0;
-}
 bool direction_is_down() {
     uint64_t flags;
     asm volatile("pushfq\n\tpopq %0" : "=r"(flags)::"memory");
@@ -510,9 +477,20 @@ void test_time() {
 
 }  // namespace
 
+namespace helix::port_test {
+
+void check(bool holds, Text what) {
+    if (holds) return;
+    ++failures;
+    print("FAILED: ", what, "\n");
+}
+
+}  // namespace helix::port_test
+
 namespace helix::kernel {
 
 void on_timer(TrapFrame& frame) {
+    if (current_cpu() != 0) return on_other_timer(frame);
     if (!interrupts_are_on()) check(false, "ticks are handled with interrupts on");
     const uint32_t count = preemption_count();
     if (count == 1) tick_at_count_one = true;
@@ -537,6 +515,7 @@ void on_console_input(TrapFrame&) {
 }
 
 void on_fault(TrapFrame& frame, const Fault& fault) {
+    if (current_cpu() != 0) return on_other_fault(frame, fault);
     ++faults;
     if (fault_in_fault) {
         fault_in_fault = false;
@@ -587,7 +566,8 @@ void kernel_main(const arch::BootInfo& boot) {
     test_ram(boot);
     test_archive(boot.bundle, number_of(line, "bundle=", 0), "free memory and bundle are apart");
     test_archive(boot.initrd, number_of(line, "initrd=", 0), "free memory and initrd are apart");
-    check(boot.cpu_count == 1 && boot.region.end - boot.region.begin >= 4ull << 30, "boot information");
+    check(boot.cpu_count == number_of(line, "cpus_expected=", 1), "the number of CPUs");
+    check(boot.region.end - boot.region.begin >= 4ull << 30, "boot information");
     check(arch::is_kernel_text(reinterpret_cast<uint64_t>(&recurse)) &&
               !arch::is_kernel_text(reinterpret_cast<uint64_t>(&local)),
           "is_kernel_text");
@@ -596,19 +576,26 @@ void kernel_main(const arch::BootInfo& boot) {
     local.self = &local;
     arch::set_cpu_local(&local);
     check(cpu_local() == &local, "set_cpu_local");
-    test_memory_functions();
-    test_mapping(boot);
-    arch::start_timer(kTick);
-    test_time();
-    test_faults();
-    test_protection(boot);
-    test_endless_loops();
-    test_overflow_under_ticks();
-    test_lost_interrupt();
-    test_contexts();
     bool found;
+    value_of(line, "only_cpus", found);
+    if (!found) {
+        test_memory_functions();
+        test_mapping(boot);
+        arch::start_timer(kTick);
+        test_time();
+        test_faults();
+        test_protection(boot);
+        test_endless_loops();
+        test_overflow_under_ticks();
+        test_lost_interrupt();
+        test_contexts();
+    }
+    arch::start_timer(kTick);
+    // Below the last 2 MiB border of the region, where nothing shares a table; frames at the end of the pool.
+    test_cpus(boot, reinterpret_cast<uint8_t*>(boot.region.end - (1u << 30)), pool.end - 128 * kPage);
     const Text input = value_of(line, "input=", found);
     if (found) test_input(input);
+    test_halt();
 
     if (failures != 0) {
         print(Number(failures).text(), " checks failed\n");

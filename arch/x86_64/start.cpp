@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The port's start: from boot.S to kernel::kernel_main.
 
+#include "arch/x86_64/cpus.hpp"
 #include "arch/x86_64/devices.hpp"
 #include "arch/x86_64/paging.hpp"
 #include "arch/x86_64/trap.hpp"
@@ -19,7 +20,7 @@ extern "C" [[noreturn]] void x86_64_start(Protocol protocol, arch::PhysicalAddre
     enter_final_tables();
     interrupts_initialize();
     clock_initialize(entry_cycles);
-    boot.cpu_count = 1;
+    boot.cpu_count = cpus_initialize(boot.command_line);
     boot.entry_cycles = entry_cycles;
     kernel::kernel_main(boot);
 }

@@ -21,13 +21,21 @@ namespace helix::x86_64 {
 
 inline constexpr uint32_t kVectorTimer = 0x20;
 inline constexpr uint32_t kVectorConsole = 0x21;
+inline constexpr uint32_t kVectorCall = 0x22;
+inline constexpr uint32_t kVectorFlush = 0x23;
 inline constexpr uint32_t kVectorSpurious = 0x2f;
 inline constexpr uint32_t kVectorCount = 0x30;
 
-/// Loads descriptor tables and interrupt stacks of the boot CPU. From here on exceptions reach the kernel.
+/// Fills the interrupt descriptors, which all CPUs share, and loads the boot CPU's tables. From here on exceptions
+/// reach the kernel.
 void traps_initialize();
+/// Loads descriptor tables and interrupt stacks of CPU `id`, which is the calling one, as if it never ran before.
+void traps_load(CpuId id);
 
-/// The page below the exceptions' stacks, to be left unmapped.
-uint64_t fault_stack_guard();
+/// Whether `%gs` is good on this CPU.
+bool has_cpu_local();
+
+/// Whether the page at `address` is a guard of the boot CPU's interrupt stacks, to be left unmapped.
+bool is_boot_stack_guard(uint64_t address);
 
 }  // namespace helix::x86_64

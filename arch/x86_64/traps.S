@@ -81,6 +81,8 @@ exception_common:
 
     INTERRUPT interrupt_timer, 0x20, x86_64_timer
     INTERRUPT interrupt_console, 0x21, x86_64_console
+    INTERRUPT interrupt_call, 0x22, x86_64_call
+    INTERRUPT interrupt_flush, 0x23, x86_64_flush
 
 # The local APIC withdrew an interrupt; it wants no acknowledgement.
     .balign 16

@@ -5,14 +5,18 @@
 #include "arch/x86_64/trap.hpp"
 
 #include "arch/x86_64/cpu.hpp"
+#include "arch/x86_64/cpus.hpp"
 #include "arch/x86_64/devices.hpp"
 #include "arch/x86_64/layout.hpp"
 #include "arch/x86_64/paging.hpp"
+#include "arch/x86_64/stacks.hpp"
 
 extern "C" {
 extern const uint8_t exception_stubs[];
 void interrupt_timer();
 void interrupt_console();
+void interrupt_call();
+void interrupt_flush();
 void interrupt_spurious();
 }
 
@@ -72,29 +76,23 @@ struct [[gnu::packed]] TablePointer {
     uint64_t base;
 };
 
-// Interrupt stacks. Every exception has one, as any may find the thread's own stack broken. A handler moves the
-// fault stack's top down while it runs, so that a fault inside on_fault has a frame of its own.
 enum Stack : uint8_t { kFaultStack = 1, kDoubleFaultStack, kNonMaskableStack, kMachineCheckStack };
-constexpr uint64_t kFaultStackSize = 12288;
-constexpr uint64_t kFaultDepth = 3;
-constexpr uint64_t kRareStackSize = 8192;
+static_assert(kMachineCheckStack - kDoubleFaultStack + 1 == kRareStacks);
 
-struct FaultStacks {
-    uint8_t guard[kPageSize];  // unmapped
-    uint8_t fault[kFaultStackSize * kFaultDepth];
-    uint8_t rare[3][kRareStackSize];
-};
-
-/// The tables of one CPU.
+/// The tables of one CPU. Only that CPU touches them.
 struct CpuTables {
     uint64_t descriptors[7];
+    bool local_set;  ///< `%gs` is good
     TaskState task;
 };
 
-[[gnu::section(".bss.page")]] alignas(kPageSize) FaultStacks fault_stacks;
-CpuTables boot_cpu;
+[[gnu::section(".bss.page")]] alignas(kPageSize) InterruptStacks boot_stacks;
+CpuTables cpu_tables[arch::kMaximumCpus];
 InterruptDescriptor interrupts[kVectorCount];
-bool cpu_local_set = false;
+
+InterruptStacks& interrupt_stacks(CpuId id) {
+    return id == 0 ? boot_stacks : cpu_stacks(id).interrupt;
+}
 
 void set_interrupt(uint64_t vector, uint64_t handler, uint8_t stack) {
     interrupts[vector] = {static_cast<uint16_t>(handler),
@@ -172,50 +170,83 @@ void restore_preemption_count(const Gate& gate, uint32_t extra) {
     asm volatile("addl %0, %%gs:0" ::"r"(change) : "memory", "cc");
 }
 
-}  // namespace
-
-uint64_t fault_stack_guard() {
-    return address_of(fault_stacks.guard);
+/// Sets the fault stack's top for code that runs with stack pointer `at`: below the handler there, if it is one.
+void set_fault_stack_top(CpuId id, uint64_t at) {
+    InterruptStacks& stacks = interrupt_stacks(id);
+    const uint64_t begin = address_of(stacks.fault);
+    uint64_t top = begin + sizeof(stacks.fault);
+    if (at > begin && at <= top) top -= ((top - at) / kFaultStackSize + 1) * kFaultStackSize;
+    cpu_tables[id].task.interrupt_stack[kFaultStack - 1] = top;
 }
 
-void traps_initialize() {
-    boot_cpu.task.interrupt_stack[kFaultStack - 1] = address_of(fault_stacks.fault + sizeof(fault_stacks.fault));
-    for (uint64_t i = 0; i < 3; ++i)
-        boot_cpu.task.interrupt_stack[kDoubleFaultStack - 1 + i] = address_of(fault_stacks.rare[i] + kRareStackSize);
-    boot_cpu.task.permission_map = sizeof(TaskState);
+}  // namespace
 
-    const uint64_t task = address_of(&boot_cpu.task);
-    uint64_t* const descriptors = boot_cpu.descriptors;
+bool is_boot_stack_guard(uint64_t address) {
+    const uint64_t begin = address_of(&boot_stacks);
+    return address >= begin && address < begin + sizeof(boot_stacks) && is_guard_page(address - begin);
+}
+
+bool has_cpu_local() {
+    return cpu_tables[this_cpu()].local_set;
+}
+
+void traps_load(CpuId id) {
+    CpuTables& tables = cpu_tables[id];
+    InterruptStacks& stacks = interrupt_stacks(id);
+    tables = {};
+    tables.task.interrupt_stack[kFaultStack - 1] = address_of(stacks.fault + sizeof(stacks.fault));
+    for (uint64_t i = 0; i < kRareStacks; ++i)
+        tables.task.interrupt_stack[kDoubleFaultStack - 1 + i] = address_of(stacks.rare[i].stack + kRareStackSize);
+    tables.task.permission_map = sizeof(TaskState);
+
+    const uint64_t task = address_of(&tables.task);
+    uint64_t* const descriptors = tables.descriptors;
     descriptors[1] = 0x00af'9a00'0000'ffff;  // 64-bit code
     descriptors[2] = 0x00cf'9200'0000'ffff;  // data
+    descriptors[kNumberEntry] = id;          // to the CPU, a segment that is absent
     descriptors[kTaskSelector / 8] =
         0x0000'8900'0000'0000 | (sizeof(TaskState) - 1) | (task & 0xff'ffff) << 16 | (task >> 24 & 0xff) << 56;
     descriptors[kTaskSelector / 8 + 1] = task >> 32;
-    const TablePointer global{sizeof(boot_cpu.descriptors) - 1, address_of(descriptors)};
+    const TablePointer global{sizeof(tables.descriptors) - 1, address_of(descriptors)};
     asm volatile("lgdt %0" ::"m"(global));
     asm volatile("ltr %0" ::"r"(kTaskSelector));
-
-    for (uint64_t vector = 0; vector < 32; ++vector)
-        set_interrupt(vector, address_of(exception_stubs) + kStubSize * vector, stack_of(vector));
-    set_interrupt(kVectorTimer, reinterpret_cast<uint64_t>(interrupt_timer), 0);
-    set_interrupt(kVectorConsole, reinterpret_cast<uint64_t>(interrupt_console), 0);
-    set_interrupt(kVectorSpurious, reinterpret_cast<uint64_t>(interrupt_spurious), 0);
     const TablePointer table{sizeof(interrupts) - 1, address_of(interrupts)};
     asm volatile("lidt %0" ::"m"(table));
 }
 
+void traps_initialize() {
+    for (uint64_t vector = 0; vector < 32; ++vector)
+        set_interrupt(vector, address_of(exception_stubs) + kStubSize * vector, stack_of(vector));
+    set_interrupt(kVectorTimer, reinterpret_cast<uint64_t>(interrupt_timer), 0);
+    set_interrupt(kVectorConsole, reinterpret_cast<uint64_t>(interrupt_console), 0);
+    set_interrupt(kVectorCall, reinterpret_cast<uint64_t>(interrupt_call), 0);
+    set_interrupt(kVectorFlush, reinterpret_cast<uint64_t>(interrupt_flush), 0);
+    set_interrupt(kVectorSpurious, reinterpret_cast<uint64_t>(interrupt_spurious), 0);
+    traps_load(0);
+}
+
 extern "C" void x86_64_exception(TrapFrame& frame) {
     const uint64_t address = frame.vector == kPageFault ? read_cr2() : 0;
-    if (!cpu_local_set) end_early(frame, address);
-    uint64_t* const top = &boot_cpu.task.interrupt_stack[kFaultStack - 1];
-    const bool nests = stack_of(frame.vector) == kFaultStack;
-    if (nests) {
-        *top -= kFaultStackSize;
+    const CpuId id = this_cpu();
+    const bool local_set = cpu_tables[id].local_set;
+    if (frame.vector == kNonMaskable) {
+        const uint64_t stack = frame.rsp;
+        if (take_non_maskable(frame, local_set)) {
+            if (frame.rsp != stack) {  // sent to a gate, away from whatever went on
+                set_fault_stack_top(id, frame.rsp);
+                interrupts_acknowledge_lost();
+            }
+            return;
+        }
+    }
+    if (!local_set) end_early(frame, address);
+    if (stack_of(frame.vector) == kFaultStack) {
+        set_fault_stack_top(id, address_of(&frame));
         // An interrupt whose frame hit the end of a stack is in service, but its handler never ran.
         interrupts_acknowledge_lost();
     }
     kernel::on_fault(frame, describe(frame, address));
-    if (nests) *top += kFaultStackSize;
+    set_fault_stack_top(id, frame.rsp);
 }
 
 }  // namespace helix::x86_64
@@ -226,7 +257,7 @@ using kernel::TrapFrame;
 
 void set_cpu_local(CpuLocal* local) {
     x86_64::write_msr(x86_64::kMsrGsBase, reinterpret_cast<uint64_t>(local));
-    x86_64::cpu_local_set = true;
+    x86_64::cpu_tables[x86_64::this_cpu()].local_set = true;
 }
 
 void gate_resume(Gate& gate, GateFailure failure) {
