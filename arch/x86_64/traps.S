@@ -65,10 +65,16 @@ exception_common:
 
 # Device interrupts run on the interrupted thread's stack with preemption off. The count is lowered without a
 # look at the reschedule bit: the kernel has decided that in its handler.
+#
+# The handler may take locks, so it must not run out of stack. The first instruction touches the lowest byte that it
+# may need (its frame, the kernel's decision, a policy's answer, a nested interrupt). Without room that is a stack
+# overflow of what was interrupted, before anything has changed; x86_64_exception acknowledges the interrupt.
+.set INTERRUPT_HEADROOM, 1536
 .macro INTERRUPT name, vector, handler
     .balign 16
     .globl \name
 \name:
+    testb $0, -INTERRUPT_HEADROOM(%rsp)
     incl %gs:0
     pushq $0
     pushq $\vector

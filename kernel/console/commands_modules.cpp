@@ -117,6 +117,26 @@ void print_list(Output& out, Text label, const List& list) {
     out.write("\n");
 }
 
+void write_not_started(JsonWriter& json, const NotStarted& left_out) {
+    json.begin_object();
+    json.field("name", left_out.name.text());
+    json.field("version", describe_version(left_out.version).text());
+    json.field("state", describe(ModuleState::Failed));
+    json.field("link", describe(Link::Static));
+    json.field("file", left_out.file.text());
+    json.field("failure", left_out.reason.sentence());
+    json.end_object();
+}
+
+void print_not_started(Output& out, const NotStarted& left_out) {
+    print_line(out, "name", left_out.name.text());
+    print_line(out, "state", describe(ModuleState::Failed));
+    print_line(out, "link", describe(Link::Static));
+    print_line(out, "file", left_out.file.text());
+    print_line(out, "version", describe_version(left_out.version).text());
+    print_line(out, "failure", left_out.reason.sentence());
+}
+
 void print_details(Output& out, ModuleRecord& record) {
     print_line(out, "name", record.name());
     print_line(out, "state", describe(record.state()));
@@ -199,6 +219,18 @@ Result<void> run_modules(Invocation& invocation) {
         }
         table.cell(provides.text());
     });
+    invocation.kernel.modules.for_each_not_started([&](const NotStarted& left_out) {
+        if (invocation.json) {
+            write_not_started(json, left_out);
+            return;
+        }
+        table.cell(left_out.name.text());
+        table.cell(describe_version(left_out.version).text());
+        table.cell(describe(ModuleState::Failed));
+        table.cell(describe(Link::Static));
+        table.cell(0u);
+        table.cell("");
+    });
     if (invocation.json) {
         json.end_array();
         invocation.out.write("\n");
@@ -209,6 +241,19 @@ Result<void> run_modules(Invocation& invocation) {
 }
 
 Result<void> run_module(Invocation& invocation) {
+    bool left_out_at_boot = false;
+    invocation.kernel.modules.for_each_not_started([&](const NotStarted& left_out) {
+        if (left_out.name != invocation.arguments[0]) return;
+        left_out_at_boot = true;
+        if (invocation.json) {
+            JsonWriter json(invocation.out);
+            write_not_started(json, left_out);
+            invocation.out.write("\n");
+        } else {
+            print_not_started(invocation.out, left_out);
+        }
+    });
+    if (left_out_at_boot) return {};
     return with_module(invocation.kernel, invocation.arguments[0], [&](ModuleRecord& record) {
         if (invocation.json) {
             JsonWriter json(invocation.out);

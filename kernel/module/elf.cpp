@@ -60,6 +60,7 @@ struct ElfModule::DynamicTables {
     uint64_t relocations = 0;
     uint64_t relocation_size = 0;
     uint64_t relocation_entry = sizeof(elf::Relocation);
+    uint64_t procedure_relocation_size = 0;
     uint64_t symbols = 0;
     uint64_t symbol_entry = sizeof(elf::Symbol);
     uint64_t strings = 0;
@@ -226,11 +227,7 @@ Result<void> ElfModule::read_dynamic(Text file_name, const elf::ProgramHeader& d
                 return refuse(ErrorCode::NotSupported, file_name, "it has packed relocations",
                               "link it without -z pack-relative-relocs");
             case elf::tag::kProcedureRelocations: break;
-            case elf::tag::kProcedureRelocationSize:
-                if (entry.value != 0)
-                    return refuse(ErrorCode::NotSupported, file_name, "it calls through a procedure linkage table",
-                                  "link it with -Bsymbolic and the version script of the SDK");
-                break;
+            case elf::tag::kProcedureRelocationSize: tables.procedure_relocation_size = entry.value; break;
             case elf::tag::kHash: tables.hash = entry.value; break;
             case elf::tag::kStrings: tables.strings = entry.value; break;
             case elf::tag::kStringSize: tables.string_size = entry.value; break;
@@ -277,6 +274,10 @@ Result<void> ElfModule::read_exports(Text file_name, const DynamicTables& tables
         found = true;
         descriptor = symbol;
     }
+    // Behind the symbols: if one is undefined, that is the reason to tell.
+    if (tables.procedure_relocation_size != 0)
+        return refuse(ErrorCode::NotSupported, file_name, "it calls through a procedure linkage table",
+                      "link it with -Bsymbolic and the version script of the SDK");
     if (!found)
         return refuse(ErrorCode::NotFound, file_name, "it exports no helix_module",
                       "end the module's source with HELIX_MODULE(Class)");

@@ -54,6 +54,15 @@ Result<void> ModuleSystem::check_boot_failure(Text name, const Error& error) {
     const Bytes bytes = TRY(find_file(name, full_name));
     Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
     const bool essential = has(image->info().flags(), ModuleFlags::Essential);
+    NotStarted* const left_out = essential ? nullptr : make<NotStarted>(kernel_.heap);
+    if (left_out != nullptr) {  // else it is in the log alone
+        left_out->name.assign(image->info().name());
+        left_out->version = image->info().version();
+        left_out->file.assign(full_name.text());
+        left_out->reason = error;
+        MutexGuard guard(registry_);
+        not_started_.push_back(*left_out);
+    }
     image->release();
     if (essential) return error;
     kernel_.log.error("kernel", "not started: {}", error.sentence());
@@ -261,6 +270,8 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, Phase& pha
         return error;
     }
     MutexGuard guard(registry_);
+    not_started_.remove_and_dispose_if([&](const NotStarted& left_out) { return left_out.name == name; },
+                                       [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
     records_.push_back(*record);
     return record;
 }

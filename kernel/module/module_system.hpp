@@ -23,6 +23,14 @@ namespace helix::kernel {
 
 struct Kernel;
 
+/// A static module that boot left out, and why.
+struct NotStarted : boost::intrusive::list_base_hook<> {
+    FixedText<46> name;
+    Version version;
+    FixedText<62> file;
+    Error reason = ErrorCode::NotFound;
+};
+
 class ModuleSystem {
 public:
     explicit ModuleSystem(Kernel& kernel);
@@ -69,6 +77,12 @@ public:
     void for_each(Visit visit) {
         MutexGuard guard(registry_);
         for (ModuleRecord& record : records_) visit(record);
+    }
+    /// Static modules that boot left out, until one of that name is loaded.
+    template <typename Visit>
+    void for_each_not_started(Visit visit) {
+        MutexGuard guard(registry_);
+        for (const NotStarted& left_out : not_started_) visit(left_out);
     }
     template <typename Visit>
     void for_each_interface(Visit visit) {
@@ -166,6 +180,7 @@ private:
     Mutex change_;
     Mutex registry_;
     boost::intrusive::list<ModuleRecord> records_;  // in order of start
+    boost::intrusive::list<NotStarted> not_started_;
     InterfaceRegistry interfaces_;
     History history_;
     EventQueue events_;

@@ -17,6 +17,7 @@ enum class Kind : uint32_t {
     Yield,    ///< yields with hardly any work between
     Ring,     ///< waits for the one before it in its ring and wakes the next; a pair is a ring of two
     Short,    ///< ends after some rounds, having started its successor
+    Turns,    ///< computes and looks at the clock, to know how long its turns on the CPU are
 };
 
 class Workload;
@@ -35,6 +36,8 @@ struct alignas(16) Slot {
     uint32_t thread;        ///< ThreadId of the newest thread of this slot; only moves forward; atomic
     ThreadId predecessor;   ///< the one before it, which the newest joins
     uint32_t reserved;
+    uint64_t turn_begin_ns;  ///< Turns: when the present turn began, and the last moment at which it was seen;
+    uint64_t turn_seen_ns;   ///< its own thread's alone; 0 before its first
 };
 
 class Workload final : public Module {
@@ -73,9 +76,12 @@ public:
         return context_->semaphore_destroy(all_seen_);
     }
 
-    /// `start N`, `check`, `status`, `stop`; see the functions of these names.
+    /// `start N`: threads of mixed behaviour. `start_equals N`: threads of equal priority that only compute, and note
+    /// how long their turns are. `turns`, `check`, `status`, `stop`: see the functions of these names.
     Result<Response> handle_request(const Request& request) override {
-        if (request.request_type == "start") return start_threads(as_text(request.payload));
+        if (request.request_type == "start") return start_threads(as_text(request.payload), Mix::All);
+        if (request.request_type == "start_equals") return start_threads(as_text(request.payload), Mix::Equals);
+        if (request.request_type == "turns") return turns();
         if (request.request_type == "check") return check();
         if (request.request_type == "status") return Response::ok(status().text());
         if (request.request_type == "stop") {
@@ -86,12 +92,15 @@ public:
     }
 
 private:
+    enum class Mix : uint32_t { All, Equals };
+    static constexpr uint32_t kMaximumTurns = 1024;
+
     Span<Slot> slots() { return {reinterpret_cast<Slot*>(table_.mutable_bytes().data()), count_}; }
 
     // ---- Requests.
 
     /// Starts N threads. On an error none is left.
-    Result<Response> start_threads(Text payload) {
+    Result<Response> start_threads(Text payload, Mix mix) {
         uint64_t wanted = 0;
         if (!parse_unsigned(payload, wanted) || wanted == 0 || wanted > kMaximumThreads)
             return Response::err(
@@ -103,7 +112,8 @@ private:
         count_ = static_cast<uint32_t>(wanted);
         __atomic_store_n(&stopping_, 0, __ATOMIC_RELAXED);
         started_ = ended_ = run_twice_ = cancelled_ = not_replaced_ = 0;
-        lay_out();
+        turn_owner_ = turn_count_ = 0;
+        lay_out(mix);
         auto result = create_all();
         if (!result.ok()) {
             TRY(end_threads());
@@ -146,6 +156,22 @@ private:
                 .text());
     }
 
+    /// The turns since the last such request, of threads that `start_equals` started: from when one got the CPU until
+    /// another of them did. Only with one CPU does that measure the scheduler. The first 1024 are kept.
+    Result<Response> turns() {
+        const uint32_t seen = __atomic_exchange_n(&turn_count_, 0, __ATOMIC_ACQ_REL);
+        const uint32_t count = seen < kMaximumTurns ? seen : kMaximumTurns;
+        if (count == 0) return Response::err("no turn has ended; start_equals N first, then wait");
+        sort(Span<uint64_t>(turns_ns_, count));
+        return Response::ok(format<200>("{{\"turns\":{},\"shortest_us\":{},\"median_us\":{},\"longest_us\":{}}}", count,
+                                        turns_ns_[0] / 1000, turns_ns_[count / 2] / 1000, turns_ns_[count - 1] / 1000)
+                                .text());
+    }
+    static void sort(Span<uint64_t> values) {  // by insertion: they are few
+        for (size_t i = 1; i < values.size(); ++i)
+            for (size_t k = i; k > 0 && values[k] < values[k - 1]; --k) std::swap(values[k], values[k - 1]);
+    }
+
     FixedText<400> status() {
         uint64_t progress = 0;
         for (const Slot& slot : slots()) progress += __atomic_load_n(&slot.progress, __ATOMIC_RELAXED);
@@ -185,7 +211,7 @@ private:
 
     /// Decides the behaviour of every slot, from the seed alone. Of each eight neighbours two compute, one sleeps,
     /// one yields, two are a pair, one belongs to a ring of four and one is short-lived.
-    void lay_out() {
+    void lay_out(Mix mix) {
         constexpr uint32_t kGroup = 8;
         constexpr uint32_t kRing = 4;
         constexpr Kind kKinds[kGroup] = {Kind::Compute, Kind::Compute, Kind::Sleep, Kind::Yield,
@@ -195,12 +221,17 @@ private:
             slot = Slot{};
             slot.owner = this;
             slot.index = i;
-            slot.random = mix(seed_ + i);
+            slot.random = scramble(seed_ + i);
             slot.kind = kKinds[i % kGroup];
             if (i % kGroup == 0 && i / kGroup < burners_) slot.kind = Kind::Burn;
             slot.priority =
                 kDefault - priority_spread_ + static_cast<uint32_t>(draw(slot) % (2 * priority_spread_ + 1));
             slot.seen_check = __atomic_load_n(&check_number_, __ATOMIC_RELAXED);
+            if (mix == Mix::Equals) {
+                slot.kind = Kind::Turns;
+                slot.priority = kDefault;
+                continue;
+            }
             switch (i % kGroup) {
                 case 4: slot.next = i + 1 < count_ ? i + 1 : i; break;
                 case 5: slot.next = i - 1; break;
@@ -264,6 +295,7 @@ private:
             work(slot, slot.kind == Kind::Yield ? 16 : burst_);
             switch (slot.kind) {
                 case Kind::Burn: break;
+                case Kind::Turns: note_turn(slot); break;
                 case Kind::Compute:
                 case Kind::Yield: context_->thread_yield(); break;
                 case Kind::Sleep:
@@ -296,13 +328,34 @@ private:
         return result.ok();
     }
 
+    /// Whoever finds another as the owner has been away. The clock is read while the ownership holds; should it be lost
+    /// between the two, the reading may be from before or after the gap, and is taken again.
+    void note_turn(Slot& slot) {
+        const uint32_t self = slot.index + 1;
+        bool was_away = false;
+        uint64_t now = 0;
+        do {
+            was_away |= __atomic_exchange_n(&turn_owner_, self, __ATOMIC_ACQ_REL) != self;
+            now = context_->now_ns();
+        } while (__atomic_load_n(&turn_owner_, __ATOMIC_ACQUIRE) != self);
+        if (was_away) {
+            if (slot.turn_seen_ns != 0) add_turn(slot.turn_seen_ns - slot.turn_begin_ns);
+            slot.turn_begin_ns = now;
+        }
+        slot.turn_seen_ns = now;
+    }
+    void add_turn(uint64_t duration_ns) {
+        const uint32_t i = __atomic_fetch_add(&turn_count_, 1, __ATOMIC_ACQ_REL);
+        if (i < kMaximumTurns) turns_ns_[i] = duration_ns;
+    }
+
     /// One round: computes, preempted wherever the scheduler likes. Were this thread ever on two CPUs at once, or
     /// resumed twice from the same point, one of the exchanges would find what the other left.
     void work(Slot& slot, uint32_t limit) {
         if (__atomic_exchange_n(&slot.running, 1, __ATOMIC_ACQ_REL) != 0) note_twice(slot);
         uint64_t value = slot.random;
         for (uint64_t step = draw(slot) % limit + 1; step > 0; --step) {
-            value = mix(value);
+            value = scramble(value);
             asm volatile("" : "+r"(value));  // the work is the point: it may not be left out
         }
         if (__atomic_exchange_n(&slot.running, 0, __ATOMIC_ACQ_REL) != 1) note_twice(slot);
@@ -355,13 +408,13 @@ private:
     static constexpr uint32_t kDefault = 16;
 
     /// splitmix64, after Steele, Lea and Flood (OOPSLA 2014).
-    static uint64_t mix(uint64_t value) {
+    static uint64_t scramble(uint64_t value) {
         uint64_t z = value + 0x9E3779B97F4A7C15u;
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
         return z ^ (z >> 31);
     }
-    static uint64_t draw(Slot& slot) { return slot.random = mix(slot.random); }
+    static uint64_t draw(Slot& slot) { return slot.random = scramble(slot.random); }
 
     const Context* context_ = nullptr;
     uint64_t seed_ = 0;
@@ -379,6 +432,9 @@ private:
     uint32_t unseen_ = 0;  ///< slots that the check did not see yet; a hint, the slots decide
     uint32_t slowest_ = 0;
     uint32_t twice_slot_ = 0;
+    uint32_t turn_owner_ = 0;  ///< Turns: index of the slot that ran last, plus 1
+    uint32_t turn_count_ = 0;
+    uint64_t turns_ns_[kMaximumTurns];
     uint64_t started_ = 0;
     uint64_t ended_ = 0;
     uint64_t run_twice_ = 0;

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdio>
 #include <string>
 
 namespace {
@@ -88,6 +89,30 @@ TEST_F(WorkloadTest, AFailureToCreateAThreadUndoesTheRest) {
     EXPECT_EQ(host_.semaphores_alive(), 1u);
     EXPECT_EQ(text(ask("check")), "response: no threads run; start N first");
     EXPECT_TRUE(module_.stop().ok());
+}
+
+TEST_F(WorkloadTest, EqualsMeasureTheirTurns) {
+    host_.set("burst", "200");
+    start();
+    EXPECT_EQ(text(ask("turns")), "response: no turn has ended; start_equals N first, then wait");
+    ASSERT_EQ(text(ask("start_equals", "3")).find("{\"threads\":3,"), 0u);
+    std::string answer;
+    do {
+        ASSERT_EQ(text(ask("check")).find("{\"threads\":3,\"progressed\":3,\"lost\":0"), 0u);
+        answer = text(ask("turns"));
+    } while (answer.find("response") == 0);
+    unsigned turns = 0;
+    unsigned long shortest = 0, median = 0, longest = 0;
+    ASSERT_EQ(std::sscanf(answer.c_str(), "{\"turns\":%u,\"shortest_us\":%lu,\"median_us\":%lu,\"longest_us\":%lu}",
+                          &turns, &shortest, &median, &longest),
+              4)
+        << answer;
+    EXPECT_GE(turns, 1u);
+    EXPECT_LE(shortest, median);
+    EXPECT_LE(median, longest);
+    ASSERT_EQ(text(ask("stop")).find("{\"threads\":0,"), 0u);
+    EXPECT_TRUE(module_.stop().ok());
+    EXPECT_TRUE(host_.all_threads_ended());
 }
 
 TEST_F(WorkloadTest, BadRequestsChangeNothing) {

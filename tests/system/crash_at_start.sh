@@ -6,7 +6,7 @@
 source "$HELIX_ROOT/tests/system/lib.sh"
 
 for where in init start; do
-    for how in null divide ud2 noncanonical write_text execute_data loop stack_overflow abort exhaust_memory; do
+    for how in null divide ud2 noncanonical write_text execute_data loop stack_overflow creeping_overflow abort exhaust_memory; do
         profile=$HELIX_TEST_DIRECTORY/$where-$how
         mkdir "$profile"
         {

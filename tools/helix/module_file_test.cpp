@@ -70,7 +70,8 @@ TEST(ModuleFile, SurvivesRandomDamage) {
         for (int i = 0; i < 8; ++i) damaged[random() % 16384 % damaged.size()] = static_cast<char>(random());
         try {
             parse_module_file(std::move(damaged), "x");
-        } catch (const Failure&) {
+        } catch (const Failure& failure) {
+            EXPECT_EQ(std::string_view(failure.what()).substr(0, 3), "x: ");
         }
     }
 }

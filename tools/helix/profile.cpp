@@ -64,7 +64,7 @@ bool is_duration(std::string_view text) {
 
 /// A scalar as text, nothing for anything else.
 std::optional<std::string> scalar(const toml::node& node) {
-    if (const auto value = node.value_exact<std::string>()) return *value;
+    if (const auto value = node.value_exact<std::string>()) return value;
     if (const auto value = node.value_exact<int64_t>()) return std::to_string(*value);
     if (const auto value = node.value_exact<bool>()) return *value ? "true" : "false";
     return std::nullopt;

@@ -12,10 +12,7 @@
 namespace helix::tool {
 namespace {
 
-using ::testing::Contains;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 /// The message with which `text` is refused; empty when it is taken.
 std::string refusal(std::string_view text) {

@@ -6,8 +6,9 @@
 
 namespace {
 
-constexpr helix::Text kHows[] = {"null", "divide",         "ud2",   "noncanonical",  "write_text", "execute_data",
-                                 "loop", "stack_overflow", "abort", "exhaust_memory"};
+constexpr helix::Text kHows[] = {
+    "null", "divide",         "ud2",   "noncanonical",   "write_text",       "execute_data",
+    "loop", "stack_overflow", "abort", "exhaust_memory", "creeping_overflow"};
 constexpr helix::Text kWheres[] = {"none",    "init",   "start", "stop",    "event",
                                    "request", "health", "save",  "restore", "thread"};
 
@@ -30,6 +31,17 @@ __attribute__((noinline)) uint64_t recurse(uint64_t depth) {
     for (size_t i = 0; i < sizeof(frame); i += 64) frame[i] = static_cast<unsigned char>(depth);
     const uint64_t below = depth == UINT64_MAX ? 0 : recurse(depth + 1);
     return below + frame[0];
+}
+
+/// In small steps that take long, so that ticks find ever less room, down to none.
+__attribute__((noinline)) uint64_t creep(uint64_t depth) {
+    constexpr uint64_t kCyclesPerStep = 200'000;
+    volatile uint64_t at_this_depth = depth;
+    const uint64_t begin = __builtin_ia32_rdtsc();
+    while (__builtin_ia32_rdtsc() - begin < kCyclesPerStep) {
+    }
+    const uint64_t below = depth == UINT64_MAX ? 0 : creep(depth + 1);
+    return below + at_this_depth;
 }
 
 }  // namespace
@@ -78,11 +90,16 @@ public:
 
     /// `null`, `divide`, … : fails so, at once. `arm WHERE HOW`: fails so when that entry point is called next; a
     /// restore fails only in a reload, not when the old instance is brought back. `thread HOW`: a thread of this
-    /// module fails so. `ping`: "pong", unless armed for requests.
+    /// module fails so. `join`: waits for that thread, and so for its failure. `ping`: "pong", unless armed for
+    /// requests.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         crash_if("request");
         const helix::Text payload = helix::as_text(request.payload);
         if (request.request_type == "ping") return helix::Response::ok("pong");
+        if (request.request_type == "join") {
+            TRY(context_->thread_join(thread_));
+            return helix::Response::ok_empty();
+        }
         if (request.request_type == "arm") {
             const size_t space = payload.find(' ');
             TRY(arm(payload.substr(0, space), space == SIZE_MAX ? kHows[how_] : payload.substr(space + 1)));
@@ -136,7 +153,7 @@ private:
     }
     helix::Result<void> crash_in_thread(uint32_t how) {
         thread_how_ = how;
-        TRY(context_->thread_create(
+        thread_ = TRY(context_->thread_create(
             "crasher",
             [](void* self) {
                 const auto& module = *static_cast<Crasher*>(self);
@@ -159,6 +176,7 @@ private:
         if (name == "loop")
             for (;;) asm volatile("");
         if (name == "stack_overflow") context_->info("impossible: {}", recurse(0));
+        if (name == "creeping_overflow") context_->info("impossible: {}", creep(0));
         if (name == "exhaust_memory")
             for (;;) *static_cast<volatile unsigned char*>(::operator new(1 << 20)) = 1;
         if (name == "abort") context_->abort("told to abort");
@@ -169,5 +187,6 @@ private:
     uint32_t where_ = 0;
     uint32_t how_ = 0;
     uint32_t thread_how_ = 0;
+    helix::ThreadId thread_ = helix::ThreadId::None;
 };
 HELIX_MODULE(Crasher)

@@ -30,14 +30,16 @@ protected:
     Result<Response> ask(Text type, Text payload = {}) {
         return module_.handle_request({InstanceId::None, type, as_bytes(payload)});
     }
-    /// In a process of its own, with little memory and one second of life.
+    /// In a process of its own, with little memory and stack; the endless loop has one second.
     void fail(const char* how) {
         const rlimit space{uint64_t{1} << 30, uint64_t{1} << 30};
         setrlimit(RLIMIT_AS, &space);
+        const rlimit stack{256 * 1024, 256 * 1024};
+        setrlimit(RLIMIT_STACK, &stack);
         const rlimit no_core{0, 0};
         setrlimit(RLIMIT_CORE, &no_core);
         std::set_new_handler(std::abort);  // as the runtime of modules does
-        alarm(1);
+        alarm(Text::from_c_string(how) == "loop" ? 1 : 60);
         (void)ask(Text::from_c_string(how)).ok();
     }
 
@@ -54,9 +56,17 @@ TEST_F(CrasherTest, EachWayToFailIsWhatItsNameSays) {
     const struct {
         const char* how;
         int signal;
-    } kWays[] = {{"null", SIGSEGV},       {"divide", SIGFPE},         {"ud2", SIGILL},   {"noncanonical", SIGSEGV},
-                 {"write_text", SIGSEGV}, {"execute_data", SIGSEGV},  {"loop", SIGALRM}, {"stack_overflow", SIGSEGV},
-                 {"abort", SIGABRT},      {"exhaust_memory", SIGABRT}};
+    } kWays[] = {{"null", SIGSEGV},
+                 {"divide", SIGFPE},
+                 {"ud2", SIGILL},
+                 {"noncanonical", SIGSEGV},
+                 {"write_text", SIGSEGV},
+                 {"execute_data", SIGSEGV},
+                 {"loop", SIGALRM},
+                 {"stack_overflow", SIGSEGV},
+                 {"abort", SIGABRT},
+                 {"exhaust_memory", SIGABRT},
+                 {"creeping_overflow", SIGSEGV}};
     static_assert(sizeof(kWays) / sizeof(kWays[0]) == sizeof(kHows) / sizeof(kHows[0]));
     start();
     for (const auto& way : kWays) {

@@ -11,12 +11,20 @@ public:
                                       .description("Cannot be done without")
                                       .license("MIT OR Apache-2.0")
                                       .flags(helix::ModuleFlags::Essential | helix::ModuleFlags::Experimental);
+    static constexpr helix::Option kOptions[] = {
+        helix::Option::string("fails_in", "nothing", "init, start or nothing"),
+    };
 
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;
-        return {};
+        fails_in_start_ = TRY(context.config("fails_in")) == "start";
+        if (TRY(context.config("fails_in")) != "init") return {};
+        return helix::Error(helix::ErrorCode::InvalidState, "init fails on purpose");
     }
-    helix::Result<void> start() override { return {}; }
+    helix::Result<void> start() override {
+        if (!fails_in_start_) return {};
+        return helix::Error(helix::ErrorCode::InvalidState, "start fails on purpose");
+    }
     helix::Result<void> stop() override { return {}; }
 
     /// `fail`: gives up.
@@ -27,5 +35,6 @@ public:
 
 private:
     const helix::Context* context_ = nullptr;
+    bool fails_in_start_ = false;
 };
 HELIX_MODULE(Essential)

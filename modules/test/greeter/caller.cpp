@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A handle to an interface leads to its primary implementor, whoever that is; a handle to a module to that one alone.
+
+#include "greeter.hpp"
+#include "helix/module.hpp"
+
+using helix::test::Greeter;
+
+class GreeterCaller final : public helix::Module {
+public:
+    static constexpr auto kInfo = helix::ModuleInfo{"greeter-caller"}
+                                      .version(1, 0, 0)
+                                      .flags(helix::ModuleFlags::Experimental)
+                                      .dependencies({"test.greeter"});
+
+    helix::Result<void> init(const helix::Context& context) override {
+        context_ = &context;
+        primary_ = TRY(context.bind<Greeter>());
+        return {};
+    }
+    helix::Result<void> start() override { return {}; }
+    helix::Result<void> stop() override {
+        primary_ = {};
+        return {};
+    }
+
+    /// `primary`: what the handle bound in init answers. `ask MODULE`: what that implementor answers.
+    helix::Result<helix::Response> handle_request(const helix::Request& request) override {
+        if (request.request_type == "primary") return greeting(primary_);
+        if (request.request_type != "ask") return helix::ErrorCode::NotImplemented;
+        const helix::Handle<Greeter> handle = TRY(context_->bind<Greeter>(helix::as_text(request.payload)));
+        return greeting(handle);
+    }
+
+private:
+    static helix::Result<helix::Response> greeting(const helix::Handle<Greeter>& handle) {
+        uint8_t text[16];
+        const uint64_t size = TRY(handle.call<&Greeter::greet>(helix::MutableBytes(text, sizeof(text))));
+        return helix::Response::ok(helix::as_text(helix::Bytes(text, size)));
+    }
+
+    const helix::Context* context_ = nullptr;
+    helix::Handle<Greeter> primary_;
+};
+HELIX_MODULE(GreeterCaller)

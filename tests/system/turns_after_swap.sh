@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: Helix contributors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Threads of equal priority get turns of the profile's time slice from every policy, before and after swaps: measured by
+# the threads themselves in virtual time, so that every run with the same seed is the same.
+# timeout: 120
+source "$HELIX_ROOT/tests/system/lib.sh"
+
+cd "$HELIX_TEST_DIRECTORY"
+readonly commands="load helix-workload; request helix-workload start_equals 4
+    sleep 1500; request helix-workload turns; swap helix.scheduler helix-scheduler-priority
+    sleep 1500; request helix-workload turns; swap helix.scheduler helix-scheduler-round-robin
+    sleep 1100; request helix-workload turns
+    sleep 1500; request helix-workload turns; request helix-workload stop"
+
+# turns LINE KEY: a number of the LINEth report in the file `output`.
+turns() { grep '"turns":' output | sed -n "$1s/.*\"$2\":\([0-9]*\).*/\1/p"; }
+
+# measure SLICE RUN OPTIONS: what the three policies in turn give to four threads.
+measure() {
+    local slice=$1 line
+    shift
+    sed -e "s/^time_slice_ms = .*/time_slice_ms = $slice/" -e 's/^dynamic = \[/&"helix-workload", /' \
+        "$HELIX_ROOT/tests/system/time_slice.toml" >turns.toml
+    "$HELIX" run turns.toml -q "$@" --exec "${commands//$'\n'/; }" >output 2>&1 || fail "$*: $(cat output)"
+    [[ $(grep -c '"turns":' output) == 4 && $(grep -c ', committed;' output) == 2 ]] || fail "$*: $(cat output)"
+    # A slice ends at the first tick that finds it used, and the tick at which it began does not count: slice + 2 ticks.
+    # A thread sees its turn begin and end up to a tick late and early. The third report is of the probation, in which
+    # the kernel looks after the policy every 20 ms, and takes the CPU to do so.
+    for line in 1 2 4; do
+        local median shortest=$(((slice - 1) * 1000)) longest=$(((slice + 2) * 1000))
+        median=$(turns $line median_us)
+        ((median >= shortest && median <= longest)) ||
+            fail "$*: turns of $median us in report $line, with a slice of $slice ms: $(cat output)"
+        # Whoever runs during a swap begins a new slice with the new policy.
+        ((line == 2)) && longest=$((2 * longest))
+        (($(turns $line longest_us) <= longest)) || fail "$*: a turn was too long in report $line: $(cat output)"
+        # Nothing but the waking shell ends a turn early. A turn is counted when its thread has the next one.
+        (($(turns $line turns) >= 1500 / (slice + 2) - 4)) || fail "$*: too few turns in report $line: $(cat output)"
+    done
+}
+
+for slice in 30 7; do
+    for seed in 1 2; do
+        measure $slice --arch hosted --replay $seed
+        cp output first
+        measure $slice --arch hosted --replay $seed
+        cmp -s first output || fail "seed $seed: two runs differ: $(diff first output)"
+    done
+    measure $slice --arch x86_64 --icount
+    cp output first
+    measure $slice --arch x86_64 --icount
+    cmp -s first output || fail "x86_64: two runs differ: $(diff first output)"
+done
