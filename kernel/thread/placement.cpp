@@ -6,6 +6,8 @@
 #include "kernel/kernel.hpp"
 #include "kernel/thread/threads.hpp"
 
+#include <iterator>
+
 namespace helix::kernel {
 
 namespace {
@@ -28,6 +30,8 @@ private:
     Cpu& first_;
     Cpu& second_;
 };
+
+constexpr size_t kPullLimit = 16;  // threads looked at under both locks
 
 constexpr uint64_t bit(CpuId id) {
     return uint64_t{1} << id;
@@ -87,28 +91,36 @@ void Threads::wake_idle_cpu(Cpu& cpu) {
     }
 }
 
-/// Takes a thread that waits on the CPU with the most of them. True if there is one to run now. Idle thread of `cpu`.
-bool Threads::pull_work(Cpu& cpu) {
+/// Takes threads from the CPU on which the most wait, until both have as many; at least `least` more must wait there.
+/// True if it took one. Preemption off, no lock held.
+bool Threads::pull_work(Cpu& cpu, size_t least) {
     Cpu* busiest = nullptr;
-    uint64_t most = 0;
+    size_t most = __atomic_load_n(&cpu.ready_count, __ATOMIC_RELAXED) + least - 1;
     for (uint64_t left = cpus_.online() & ~bit(cpu.local.cpu); left != 0; left &= left - 1) {
         Cpu& other = this->cpu(static_cast<CpuId>(__builtin_ctzll(left)));
-        const uint64_t waiting = __atomic_load_n(&other.ready_count, __ATOMIC_RELAXED);
+        const size_t waiting = __atomic_load_n(&other.ready_count, __ATOMIC_RELAXED);
         if (waiting <= most) continue;
         busiest = &other;
         most = waiting;
     }
     if (busiest == nullptr) return false;
     const TwoCpuLocks locks(cpu, *busiest);
-    // A CPU that is about to leave its own idle thread will run its only one itself.
+    // A CPU that is about to leave its idle thread runs its only one itself.
     if (cpu.leaving || (busiest->current->kind == ThreadClass::Idle && busiest->ready_count < 2)) return false;
-    for (Thread& thread : busiest->policy_ready) {
-        if ((thread.view[0].affinity & bit(cpu.local.cpu)) == 0) continue;
-        policy_.migrate(*busiest, cpu, thread);
-        want_reschedule();
-        return true;
+    bool pulled = false;
+    // Those who came last: whoever has waited long keeps its place.
+    auto behind = busiest->policy_ready.end();
+    for (size_t looked_at = 0; looked_at < kPullLimit && behind != busiest->policy_ready.begin(); ++looked_at) {
+        if (busiest->ready_count < cpu.ready_count + least) break;
+        const auto last = std::prev(behind);
+        if ((last->view[0].affinity & bit(cpu.local.cpu)) == 0) {
+            behind = last;
+            continue;
+        }
+        policy_.migrate(*busiest, cpu, *last);
+        pulled = true;
     }
-    return false;
+    return pulled;
 }
 
 /// Gives away all that waits on `cpu`, which is leaving. Its idle thread; preemption off.
@@ -144,7 +156,10 @@ void Threads::run_idle() {
             cpus_.leave(cpu);
         }
         cpus_.set_idle(cpu.local.cpu);
-        if (!pull_work(cpu)) arch::idle();
+        if (pull_work(cpu, 1))
+            want_reschedule();
+        else
+            arch::idle();
         cpus_.clear_idle(cpu.local.cpu);
         preempt_enable();
         preempt_disable();

@@ -45,6 +45,7 @@ void Threads::adopt_boot_cpu() {
 Result<void> Threads::init(size_t cpu_count, size_t stack_bytes) {
     TRY(cpus_.init(cpu_count));
     cpus_.adopt(0);
+    cpus_.join(cpu(0));
     stack_pages_ = (stack_bytes + kPageSize - 1) / kPageSize;
     const size_t pages = (kMaximumThreads * sizeof(Thread) + kPageSize - 1) / kPageSize + kTableChunkPages;
     table_ = static_cast<Thread*>(TRY(kernel_.region.reserve(pages)));
@@ -477,6 +478,8 @@ void Threads::preempt() {
         const bool tick = take(asked.tick_pending);
         const uint64_t now = arch::now_ns();
         if (tick) renew_cycle_rate();
+        if (tick && asked.ticks % kBalanceTicks == 0 && asked.current->kind != ThreadClass::Idle)
+            (void)pull_work(asked, 2);
         timers_.expire(now, [&](Thread& thread) { wake(thread, WakeReason::TimedOut); });
 
         Cpu& cpu = this_cpu();

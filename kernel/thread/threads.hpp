@@ -35,6 +35,7 @@ struct ThreadOptions {
 class Threads {
 public:
     static constexpr uint64_t kTickNs = 1'000'000;
+    static constexpr uint64_t kBalanceTicks = 4;  ///< between two looks of a busy CPU at what waits on others
     static constexpr size_t kMaximumThreads = 32'768;
 
     explicit Threads(Kernel& kernel);
@@ -157,7 +158,7 @@ private:
     bool place(Cpu& cpu, Thread& thread, EnqueueReason reason);
     void place_on_its_cpu(Thread& thread, EnqueueReason reason);
     void wake_idle_cpu(Cpu& cpu);
-    bool pull_work(Cpu& cpu);
+    bool pull_work(Cpu& cpu, size_t least);
     void give_away_work(Cpu& cpu);
 
     void reap();

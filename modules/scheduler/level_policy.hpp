@@ -64,11 +64,15 @@ public:
         ++counters_[cpu.id % kCpus].enqueues;
         state.keep_slice = reason == EnqueueReason::Preempted && !state.slice_used && resumes_its_slice();
         state.slice_used = false;
-        queues(cpu).insert(thread, level_of(thread), state.keep_slice ? QueueEnd::Front : QueueEnd::Back);
+        if (reason == EnqueueReason::Migrated)
+            queues(cpu).insert_waited(thread, level_of(thread), state.waited_ns);
+        else
+            queues(cpu).insert(thread, level_of(thread), state.keep_slice ? QueueEnd::Front : QueueEnd::Back);
     }
 
     void dequeue(SchedulerCpu& cpu, SchedulerThread& thread, DequeueReason reason) override {
         if (!state_of(thread).queued) return disagree();
+        if (reason == DequeueReason::Migrated) state_of(thread).waited_ns = queues(cpu).waited_ns(thread);
         queues(cpu).remove(thread);
         if (reason == DequeueReason::Picked) begin_run(thread, false);
     }

@@ -3,8 +3,9 @@
 // The runnable threads of one CPU: a FIFO list for each level, and how long each of them has waited.
 //
 // Lives in SchedulerCpu::area and links threads through SchedulerThread::area; all zero is a valid empty value.
-// The lock of the CPU guards everything here. Nothing allocates; every operation but `consistent` and
-// `longest_waiting` takes constant time, and the latter looks at most at one thread a level.
+// The lock of the CPU guards everything here. Nothing allocates. Every operation takes constant time but these:
+// `longest_waiting` looks at most at one thread a level, `insert_waited` passes those who waited less, `consistent`
+// sees all.
 #pragma once
 
 #include "helix/interfaces/scheduler.hpp"
@@ -17,8 +18,11 @@ struct ThreadState {
     SchedulerThread* next;
     uint64_t waiting_since_ns;  ///< RunQueues::clock_ns when it was queued; of a list the first is the oldest
     uint64_t slice_start_ns;    ///< CPU time it had used when its time slice began
-    uint64_t first_tick_ns;     ///< first tick since it was picked; 0 before
-    uint32_t level;             ///< while queued: its list
+    union {
+        uint64_t first_tick_ns;  ///< while it runs: first tick since it was picked; 0 before
+        uint64_t waited_ns;      ///< between two CPUs: how long it waited on the first
+    };
+    uint32_t level;  ///< while queued: its list
     bool queued;
     bool overdue;     ///< picked because it had waited too long: nobody preempts it before its slice is used
     bool slice_used;  ///< the last tick ended its slice
@@ -87,6 +91,25 @@ struct RunQueues {
         }
         ++count;
     }
+
+    /// The same for a thread that has waited for `waited_ns` elsewhere: behind all who have waited as long.
+    void insert_waited(SchedulerThread& thread, uint32_t level, uint64_t waited_ns) {
+        const uint64_t since = clock_ns - (waited_ns < clock_ns ? waited_ns : clock_ns);
+        SchedulerThread* before = last[level];
+        while (before != nullptr && state_of(*before).waiting_since_ns > since) before = state_of(*before).previous;
+        ThreadState& state = state_of(thread);
+        state.level = level;
+        state.queued = true;
+        state.waiting_since_ns = since;
+        state.previous = before;
+        SchedulerThread*& link = before == nullptr ? first[level] : state_of(*before).next;
+        state.next = link;
+        (link == nullptr ? last[level] : state_of(*link).previous) = &thread;
+        link = &thread;
+        occupied |= 1u << level;
+        ++count;
+    }
+    uint64_t waited_ns(SchedulerThread& thread) const { return clock_ns - state_of(thread).waiting_since_ns; }
 
     /// `thread` is queued here.
     void remove(SchedulerThread& thread) {
