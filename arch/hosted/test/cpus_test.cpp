@@ -662,7 +662,9 @@ void on_timer(TrapFrame& frame) {
     CHECK(k.with_ticks && cpu.tid == thread_id());
     add(cpu.ticks);
     Gate* const gate = cpu.local.gate;
-    if (gate != nullptr && k.budget != 0 && ++gate->ticks >= k.budget) {
+    // Only where the gate's own code was interrupted, not a handler above it, which may hold the queue's lock.
+    const bool is_own = gate != nullptr && count() == (gate->preempt_word & ~kNoRescheduleWanted) + 1;
+    if (is_own && k.budget != 0 && ++gate->ticks >= k.budget) {
         arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
         return;
     }

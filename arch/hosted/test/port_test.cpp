@@ -600,7 +600,9 @@ void on_timer(TrapFrame& frame) {
     CHECK(count() >= 1);
     __atomic_store_n(&k.ticks, k.ticks + 1, __ATOMIC_RELAXED);
     Gate* gate = k.local.gate;
-    if (gate != nullptr && k.budget != 0 && ++gate->ticks >= k.budget) {
+    // Only where the gate's own code was interrupted, not a handler above it, which may be switching threads.
+    const bool is_own = gate != nullptr && count() == (gate->preempt_word & ~kNoRescheduleWanted) + 1;
+    if (is_own && k.budget != 0 && ++gate->ticks >= k.budget) {
         arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
         return;
     }
