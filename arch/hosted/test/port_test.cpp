@@ -262,7 +262,7 @@ void compute(void* argument) {
         if (!__atomic_compare_exchange_n(&expected, &none, sum, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             CHECK(none == sum);
         CHECK(count() == 0);
-        ++thread->work;
+        __atomic_store_n(&thread->work, thread->work + 1, __ATOMIC_RELAXED);
         arch::preemption_point();
     }
 }
@@ -278,7 +278,12 @@ void test_threads() {
         start_thread(compute, &thread);
     }
     const uint64_t until = arch::now_ns() + seconds * 1'000'000'000;
-    while (arch::now_ns() < until) yield();
+    const auto all_worked = [&] {  // on a busy host a second is too short
+        for (size_t i = 1; i < k.thread_count; ++i)
+            if (__atomic_load_n(&k.threads[i].work, __ATOMIC_RELAXED) == 0) return false;
+        return true;
+    };
+    while (arch::now_ns() < until || !all_worked()) yield();
     __atomic_store_n(&k.stop, true, __ATOMIC_RELAXED);
     for (bool alive = true; alive;) {
         alive = false;
