@@ -114,6 +114,7 @@ void set_cpu_local(CpuLocal* local) {
 
 void spin_hint() {
     __builtin_ia32_pause();
+    if (this_cpu() == nullptr) return;  // a unit test outside of a machine
     Port& port = this_port();
     if (port.replay.on) {
         replay_spin(port);
@@ -122,7 +123,10 @@ void spin_hint() {
     if constexpr (HELIX_THREAD_SANITIZER) deliver_pending();
     stop_if_asked(port);
     // Whoever is waited for may be waiting for a CPU of the host.
-    if (++this_cpu()->spins % kSpinsPerYield == 0) system_call(SYS_sched_yield);
+    uint64_t& spins = this_cpu()->spins;  // roughly: the thread may move to another CPU here
+    const uint64_t before = __atomic_load_n(&spins, __ATOMIC_RELAXED);
+    __atomic_store_n(&spins, before + 1, __ATOMIC_RELAXED);
+    if (before % kSpinsPerYield == 0) system_call(SYS_sched_yield);
 }
 
 void preemption_point() {

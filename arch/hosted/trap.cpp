@@ -194,6 +194,18 @@ static void deliver_signal(bool is_call, ucontext_t* context) {
     Cpu& cpu = *this_cpu();
     Port& port = *cpu.port;
     kernel::TrapFrame frame{context, 1};
+    if constexpr (HELIX_THREAD_SANITIZER) {
+        // Module code need not pass a safe place: what waits for one is for here.
+        stop_if_asked(port);
+        if (take_pending(cpu, kPendingWatchdog) != 0) kernel::on_watchdog(frame);
+        if (!is_call && take_pending(cpu, kPendingCall) != 0) {
+            preempt_disable();  // the tick is still this CPU's
+            frame.raised = 2;
+            kernel::on_interrupt(frame);
+            frame.raised = 1;
+            preempt_lower();
+        }
+    }
     if (is_call) {
         // Somebody else may have taken it: a safe place, or the signal of an earlier call.
         if (take_pending(cpu, kPendingCall) != 0) kernel::on_interrupt(frame);
