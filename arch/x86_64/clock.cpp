@@ -3,8 +3,9 @@
 // Time from the cycle counter, ticks from the local APIC; both measured once against what the machine has.
 //
 // All CPUs read the same time because their counters agree: a CPU that starts compares its own with that of the CPU
-// that starts it, and sets it when the order of the readings shows that it is wrong. Where setting does not help, no
-// CPU is told a time before one that was told already.
+// that starts it, and sets it when the order of the readings shows that it is wrong. From then on, no CPU is told a
+// time before one that was told already, whether setting it helped or not; that costs a shared counter, which agreement
+// saves.
 
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/cpus.hpp"
@@ -190,10 +191,9 @@ bool clock_lead(CpuId id, uint64_t deadline) {
         const Difference difference = measure(with, question, deadline);
         if (!difference.answered) return false;
         if (difference.least <= 0 && difference.most >= 0) break;
-        if (corrections == kCorrections) {
-            counters_disagree = true;
-            break;
-        }
+        // Setting it leaves an error of a message's time, or a larger one where messages take long.
+        counters_disagree = true;
+        if (corrections == kCorrections) break;
         with.correction.store(static_cast<uint64_t>(difference.least + (difference.most - difference.least) / 2));
         with.asked.store(++question);
         while (with.answered.load() != question)
