@@ -3,8 +3,9 @@
 // Time from the cycle counter, ticks from the local APIC; both measured once against what the machine has.
 //
 // All CPUs read the same time because their counters agree: a CPU that starts compares its own with that of the CPU
-// that starts it, and sets it when the order of the readings shows that it is wrong. Where setting does not help, no
-// CPU is told a time before one that was told already.
+// that starts it, and sets it when the order of the readings shows that it is wrong. From then on, no CPU is told a
+// time before one that was told already, whether setting it helped or not; that costs a shared counter, which agreement
+// saves.
 
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/cpus.hpp"
@@ -33,7 +34,8 @@ struct Comparison {
 };
 Comparison comparisons[arch::kMaximumCpus];
 constexpr uint32_t kNoQuestion = 0, kEnough = UINT32_MAX;
-constexpr uint32_t kSamples = 32, kCorrections = 3;
+constexpr uint32_t kSamples = 256, kFewSamples = 8, kCorrections = 3;
+constexpr uint64_t kEnoughTime = 2'000'000;  // on an emulator that is short of CPUs, one answer may take milliseconds
 
 // Channel 0, as no machine gates it and its interrupt is masked.
 constexpr uint16_t kPitChannel = 0x40, kPitCommand = 0x43;
@@ -134,27 +136,27 @@ void correct_counter(uint64_t change) {
         write_msr(kMsrTimeStamp, read_cycles() + change);
 }
 
-/// What the order of readings says about the other counter.
+/// What the order of readings says about the other counter: by how much it lags, at least and at most. Either bound is
+/// as good as the quickest message that way, so that the middle is right to less than any message takes.
 struct Difference {
     bool answered;
-    bool wrong;       ///< some reading lies outside the two of ours that it came between
-    uint64_t behind;  ///< by how much the other counter lags (two's complement), by the quickest answer
+    int64_t least;
+    int64_t most;
 };
 
 Difference measure(Comparison& with, uint32_t& question, uint64_t deadline) {
-    Difference out{false, false, 0};
-    uint64_t quickest = UINT64_MAX;
-    for (uint32_t sample = 0; sample < kSamples; ++sample) {
+    Difference out{false, INT64_MIN, INT64_MAX};
+    const uint64_t enough = arch::now_ns() + kEnoughTime;
+    for (uint32_t sample = 0; sample < kFewSamples || (sample < kSamples && arch::now_ns() < enough); ++sample) {
         const uint64_t begin = read_cycles_in_order();
         with.asked.store(++question);
         while (with.answered.load() != question)
             if (arch::now_ns() > deadline) return out;
         const uint64_t end = read_cycles_in_order();
         const uint64_t there = with.counter.load();
-        out.wrong |= there - begin > end - begin;
-        if (end - begin >= quickest) continue;
-        quickest = end - begin;
-        out.behind = begin + (end - begin) / 2 - there;
+        const auto least = static_cast<int64_t>(begin - there), most = static_cast<int64_t>(end - there);
+        if (least > out.least) out.least = least;
+        if (most < out.most) out.most = most;
     }
     out.answered = true;
     return out;
@@ -188,12 +190,11 @@ bool clock_lead(CpuId id, uint64_t deadline) {
     for (uint32_t corrections = 0;; ++corrections) {
         const Difference difference = measure(with, question, deadline);
         if (!difference.answered) return false;
-        if (!difference.wrong) break;
-        if (corrections == kCorrections) {
-            counters_disagree = true;
-            break;
-        }
-        with.correction.store(difference.behind);
+        if (difference.least <= 0 && difference.most >= 0) break;
+        // Setting it leaves an error of a message's time, or a larger one where messages take long.
+        counters_disagree = true;
+        if (corrections == kCorrections) break;
+        with.correction.store(static_cast<uint64_t>(difference.least + (difference.most - difference.least) / 2));
         with.asked.store(++question);
         while (with.answered.load() != question)
             if (arch::now_ns() > deadline) return false;

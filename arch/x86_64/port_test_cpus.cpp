@@ -45,6 +45,8 @@ void await(Text what, Predicate holds) {
     while (!holds()) {
         arch::spin_hint();
         if (arch::now_ns() - begin < kHang) continue;
+        static std::atomic<bool> reported;
+        if (reported.exchange(true)) continue;  // one tells
         print("FAILED: never came: ", what, "\n");
         for (CpuId id = 0; id < count; ++id) {
             const TestCpu& cpu = test_cpus_[id];
@@ -228,7 +230,7 @@ void test_ring() {
     });
 }
 
-/// All call CPU 1 as fast as they can: their calls must not pile up on its stack.
+/// Several call CPU 1 as fast as they can: their calls must not pile up on its stack.
 constexpr uint64_t kStorm = 2'000;
 std::atomic<uint64_t> storm_end;
 void call_first(CpuId) {
@@ -244,9 +246,10 @@ void test_call_storm() {
     slow_calls = true;
     storm_end = test_cpus_[1].calls + kStorm;
     give(1, spin);
-    for (CpuId id = 2; id < count; ++id) give(id, call_first);
+    const CpuId callers = count < 5 ? count : 5;  // more would only keep the target from running, under an emulator
+    for (CpuId id = 2; id < callers; ++id) give(id, call_first);
     call_first(0);
-    for (CpuId id = 2; id < count; ++id) await_job(id, "the end of a storm of calls");
+    for (CpuId id = 2; id < callers; ++id) await_job(id, "the end of a storm of calls");
     stop_spinning = true;
     slow_calls = false;
     await_job(1, "the end of a storm's target");

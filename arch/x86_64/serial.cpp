@@ -22,7 +22,7 @@ size_t transmit_room = 1;  // bytes that fit when the transmitter is empty
 
 // The CPU that writes, plus one, for the length of a text; zero: none.
 std::atomic<uint32_t> writer;
-constexpr uint64_t kWriterPatience = 1'000'000'000;
+constexpr uint64_t kWriterPatience = 10'000'000'000;
 
 /// Texts of several CPUs do not mix. What interrupts a text on its own CPU may write in the middle of it. Preemption is
 /// off meanwhile, lest the text's thread go elsewhere; a wish to reschedule that comes then waits for the next

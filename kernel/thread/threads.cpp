@@ -437,9 +437,12 @@ void Threads::on_timer(TrapFrame& frame) {
         if (++gate->ticks > (bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks)) {
             FailureNote note;
             note.failure = GateFailure::Budget;
-            if (gate == innermost) note.instruction = arch::trap_instruction_pointer(frame);
+            // Not out of the kernel's own work on top of the module, such as another interrupt's: that may hold locks.
+            const bool in_module =
+                gate == innermost && preempt_count() == (gate->preempt_word & ~kNoRescheduleWanted) + 1;
+            if (in_module) note.instruction = arch::trap_instruction_pointer(frame);
             module_failed(owner, note);
-            if (gate == innermost) {
+            if (in_module) {
                 arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
                 return;
             }
