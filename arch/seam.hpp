@@ -177,8 +177,8 @@ void on_timer(TrapFrame& frame);
 /// yet. Never returns: it may leave that stack and must not come back to it.
 [[noreturn]] void cpu_main(CpuId id);
 
-/// Another CPU used interrupt_cpu with Call. Same conditions as on_timer; but interrupts may be disabled where the count
-/// is more than one, so that calls do not pile up on a stack.
+/// Another CPU used interrupt_cpu with Call. Same conditions as on_timer; but interrupts may be disabled where the
+/// count is more than one, so that calls do not pile up on a stack.
 void on_interrupt(TrapFrame& frame);
 
 /// Another CPU used interrupt_cpu with Watchdog. Conditions as for on_fault, except that nothing went wrong in the
