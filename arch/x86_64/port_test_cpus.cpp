@@ -231,7 +231,7 @@ void test_ring() {
 }
 
 /// Several call CPU 1 as fast as they can: their calls must not pile up on its stack.
-constexpr uint64_t kStorm = 2'000;
+constexpr uint64_t kStorm = 500;
 std::atomic<uint64_t> storm_end;
 void call_first(CpuId) {
     await("the calls of a storm", [] {
@@ -530,7 +530,7 @@ void on_interrupt(TrapFrame&) {
     if (current_cpu() != 1 || !slow_calls) return;
     const uint32_t depth = call_depth.fetch_add(1) + 1;
     if (depth > deepest_call) deepest_call = depth;
-    for (volatile int i = 0; i < 2'000; i = i + 1) {
+    for (volatile int i = 0; i < 500; i = i + 1) {
     }
     call_depth.fetch_sub(1);
 }

@@ -64,6 +64,7 @@ constexpr Command kCommands[] = {
     {"files", "", "List the files of the initrd.", run_files, 0, 0},
     {"echo", "[WORD...]", "Print the words.", run_echo, 0, Command::kAnyNumber},
     {"sleep", "MS", "Wait that many milliseconds.", run_sleep, 1, 1},
+    {"settle", "", "Wait until events are delivered and failures dealt with.", run_settle, 0, 0},
     {"poweroff", "[STATUS]", "Stop everything and power off with an exit status (0 to 127).", run_poweroff, 0, 1},
 };
 }  // namespace

@@ -81,6 +81,7 @@ Result<void> run_log(Invocation& invocation);
 Result<void> run_files(Invocation& invocation);
 Result<void> run_echo(Invocation& invocation);
 Result<void> run_sleep(Invocation& invocation);
+Result<void> run_settle(Invocation& invocation);
 Result<void> run_poweroff(Invocation& invocation);
 // commands_modules.cpp
 Result<void> run_modules(Invocation& invocation);

@@ -312,6 +312,12 @@ Result<void> run_sleep(Invocation& invocation) {
     return {};
 }
 
+Result<void> run_settle(Invocation& invocation) {
+    invocation.kernel.modules.settle();
+    if (invocation.json) invocation.out.write("{}\n");
+    return {};
+}
+
 Result<void> run_poweroff(Invocation& invocation) {
     if (!invocation.arguments.empty())
         invocation.end.status = static_cast<int>(TRY(number_argument(invocation, 0, "an exit status", 127)));

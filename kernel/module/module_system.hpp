@@ -68,6 +68,9 @@ public:
     Result<void> emit(const Event& event) { return events_.push(kernel_, event); }
     /// Waits until all events queued so far were handled.
     void drain_events() { events_.drain(); }
+    /// Waits until the events that were sent are delivered and the failures that were noted are dealt with. Thread
+    /// context, preemption on; not from an event's handler.
+    void settle();
     /// False if the module says so, failed while it was asked, or does not run.
     bool ask_health(Text name);
 
@@ -195,7 +198,10 @@ private:
     uint64_t last_tick_ns_ = 0;                 // of the supervisor's thread, like the next
     MemoryPressureLevel memory_pressure_ = MemoryPressureLevel::Normal;
     WaitQueue supervisor_queue_;
-    bool supervisor_wanted_ = false;  // guarded by supervisor_queue_
+    // Guarded by supervisor_queue_.
+    bool supervisor_wanted_ = false;
+    uint64_t rounds_asked_ = 0;  ///< tickets of those who wait for a round of the supervisor
+    uint64_t rounds_done_ = 0;   ///< up to this ticket a round began after it was drawn, and ended
 };
 
 }  // namespace helix::kernel

@@ -55,10 +55,12 @@ void ModuleSystem::supervisor_main(void* argument) {
                 if (probation.previous_policy != nullptr && audit_ns < deadline) deadline = audit_ns;
             }
         }
+        uint64_t round = 0;
         system.supervisor_queue_.wait_until(
             [&] {
                 const bool wanted = system.supervisor_wanted_;
                 system.supervisor_wanted_ = false;
+                round = system.rounds_asked_;
                 return wanted;
             },
             deadline, Cancellable::No);
@@ -67,6 +69,20 @@ void ModuleSystem::supervisor_main(void* argument) {
         system.kernel_.threads.policy().return_to_mirror();
         system.supervise();
         system.send_periodic_events();
+        system.supervisor_queue_.wake_all([&] { system.rounds_done_ = round; });
+    }
+}
+
+void ModuleSystem::settle() {
+    // A failure may send events, and an event may fail: twice.
+    for (int i = 0; i < 2; ++i) {
+        events_.drain();
+        uint64_t ticket = 0;
+        supervisor_queue_.wake_all([&] {
+            supervisor_wanted_ = true;
+            ticket = ++rounds_asked_;
+        });
+        supervisor_queue_.wait_until([&] { return rounds_done_ >= ticket; });
     }
 }
 

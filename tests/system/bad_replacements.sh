@@ -33,11 +33,11 @@ memory_commands() {
     for round in 1 2 3 4 5; do
         for name in "${bad[@]}"; do
             echo "swap helix.scheduler $name"
-            for poke in 1 2 3; do printf '%s\n' "event poke" "sleep 10"; done
+            for poke in 1 2 3; do printf '%s\n' "event poke" "settle"; done
             [[ $name == scheduler-loses-threads ]] && echo "swap helix.scheduler helix-scheduler-round-robin"
-            [[ $name == scheduler-loses-threads ]] && printf '%s\n' "sleep 1100" "unload $name"
+            [[ $name == scheduler-loses-threads ]] && printf '%s\n' "sleep 1100" "settle" "unload $name"
         done
-        echo "sleep 100"
+        echo "settle"
         ((round >= 4)) && echo "memory --json"
     done
 }

@@ -23,12 +23,12 @@ crash() {
         stop) echo "unload crasher" ;;
         thread) printf '%s\n' "request crasher thread $way" "request crasher join" ;;
     esac
-    echo "sleep 30"
+    echo "settle"
     echo "echo after $entry $way"
     echo "module crasher"
     echo "unload crasher"
     echo "request helix-memory statistics"
-    echo "sleep 1"
+    echo "settle"
     echo "memory --json"
 }
 
@@ -42,7 +42,7 @@ loop_for_ever() {
     echo "unload crasher"
     echo "echo after the endless thread"
     echo "threads"
-    echo "sleep 1"
+    echo "settle"
     echo "memory --json"
 }
 
