@@ -78,7 +78,8 @@ void preemption_point();
 // ---- Other CPUs. Those of BootInfo are numbered from 0, the boot CPU; each is started at most once at a time.
 
 /// Starts CPU `id`, which never ran or has stopped: it calls kernel::cpu_main(id). Returns when it does. Thread
-/// context, preemption on; one caller at a time. Errors: TimedOut (it does not answer; it stays off).
+/// context, preemption on; one caller at a time. Errors: TimedOut (it does not answer; it stays off), InvalidArgument
+/// (no such CPU, or the boot CPU, which never stops), InvalidState (it runs).
 Result<void> start_cpu(CpuId id);
 /// Ends the calling CPU's part in the kernel: it sleeps without interrupts until start_cpu. What runs on it must not be
 /// needed again, its stack included: called by its idle thread, with the preemption count at one.
@@ -176,7 +177,8 @@ void on_timer(TrapFrame& frame);
 /// yet. Never returns: it may leave that stack and must not come back to it.
 [[noreturn]] void cpu_main(CpuId id);
 
-/// Another CPU used interrupt_cpu with Call. Same conditions as on_timer.
+/// Another CPU used interrupt_cpu with Call. Same conditions as on_timer; but interrupts may be disabled where the
+/// count is more than one, so that calls do not pile up on a stack.
 void on_interrupt(TrapFrame& frame);
 
 /// Another CPU used interrupt_cpu with Watchdog. Conditions as for on_fault, except that nothing went wrong in the

@@ -10,6 +10,7 @@
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/cpus.hpp"
 #include "arch/x86_64/devices.hpp"
+#include "arch/x86_64/patience.hpp"
 
 namespace helix::x86_64 {
 
@@ -144,14 +145,14 @@ struct Difference {
     int64_t most;
 };
 
-Difference measure(Comparison& with, uint32_t& question, uint64_t deadline) {
+Difference measure(Comparison& with, uint32_t& question, Patience& patience) {
     Difference out{false, INT64_MIN, INT64_MAX};
     const uint64_t enough = arch::now_ns() + kEnoughTime;
     for (uint32_t sample = 0; sample < kFewSamples || (sample < kSamples && arch::now_ns() < enough); ++sample) {
         const uint64_t begin = read_cycles_in_order();
         with.asked.store(++question);
         while (with.answered.load() != question)
-            if (arch::now_ns() > deadline) return out;
+            if (patience.is_over()) return out;
         const uint64_t end = read_cycles_in_order();
         const uint64_t there = with.counter.load();
         const auto least = static_cast<int64_t>(begin - there), most = static_cast<int64_t>(end - there);
@@ -184,11 +185,12 @@ void clock_follow(CpuId self) {
     }
 }
 
-bool clock_lead(CpuId id, uint64_t deadline) {
+bool clock_lead(CpuId id, uint64_t nanoseconds) {
+    Patience patience(nanoseconds);
     Comparison& with = comparisons[id];
     uint32_t question = kNoQuestion;
     for (uint32_t corrections = 0;; ++corrections) {
-        const Difference difference = measure(with, question, deadline);
+        const Difference difference = measure(with, question, patience);
         if (!difference.answered) return false;
         if (difference.least <= 0 && difference.most >= 0) break;
         // Setting it leaves an error of a message's time, or a larger one where messages take long.
@@ -197,7 +199,7 @@ bool clock_lead(CpuId id, uint64_t deadline) {
         with.correction.store(static_cast<uint64_t>(difference.least + (difference.most - difference.least) / 2));
         with.asked.store(++question);
         while (with.answered.load() != question)
-            if (arch::now_ns() > deadline) return false;
+            if (patience.is_over()) return false;
         with.correction.store(0);
     }
     with.asked.store(kEnough);

@@ -75,14 +75,6 @@ inline CpuId this_cpu() {
     return static_cast<CpuId>(table.entries[kNumberEntry]);
 }
 
-inline uint64_t read_cr0() {
-    uint64_t value;
-    asm volatile("movq %%cr0, %0" : "=r"(value));
-    return value;
-}
-inline void write_cr0(uint64_t value) {
-    asm volatile("movq %0, %%cr0" ::"r"(value) : "memory");
-}
 inline uint64_t read_cr2() {
     uint64_t value;
     asm volatile("movq %%cr2, %0" : "=r"(value));

@@ -8,6 +8,7 @@
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/devices.hpp"
 #include "arch/x86_64/paging.hpp"
+#include "arch/x86_64/patience.hpp"
 #include "arch/x86_64/shootdown.hpp"
 #include "arch/x86_64/stacks.hpp"
 #include "arch/x86_64/trap.hpp"
@@ -93,10 +94,10 @@ void wait(uint64_t nanoseconds) {
 }
 
 /// True once `cpu` took the stack that it was offered.
-bool has_come(uint64_t patience) {
-    const uint64_t begin = arch::now_ns();
+bool has_come(uint64_t nanoseconds) {
+    Patience patience(nanoseconds);
     while (start_cpu_stack.load() != 0) {
-        if (arch::now_ns() - begin >= patience) return false;
+        if (patience.is_over()) return false;
         arch::spin_hint();
     }
     return true;
@@ -193,9 +194,9 @@ Result<void> start_cpu(CpuId id) {
     if (id == 0 || id >= cpu_count()) return ErrorCode::InvalidArgument;
     Cpu& cpu = cpus[id];
     constexpr uint64_t kPatience = 2'000 * kMillisecond;
-    const uint64_t begin = now_ns();
+    Patience to_stop(kPatience);
     while (cpu.state.load() != CpuState::Off) {  // it may be on its last instructions in stop_cpu
-        if (now_ns() - begin >= kPatience) return ErrorCode::InvalidState;
+        if (to_stop.is_over()) return ErrorCode::InvalidState;
         spin_hint();
     }
     cpu.call_pending = false;
@@ -207,9 +208,9 @@ Result<void> start_cpu(CpuId id) {
     // CPUs of this century need no pause after INIT. Should one, it gets a second, slow chance.
     const bool came =
         wake(cpu, stack, 20 * kMicrosecond, 100 * kMillisecond) || wake(cpu, stack, 10 * kMillisecond, kPatience);
-    if (came && clock_lead(id, now_ns() + kPatience)) {
-        const uint64_t followed = now_ns();
-        while (cpu.state.load() != CpuState::Running && now_ns() - followed < kPatience) spin_hint();
+    if (came && clock_lead(id, kPatience)) {
+        Patience to_run(kPatience);
+        while (cpu.state.load() != CpuState::Running && !to_run.is_over()) spin_hint();
     }
     CpuState expected = CpuState::Starting;
     if (!cpu.state.compare_exchange_strong(expected, CpuState::Off)) return {};
@@ -247,9 +248,9 @@ void halt_other_cpus() {
         apic_send(cpus[id].apic_id, kApicNonMaskable);
     }
     constexpr uint64_t kPatience = 1'000 * kMillisecond;
-    const uint64_t begin = now_ns();
+    Patience patience(kPatience);
     for (CpuId id = 0; id < cpu_count(); ++id)
-        while (id != self && cpus[id].state.load() == CpuState::Running && now_ns() - begin < kPatience) spin_hint();
+        while (id != self && cpus[id].state.load() == CpuState::Running && !patience.is_over()) spin_hint();
     serial_keep();
 }
 

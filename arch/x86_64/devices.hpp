@@ -56,8 +56,8 @@ void clock_expect(CpuId id);
 /// Makes the calling CPU's cycle counter agree with that of the CPU that is in clock_lead for it; returns when told.
 /// Not bounded: who does not follow is given up by the leader, and gets INIT.
 void clock_follow(CpuId self);
-/// The other side; false when CPU `id` did not follow until now_ns() is `deadline`. Thread context.
-bool clock_lead(CpuId id, uint64_t deadline);
+/// The other side; false when CPU `id` did not follow within `nanoseconds`. Thread context.
+bool clock_lead(CpuId id, uint64_t nanoseconds);
 
 // ---- firmware.cpp
 

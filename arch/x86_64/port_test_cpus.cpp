@@ -7,6 +7,7 @@
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/cpus.hpp"
 #include "arch/x86_64/devices.hpp"
+#include "arch/x86_64/patience.hpp"
 #include "arch/x86_64/port_test.hpp"
 #include "arch/x86_64/trap.hpp"
 
@@ -16,7 +17,7 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kTick = 1'000'000;
-constexpr uint64_t kHang = 60'000'000'000;
+constexpr uint64_t kHang = 30'000'000'000;
 
 /// One CPU of the test. A job is done once `jobs_done` has caught up with `jobs_given`.
 struct TestCpu {
@@ -41,10 +42,10 @@ InstanceToken* const kInstance = nullptr;
 /// Waits for `holds`; ends the test when that never comes.
 template <typename Predicate>
 void await(Text what, Predicate holds) {
-    const uint64_t begin = arch::now_ns();
+    x86_64::Patience patience(kHang);
     while (!holds()) {
         arch::spin_hint();
-        if (arch::now_ns() - begin < kHang) continue;
+        if (!patience.is_over()) continue;
         static std::atomic<bool> reported;
         if (reported.exchange(true)) continue;  // one tells
         print("FAILED: never came: ", what, "\n");

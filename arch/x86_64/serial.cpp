@@ -6,6 +6,7 @@
 
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/devices.hpp"
+#include "arch/x86_64/patience.hpp"
 #include "arch/x86_64/trap.hpp"
 
 namespace helix::x86_64 {
@@ -22,7 +23,7 @@ size_t transmit_room = 1;  // bytes that fit when the transmitter is empty
 
 // The CPU that writes, plus one, for the length of a text; zero: none.
 std::atomic<uint32_t> writer;
-constexpr uint64_t kWriterPatience = 10'000'000'000;
+constexpr uint64_t kWriterPatience = 2'000'000'000;
 
 /// Texts of several CPUs do not mix. What interrupts a text on its own CPU may write in the middle of it. Preemption is
 /// off meanwhile, lest the text's thread go elsewhere; a wish to reschedule that comes then waits for the next
@@ -33,11 +34,11 @@ public:
     Turn() : counts_(has_cpu_local()) {
         if (counts_) asm volatile("incl %%gs:0" ::: "memory", "cc");
         const uint32_t self = this_cpu() + 1;
-        const uint64_t begin = arch::now_ns();
+        Patience patience(kWriterPatience);
         for (;;) {
             uint32_t nobody = 0;
             owns_ = writer.compare_exchange_strong(nobody, self);
-            if (owns_ || nobody == self || arch::now_ns() - begin > kWriterPatience) return;
+            if (owns_ || nobody == self || patience.is_over()) return;
             arch::spin_hint();
         }
     }

@@ -11,6 +11,7 @@
 #include "arch/x86_64/cpus.hpp"
 #include "arch/x86_64/devices.hpp"
 #include "arch/x86_64/layout.hpp"
+#include "arch/x86_64/patience.hpp"
 #include "arch/x86_64/trap.hpp"
 
 namespace helix::x86_64 {
@@ -67,7 +68,7 @@ void forget_everywhere(uint64_t begin, size_t page_count) {
         }
     }
     if (!others) return;
-    const uint64_t asked = arch::now_ns();
+    Patience patience(kPatience);
     bool insisted = false;
     for (CpuId id = 0; id < cpu_count();) {
         if (has_answered(cpus[id], number)) {
@@ -75,7 +76,7 @@ void forget_everywhere(uint64_t begin, size_t page_count) {
             continue;
         }
         arch::spin_hint();
-        if (insisted || arch::now_ns() - asked < kPatience) continue;
+        if (insisted || !patience.is_over()) continue;
         insisted = true;
         for (CpuId late = id; late < cpu_count(); ++late)
             if (!has_answered(cpus[late], number)) send_non_maskable(late, kReasonFlush);
