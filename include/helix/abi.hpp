@@ -66,6 +66,8 @@ struct Services {
     Result<void> (*emit)(InstanceToken*, Text name, Bytes data);
     Result<SlotHead*> (*bind)(InstanceToken*, Text interface, uint16_t major, uint16_t minor, Text module);
     void (*unbind)(InstanceToken*, SlotHead*);
+    Result<FixedText<46>> (*get_primary)(InstanceToken*, Text interface);
+    Result<FixedText<46>> (*get_implementor)(InstanceToken*, Text interface, size_t position);
     /// A call behind a slot failed: composes the error. Any context.
     void (*call_failed)(InstanceToken*, SlotHead*, Text method, GateFailure, Error* out);
     /// The slot is closed or was when the caller left it: waits until it is open, or tells who waits for it.

@@ -94,6 +94,19 @@ public:
         return Handle<Interface>(slot, services_, instance_);
     }
 
+    /// The name of the module to which a handle to `interface` leads now. Errors: NotFound (nobody).
+    Result<FixedText<46>> get_primary(Text interface) const { return services_->get_primary(instance_, interface); }
+    /// Calls `visit(Text name)` for each module that implements `interface`, in order of loading. Modules that come or
+    /// go meanwhile may be seen or missed.
+    template <typename Visit>
+    void get_implementors(Text interface, Visit visit) const {
+        for (size_t position = 0;; ++position) {
+            const auto name = services_->get_implementor(instance_, interface, position);
+            if (!name.ok()) return;
+            visit(name.value().text());
+        }
+    }
+
     // ---- Memory. operator new is the ordinary way; it is charged to the module.
 
     /// Named memory that belongs to the module's place and not to this instance: after a reload the next instance

@@ -91,6 +91,24 @@ void ModuleSystem::unbind(Instance& instance, Slot& slot) {
     __atomic_fetch_sub(&instance.handles, 1, __ATOMIC_ACQ_REL);
 }
 
+Result<FixedText<46>> ModuleSystem::get_primary(Text interface) {
+    MutexGuard guard(registry_);
+    ModuleRecord* const primary = interfaces_.get_primary(interface);
+    if (primary == nullptr) return Error(ErrorCode::NotFound, format("nobody implements {}", interface).text());
+    return FixedText<46>(primary->name());
+}
+
+Result<FixedText<46>> ModuleSystem::get_implementor(Text interface, size_t position) {
+    MutexGuard guard(registry_);
+    FixedText<46> name;
+    interfaces_.get_implementors(interface, [&](ModuleRecord& record) {
+        if (position-- == 0) name.assign(record.name());
+    });
+    if (name.text().empty())
+        return Error(ErrorCode::NotFound, format("no more modules implement {}", interface).text());
+    return name;
+}
+
 Result<void> ModuleSystem::subscribe(Instance& instance, EventKind kind, Text name) {
     MutexGuard guard(registry_);
     if (kind != EventKind::Custom) {

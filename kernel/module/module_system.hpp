@@ -103,6 +103,8 @@ public:
 
     Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module);
     void unbind(Instance& instance, Slot& slot);
+    Result<FixedText<46>> get_primary(Text interface);
+    Result<FixedText<46>> get_implementor(Text interface, size_t position);
     Result<void> subscribe(Instance& instance, EventKind kind, Text name);
     Result<void*> kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment);
     SemaphoreTable& semaphores() { return semaphores_; }

@@ -173,6 +173,19 @@ void unbind(Instance& instance, SlotHead* slot) {
     instance.kernel.modules.unbind(instance, *static_cast<Slot*>(slot));
 }
 
+Result<FixedText<46>> get_primary(Instance& instance, Text interface) {
+    if (!may_block()) return cannot_block();
+    const CopiedText<46> copy(instance, interface);
+    if (!copy.ok) return Error(ErrorCode::InvalidArgument, kBadText);
+    return instance.kernel.modules.get_primary(copy.value.text());
+}
+Result<FixedText<46>> get_implementor(Instance& instance, Text interface, size_t position) {
+    if (!may_block()) return cannot_block();
+    const CopiedText<46> copy(instance, interface);
+    if (!copy.ok) return Error(ErrorCode::InvalidArgument, kBadText);
+    return instance.kernel.modules.get_implementor(copy.value.text(), position);
+}
+
 void call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure failure, Error* out) {
     const CopiedText<46> method_copy(instance, method);
     const Text interface = static_cast<Slot*>(slot)->interface.name.text();
@@ -318,6 +331,8 @@ constinit const Services kServices = {
     .emit = Service<emit>::call,
     .bind = Service<bind>::call,
     .unbind = Service<unbind>::call,
+    .get_primary = Service<get_primary>::call,
+    .get_implementor = Service<get_implementor>::call,
     .call_failed = Service<call_failed>::call,
     .slot_wait = Service<slot_wait>::call,
     .slot_left = Service<slot_left>::call,

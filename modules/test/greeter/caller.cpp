@@ -25,9 +25,18 @@ public:
         return {};
     }
 
-    /// `primary`: what the handle bound in init answers. `ask MODULE`: what that implementor answers.
+    /// `primary`: what the handle bound in init answers. `ask MODULE`: what that implementor answers. `list`: the name
+    /// of the primary implementor, then all of them.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "primary") return greeting(primary_);
+        if (request.request_type == "list") {
+            const auto primary = TRY(context_->get_primary("test.greeter"));
+            helix::FixedText<200> out;
+            out.assign(helix::format("{}:", primary.text()).text());
+            context_->get_implementors(
+                "test.greeter", [&](helix::Text name) { out.assign(helix::format("{} {}", out.text(), name).text()); });
+            return helix::Response::ok(out.text());
+        }
         if (request.request_type != "ask") return helix::ErrorCode::NotImplemented;
         const helix::Handle<Greeter> handle = TRY(context_->bind<Greeter>(helix::as_text(request.payload)));
         return greeting(handle);
