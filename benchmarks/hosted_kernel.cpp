@@ -106,7 +106,8 @@ fs::path stripped_module(const std::string& name) {
     return to;
 }
 
-bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel)) {
+bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel),
+                   uint32_t cpus) {
     std::string names;
     for (const char* name : kStatic) names += (names.empty() ? "" : " ") + std::string(name);
     Archive bundle;
@@ -124,6 +125,7 @@ bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*meas
     options.bundle = bytes_of(bundle_bytes);
     options.initrd = bytes_of(initrd_bytes);
     options.input = -1;
+    options.cpu_count = cpus;
     options.output = 2;
     measurement = measure;
     auto machine = arch::hosted::Machine::start(options);

@@ -13,8 +13,10 @@ namespace helix::benchmark {
 
 /// Boots the modules of the minimal profile; files of `loadable` (names without the ending) wait in the initrd. When
 /// all run, `measure` is called on the kernel's main thread: preemption on, no libc, what it prints it leaves in
-/// memory. Its sentence, if any, is printed as the error, and the result is false. Once in a process.
-bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel));
+/// memory. Its sentence, if any, is printed as the error, and the result is false. Once in a process. The kernel has
+/// `cpus` CPUs, 1 to 64.
+bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel),
+                   uint32_t cpus = 1);
 
 /// The file of module `name` in this build, without debug information and symbols, as archives carry it. The
 /// path is valid until the process ends.

@@ -76,19 +76,55 @@ Result<void> Cpus::take_offline(CpuId id) {
     return {};
 }
 
-void Cpus::run_on_each(void (*action)(void*), void* argument) {
-    MutexGuard guard(change_);
-    preempt_disable();
-    action(argument);
+void Cpus::hand_out(Work& work) {
     const uint64_t others = online() & ~(uint64_t{1} << current_cpu());
-    Work work{action, argument, static_cast<uint32_t>(__builtin_popcountll(others))};
+    work.remaining = static_cast<uint32_t>(__builtin_popcountll(others));
     for (uint64_t left = others; left != 0; left &= left - 1) {
         const auto id = static_cast<CpuId>(__builtin_ctzll(left));
         __atomic_store_n(&cpu(id).work, static_cast<void*>(&work), __ATOMIC_SEQ_CST);
         arch::interrupt_cpu(id, arch::CpuInterrupt::Call);
     }
+}
+
+void Cpus::run_on_each(void (*action)(void*), void* argument) {
+    MutexGuard guard(change_);
+    Work work{action, argument, 0};
+    preempt_disable();
+    action(argument);
+    hand_out(work);
     preempt_enable();
     wait_for(kernel_.threads, [&] { return __atomic_load_n(&work.remaining, __ATOMIC_ACQUIRE) == 0; });
+}
+
+uint64_t Cpus::rendezvous(void (*action)(void*), void* argument) {
+    struct Meeting {
+        uint64_t first_cycles = 0;  // when the first CPU began to wait; atomic
+        uint32_t arrived = 0;       // atomic
+        bool over = false;          // atomic
+    } meeting;
+    MutexGuard guard(change_);
+    Work work{[](void* meeting_pointer) {
+                  auto& met = *static_cast<Meeting*>(meeting_pointer);
+                  uint64_t nobody = 0;
+                  __atomic_compare_exchange_n(&met.first_cycles, &nobody, arch::cycles(), false, __ATOMIC_RELAXED,
+                                              __ATOMIC_RELAXED);
+                  __atomic_fetch_add(&met.arrived, 1, __ATOMIC_SEQ_CST);
+                  while (!__atomic_load_n(&met.over, __ATOMIC_ACQUIRE)) arch::spin_hint();
+              },
+              &meeting, 0};
+    preempt_disable();
+    uint64_t nobody = 0;
+    hand_out(work);
+    const uint32_t others = static_cast<uint32_t>(__builtin_popcountll(online())) - 1;
+    while (__atomic_load_n(&meeting.arrived, __ATOMIC_ACQUIRE) != others) arch::spin_hint();
+    __atomic_compare_exchange_n(&meeting.first_cycles, &nobody, arch::cycles(), false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+    action(argument);
+    __atomic_store_n(&meeting.over, true, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&work.remaining, __ATOMIC_ACQUIRE) != 0) arch::spin_hint();
+    const uint64_t held_cycles = arch::cycles() - meeting.first_cycles;
+    preempt_enable();
+    return held_cycles;
 }
 
 void Cpus::wait_grace_period() {

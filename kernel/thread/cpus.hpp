@@ -34,6 +34,10 @@ public:
     /// Runs `action(argument)` once on every CPU that takes part, each time with preemption off and outside bounded
     /// calls; returns when all have. No CPU comes or goes meanwhile.
     void run_on_each(void (*action)(void*), void* argument);
+    /// Runs `action(argument)` once, on the calling CPU, while all other CPUs that take part wait with preemption off and
+    /// outside bounded calls. For changes that nothing less makes safe: everybody waits for the slowest to come. Returns
+    /// the cycles from the first CPU's waiting to the last one's release.
+    uint64_t rendezvous(void (*action)(void*), void* argument);
     /// Waits until every CPU has been outside of bounded calls and of stretches without preemption. What the caller
     /// wrote before is seen by all afterwards, and what others wrote before is seen by the caller.
     void wait_grace_period();
@@ -60,6 +64,9 @@ public:
 
 private:
     struct Work;
+
+    /// Gives `work` to all other CPUs that take part. Preemption off, change_ held.
+    void hand_out(Work& work) HELIX_REQUIRES(change_);
 
     Result<Cpu*> find(CpuId id);
 
