@@ -426,7 +426,7 @@ void Threads::finish_switch() {
 
 void Threads::on_timer(TrapFrame& frame) {
     Cpu& interrupted = this_cpu();
-    ++interrupted.ticks;
+    __atomic_store_n(&interrupted.ticks, interrupted.ticks + 1, __ATOMIC_RELAXED);  // `cpus` reads it elsewhere
     interrupted.tick_pending = 1;
     want_reschedule();
     // Time in a service is the module's that called it; only the kill waits until the service is done.

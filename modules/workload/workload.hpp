@@ -346,7 +346,7 @@ private:
     }
     void add_turn(uint64_t duration_ns) {
         const uint32_t i = __atomic_fetch_add(&turn_count_, 1, __ATOMIC_ACQ_REL);
-        if (i < kMaximumTurns) turns_ns_[i] = duration_ns;
+        if (i < kMaximumTurns) __atomic_store_n(&turns_ns_[i], duration_ns, __ATOMIC_RELAXED);
     }
 
     /// One round: computes, preempted wherever the scheduler likes. Were this thread ever on two CPUs at once, or
