@@ -175,7 +175,7 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.wake_reason = WakeReason::Signalled;
     thread.cancelled = false;
     thread.cancellable = false;
-    thread.cpu = current_cpu();
+    __atomic_store_n(&thread.cpu, current_cpu(), __ATOMIC_RELEASE);
     for (SchedulerThread& view : thread.view)
         view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}};
     if (options.owner != nullptr) __atomic_fetch_add(&options.owner->threads, 1, __ATOMIC_ACQ_REL);
@@ -355,7 +355,7 @@ bool Threads::wake(Thread& thread, WakeReason reason) {
 }
 
 void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason) {
-    thread.cpu = cpu.local.cpu;
+    __atomic_store_n(&thread.cpu, cpu.local.cpu, __ATOMIC_RELEASE);
     if (thread.kind == ThreadClass::Kernel) {
         cpu.kernel_ready.push_back(thread);
         if (cpu.current->kind != ThreadClass::Kernel) cpu.give_way = true;
