@@ -411,7 +411,7 @@ void ModuleSystem::report_leaks(Instance& instance) {
     const LedgerTotals left = instance.totals();
     if (left.empty()) return;
     kernel_.log.warning("kernel",
-                        "{} stopped cleanly but leaked {} bytes in {} blocks, {} threads, {} semaphores, {} handles",
+                        "{} stopped, but leaked {} bytes in {} blocks, {} threads, {} semaphores, {} handles",
                         instance.name(), left.bytes, left.blocks, left.threads, left.semaphores, left.handles);
 }
 

@@ -11,6 +11,7 @@ namespace helix::kernel {
 
 namespace {
 constexpr uint64_t kDefaultProbationNs = 1'000'000'000;
+constexpr uint64_t kBusyProbationNs = 50'000'000;  // how much longer it lasts, again and again, while a call is under way
 constexpr uint64_t kCallWaitNs = 5'000'000'000;
 constexpr uint64_t kAuditNs = 20'000'000;  // between two looks at a policy on probation
 constexpr uint64_t kTickEventNs = 1'000'000'000;
@@ -301,8 +302,17 @@ void ModuleSystem::end_probation_of(ModuleRecord& record) {
 }
 
 void ModuleSystem::expire_probations(uint64_t now_ns) {
-    for (Probation& probation : probations_)
-        if (probation.active && probation.deadline_ns <= now_ns) end_probation(probation);
+    for (Probation& probation : probations_) {
+        if (!probation.active || probation.deadline_ns > now_ns) continue;
+        // A call that began in the probation is part of it: it may yet run over its budget.
+        Mutex& calls = probation.record->call_lock;
+        if (!calls.lock_for(0)) {
+            probation.deadline_ns = now_ns + kBusyProbationNs;
+            continue;
+        }
+        calls.unlock();
+        end_probation(probation);
+    }
 }
 
 void ModuleSystem::roll_back(Probation& probation, Text reason) {

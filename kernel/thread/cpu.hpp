@@ -34,10 +34,10 @@ struct alignas(64) Cpu {
     Thread* current = nullptr;
     Thread* previous = nullptr;  ///< who ran before the switch that is being finished
     Thread* idle = nullptr;
-    ReadyList kernel_ready;  ///< threads of the kernel class, first come first served
-    ReadyList ended;         ///< threads whose stacks the reaper gives back
-    ReadyList policy_ready;  ///< all runnable threads of the policy class: the kernel's truth, and its FIFO
-    size_t ready_count = 0;  ///< of policy_ready; other CPUs read it without the lock
+    ReadyList kernel_ready;           ///< threads of the kernel class, first come first served
+    ReadyList ended;                  ///< threads whose stacks the reaper gives back
+    ReadyList policy_ready;           ///< all runnable threads of the policy class: the kernel's truth, and its FIFO
+    Relaxed<size_t> ready_count = 0;  ///< of policy_ready
     uint64_t switched_at_cycles = 0;
     uint64_t switches = 0;
     bool give_way = false;    ///< a woken thread should run before the current one

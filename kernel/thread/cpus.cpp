@@ -35,7 +35,20 @@ void wait_for(Threads& threads, Condition condition) {
 }  // namespace
 
 Result<void> Cpus::init(size_t count) {
-    return areas_.init(kernel_.memory, count);
+    TRY(areas_.init(kernel_.memory, count));
+    for (CpuId id = 0; id < count; ++id) {
+        Cpu& cpu = areas_.cpu(id);
+        cpu.kernel = &kernel_;
+        cpu.local.cpu = id;
+        cpu.local.self = &cpu.local;
+        cpu.local.reschedule = Threads::reschedule;
+        cpu.local.kernel = &kernel_;
+        cpu.idle = &cpu.idle_thread;
+        cpu.idle_thread.name.assign(format("idle {}", id).text());
+        cpu.idle_thread.kind = ThreadClass::Idle;
+        cpu.idle_thread.cpu = id;
+    }
+    return {};
 }
 
 Result<Cpu*> Cpus::find(CpuId id) {
@@ -47,7 +60,7 @@ Result<void> Cpus::bring_online(CpuId id) {
     Cpu& cpu = *TRY(find(id));
     {
         MutexGuard guard(change_);
-        if (is_online(id)) return Error(ErrorCode::InvalidState, format("CPU {} is online", id).text());
+        if (is_online(id)) return Error(ErrorCode::InvalidState, format("CPU {} is online already", id).text());
         TRY(arch::start_cpu(id));
         wait_for(kernel_.threads, [&] { return is_online(id); });
         __atomic_store_n(&cpu.stopped, false, __ATOMIC_RELEASE);
@@ -61,7 +74,7 @@ Result<void> Cpus::take_offline(CpuId id) {
     if (id == 0) return Error(ErrorCode::InvalidArgument, "the boot CPU stays online");
     {
         MutexGuard guard(change_);
-        if (!is_online(id)) return Error(ErrorCode::InvalidState, format("CPU {} is offline", id).text());
+        if (!is_online(id)) return Error(ErrorCode::InvalidState, format("CPU {} is offline already", id).text());
         __atomic_fetch_and(&online_, ~(uint64_t{1} << id), __ATOMIC_SEQ_CST);
         {
             const PreemptionGuard no_preemption;
@@ -140,19 +153,10 @@ void Cpus::do_work(Cpu& cpu) {
 
 void Cpus::adopt(CpuId id) {
     Cpu& cpu = areas_.cpu(id);
-    cpu.kernel = &kernel_;
     cpu.local.preempt_word = kNoRescheduleWanted | 1;
-    cpu.local.cpu = id;
     cpu.local.gate = nullptr;
-    cpu.local.self = &cpu.local;
-    cpu.local.thread = &cpu.idle_thread;
-    cpu.local.reschedule = Threads::reschedule;
-    cpu.local.kernel = &kernel_;
-    cpu.idle_thread.name.assign(format("idle {}", id).text());
-    cpu.idle_thread.kind = ThreadClass::Idle;
-    cpu.idle_thread.state = ThreadState::Running;
-    cpu.idle_thread.cpu = id;
-    cpu.current = cpu.idle = &cpu.idle_thread;
+    cpu.local.thread = cpu.current = cpu.idle;
+    cpu.idle->state = ThreadState::Running;
     cpu.switched_at_cycles = arch::cycles();
     arch::set_cpu_local(&cpu.local);
 }

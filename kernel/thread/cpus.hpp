@@ -34,9 +34,9 @@ public:
     /// Runs `action(argument)` once on every CPU that takes part, each time with preemption off and outside bounded
     /// calls; returns when all have. No CPU comes or goes meanwhile.
     void run_on_each(void (*action)(void*), void* argument);
-    /// Runs `action(argument)` once, on the calling CPU, while all other CPUs that take part wait with preemption off and
-    /// outside bounded calls. For changes that nothing less makes safe: everybody waits for the slowest to come. Returns
-    /// the cycles from the first CPU's waiting to the last one's release.
+    /// Runs `action(argument)` once, on the calling CPU, while all other CPUs that take part wait with preemption off
+    /// and outside bounded calls. For changes that nothing less makes safe: everybody waits for the slowest to come.
+    /// Returns the cycles from the first CPU's waiting to the last one's release.
     uint64_t rendezvous(void (*action)(void*), void* argument);
     /// Waits until every CPU has been outside of bounded calls and of stretches without preemption. What the caller
     /// wrote before is seen by all afterwards, and what others wrote before is seen by the caller.

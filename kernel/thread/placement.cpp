@@ -96,10 +96,10 @@ void Threads::wake_idle_cpu(Cpu& cpu) {
 /// True if it took one. Preemption off, no lock held.
 bool Threads::pull_work(Cpu& cpu, size_t least) {
     Cpu* busiest = nullptr;
-    size_t most = __atomic_load_n(&cpu.ready_count, __ATOMIC_RELAXED) + least - 1;
+    size_t most = cpu.ready_count + least - 1;
     for (uint64_t left = cpus_.online() & ~bit(cpu.local.cpu); left != 0; left &= left - 1) {
         Cpu& other = this->cpu(static_cast<CpuId>(__builtin_ctzll(left)));
-        const size_t waiting = __atomic_load_n(&other.ready_count, __ATOMIC_RELAXED);
+        const size_t waiting = other.ready_count;
         if (waiting <= most) continue;
         busiest = &other;
         most = waiting;

@@ -13,9 +13,6 @@ namespace {
 constexpr uint8_t bit(uint32_t place) {
     return static_cast<uint8_t>(1u << place);
 }
-void count_ready(Cpu& cpu, size_t count) {
-    __atomic_store_n(&cpu.ready_count, count, __ATOMIC_RELAXED);
-}
 }  // namespace
 
 /// Calls `Method` of the policy in `place`, which serves; false if the call failed. `out` is null for void methods.
@@ -39,7 +36,7 @@ void PolicySlot::break_rule(uint32_t place, Text rule) {
 
 void PolicySlot::enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     cpu.policy_ready.push_back(thread);
-    count_ready(cpu, cpu.ready_count + 1);
+    cpu.ready_count = cpu.ready_count + 1;
     for (uint32_t place : {ruling_, mirror_}) {
         if (!serves(place)) continue;
         thread.queued_in |= bit(place);
@@ -78,7 +75,7 @@ Thread* PolicySlot::pick(Cpu& cpu) {
         ++cpu.fifo_picks;
     }
     cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
-    count_ready(cpu, cpu.ready_count - 1);
+    cpu.ready_count = cpu.ready_count - 1;
     if (serves(mirror_) && (picked->queued_in & bit(mirror_)) != 0)
         ask<&Scheduler::dequeue>(mirror_, nullptr, cpu.view[mirror_], picked->view[mirror_], DequeueReason::Picked);
     picked->queued_in = 0;
@@ -87,7 +84,7 @@ Thread* PolicySlot::pick(Cpu& cpu) {
 
 void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
     from.policy_ready.erase(from.policy_ready.iterator_to(thread));
-    count_ready(from, from.ready_count - 1);
+    from.ready_count = from.ready_count - 1;
     for (uint32_t place : {ruling_, mirror_}) {
         if (!serves(place) || (thread.queued_in & bit(place)) == 0) continue;
         ask<&Scheduler::dequeue>(place, nullptr, from.view[place], thread.view[place], DequeueReason::Migrated);

@@ -72,7 +72,7 @@ private:
     struct Place {
         Scheduler* policy = nullptr;
         Owner* instance = nullptr;
-        bool failed = false;  ///< it faulted or broke a rule: it is not asked again
+        Relaxed<bool> failed = false;  ///< it faulted or broke a rule: it is not asked again
     };
 
     template <auto Method, typename... Arguments>

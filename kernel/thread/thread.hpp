@@ -7,6 +7,7 @@
 #include "arch/seam.hpp"
 #include "helix/abi.hpp"
 #include "helix/interfaces/scheduler.hpp"
+#include "kernel/thread/relaxed.hpp"
 
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
@@ -63,7 +64,7 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     void* fpu_state = nullptr;      ///< room for threads that use vector registers; null means none
 
     // Guarded by the lock of `cpu`, which is held across every switch: state saved means lock free.
-    ThreadState state = ThreadState::Free;
+    Relaxed<ThreadState> state = ThreadState::Free;
     CpuId cpu = 0;
     uint32_t priority = kDefaultPriority;
     arch::ThreadContext context;
