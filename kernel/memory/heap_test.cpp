@@ -528,7 +528,7 @@ TEST_F(HeapTest, TwoCpusAllocateAndFreeEachOthersBlocksWhilePoliciesAreSwapped) 
         std::erase_if(policies,
                       [&](auto& policy) { return policy->owner != heap.current() && heap.try_detach(policy->owner); });
     };
-    while (!done) {
+    while (!done || swaps <= 3) {  // a busy host may let the others finish first
         policies.push_back(std::make_unique<TestPolicy>(heap));
         heap.make_current(policies.back()->owner);
         ++swaps;

@@ -58,7 +58,9 @@ void Instance::give_back() {
     if (mapping != nullptr && module != nullptr && __atomic_load_n(&noted, __ATOMIC_ACQUIRE) == 0) {
         __atomic_store_n(&ended, 0, __ATOMIC_RELEASE);
         const auto destructor = reinterpret_cast<void*>(mapping->descriptor().destroy);
-        (void)detail::gate_call_words<GateKind::Module, void>(token_of(this), destructor, module, nullptr);
+        const GateFailure failed =
+            detail::gate_call_words<GateKind::Module, void>(token_of(this), destructor, module, nullptr);
+        if (failed != GateFailure::None) kernel.log.error("supervisor", "{} failed in its destructor", name());
         __atomic_store_n(&ended, 1, __ATOMIC_RELEASE);
     }
     module = nullptr;

@@ -12,12 +12,12 @@ list '*_test.cpp' '*.test' 'tests/*' | grep -vE '^tests/architecture/|\.md$' | w
     if [[ -e $file ]]; then cat "$file"; fi
 done >"$texts"
 
-# used FOLDER NAME...: a test lies in FOLDER, or some test names FOLDER or one of the names.
+# used FOLDER NAME...: a test lies in FOLDER (or in its folder test/), or some test names FOLDER or one of the names.
 used() {
     local folder=$1 name
     shift
     # Read to the end: grep -q would close the pipe on git, and pipefail report that.
-    list "$folder" | grep -E '_test\.cpp$|\.test$|/test/' >/dev/null && return
+    list "$folder" | sed "s|^$folder/||" | grep -E '_test\.cpp$|\.test$|^test/' >/dev/null && return
     for name in "$folder" "$@"; do grep -qF -- "$name" "$texts" && return; done
     return 1
 }

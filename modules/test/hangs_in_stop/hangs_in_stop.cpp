@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A stop that does not return is ended by its budget or deadline, and the module is gone all the same.
+// A stop that does not return: one that uses the CPU is ended by its budget; one that waits is waited for.
 
 #include "helix/module.hpp"
 
