@@ -11,7 +11,8 @@ namespace helix::kernel {
 
 namespace {
 constexpr uint64_t kDefaultProbationNs = 1'000'000'000;
-constexpr uint64_t kBusyProbationNs = 50'000'000;  // how much longer it lasts, again and again, while a call is under way
+constexpr uint64_t kBusyProbationNs =
+    50'000'000;  // how much longer it lasts, again and again, while a call is under way
 constexpr uint64_t kCallWaitNs = 5'000'000'000;
 constexpr uint64_t kAuditNs = 20'000'000;  // between two looks at a policy on probation
 constexpr uint64_t kTickEventNs = 1'000'000'000;
