@@ -410,8 +410,7 @@ bool ModuleSystem::dispose(Instance& instance) {
 void ModuleSystem::report_leaks(Instance& instance) {
     const LedgerTotals left = instance.totals();
     if (left.empty()) return;
-    kernel_.log.warning("kernel",
-                        "{} stopped, but leaked {} bytes in {} blocks, {} threads, {} semaphores, {} handles",
+    kernel_.log.warning("kernel", "{} stopped, but leaked {} bytes in {} blocks, {} threads, {} semaphores, {} handles",
                         instance.name(), left.bytes, left.blocks, left.threads, left.semaphores, left.handles);
 }
 
