@@ -65,7 +65,7 @@ Result<void> Cpus::bring_online(CpuId id) {
         wait_for(kernel_.threads, [&] { return is_online(id); });
         __atomic_store_n(&cpu.stopped, false, __ATOMIC_RELEASE);
     }
-    (void)kernel_.modules.emit(Event::make_cpu_hotplug(id, true)).ok();  // a full queue loses it, and says so
+    (void)kernel_.modules.emit(Event::make_cpu_hotplug(id, true)).ok();  // a full queue loses it
     return {};
 }
 

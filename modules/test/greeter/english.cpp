@@ -16,11 +16,6 @@ public:
     helix::Result<void> start() override { return {}; }
     helix::Result<void> stop() override { return {}; }
 
-    uint64_t greet(helix::MutableBytes out) override {
-        constexpr helix::Text kGreeting = "hello";
-        const size_t size = out.size() < kGreeting.size() ? out.size() : kGreeting.size();
-        for (size_t i = 0; i < size; ++i) out[i] = static_cast<uint8_t>(kGreeting[i]);
-        return size;
-    }
+    uint64_t greet(helix::MutableBytes out) override { return helix::test::write_greeting("hello", out); }
 };
 HELIX_MODULE(GreeterEnglish)

@@ -16,6 +16,13 @@ protected:
     ~Greeter() = default;
 };
 
+/// As much of `greeting` as fits into `out`; returns how many bytes.
+inline uint64_t write_greeting(Text greeting, MutableBytes out) {
+    const size_t size = out.size() < greeting.size() ? out.size() : greeting.size();
+    for (size_t i = 0; i < size; ++i) out[i] = static_cast<uint8_t>(greeting[i]);
+    return size;
+}
+
 }  // namespace helix::test
 
 template <>

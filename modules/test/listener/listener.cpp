@@ -18,6 +18,7 @@ public:
     }
     helix::Result<void> start() override {
         TRY(context_->subscribe(helix::EventKind::Tick));
+        TRY(context_->subscribe(helix::EventKind::CpuHotplug));
         return context_->subscribe("note");
     }
     helix::Result<void> stop() override { return {}; }
@@ -27,14 +28,23 @@ public:
             ++ticks_;
             return helix::EventResponse::handled();
         }
+        if (event.kind == helix::EventKind::CpuHotplug) {
+            ++(event.cpu_hotplug.online ? came_ : went_);
+            cpus_ |= uint64_t{1} << event.cpu_hotplug.cpu_id;
+            return helix::EventResponse::handled();
+        }
         if (event.custom.name != "note") return helix::EventResponse::error("an event that nobody subscribed to");
         ++notes_;
         note_bytes_ += event.custom.data.size();
         return helix::EventResponse::handled();
     }
 
-    /// `heard`: counts of what was heard so far.
+    /// `heard`: counts of what was heard so far. `cpus`: how many CPUs went and came, and which, as bits.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
+        if (request.request_type == "cpus") {
+            const auto cpus = helix::format("{{\"went\":{},\"came\":{},\"cpus\":{}}}", went_, came_, cpus_);
+            return helix::Response::ok(cpus.text());
+        }
         if (request.request_type != "heard") return helix::ErrorCode::NotImplemented;
         const auto answer =
             helix::format("{{\"ticked\":{},\"notes\":{},\"note_bytes\":{}}}", ticks_ > 0, notes_, note_bytes_);
@@ -46,5 +56,8 @@ private:
     uint64_t ticks_ = 0;
     uint64_t notes_ = 0;
     uint64_t note_bytes_ = 0;
+    uint64_t went_ = 0;
+    uint64_t came_ = 0;
+    uint64_t cpus_ = 0;
 };
 HELIX_MODULE(Listener)
