@@ -32,7 +32,9 @@ Result<void> EventQueue::push(Kernel&, const Event& event) {
             }
         }
         full = count_ == kCapacity;
-        if (!full) ring_[(first_ + count_++) % kCapacity] = std::move(queued);
+        if (full) return;
+        queued.number = ++sent_;
+        ring_[(first_ + count_++) % kCapacity] = std::move(queued);
     });
     if (full) return Error(ErrorCode::Busy, "the event queue is full");
     return {};
@@ -72,22 +74,19 @@ void EventQueue::deliver(Kernel& kernel, Queued& queued) {
             if (instance.event_names[i] == queued.name.text()) return true;
         return false;
     };
-    // The registry is unlocked around each call; an instance that was already told is known by its number.
-    InstanceId last = InstanceId::None;
+    // The registry is unlocked around each call. Each place remembers the newest event that it was handed, so that none
+    // is handed to it twice, whichever instances come and go meanwhile.
     for (;;) {
         ModuleRecord* next = nullptr;
-        InstanceId next_id = InstanceId::None;
         kernel.modules.for_each([&](ModuleRecord& record) {
+            if (next != nullptr || record.heard_event >= queued.number) return;
             if (record.state() != ModuleState::Running || !wants(*record.current)) return;
-            if (record.current->id <= last || (next != nullptr && record.current->id >= next_id)) return;
-            if (next != nullptr) __atomic_fetch_sub(&next->pins, 1, __ATOMIC_ACQ_REL);
             next = &record;
-            next_id = record.current->id;
             __atomic_fetch_add(&record.pins, 1, __ATOMIC_ACQ_REL);
         });
         if (next == nullptr) return;
-        last = next_id;
         MutexGuard guard(next->call_lock);
+        next->heard_event = queued.number;
         if (next->state() == ModuleState::Running) {
             Instance& instance = *next->current;
             auto response = instance.call<&Module::handle_event>(queued.event);

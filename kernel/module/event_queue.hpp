@@ -21,10 +21,16 @@ public:
     Result<void> push(Kernel& kernel, const Event& event);
     /// Waits until the queue is empty and nothing is being delivered.
     void drain();
+    /// Events queued so far: the number of the newest one. A module hears those with a higher number than this was when
+    /// it was started.
+    uint64_t newest() {
+        return queue_.locked([&] { return sent_; });
+    }
 
 private:
     struct Queued {
         Event event{};
+        uint64_t number = 0;
         FixedText<46> name;
         Buffer data;
     };
@@ -36,6 +42,7 @@ private:
     Queued ring_[kCapacity];
     size_t first_ = 0;
     size_t count_ = 0;
+    uint64_t sent_ = 0;
     bool delivering_ = false;
 };
 

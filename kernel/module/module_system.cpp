@@ -254,6 +254,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, Phase& pha
     }
     record->current = candidate.value();
     Instance& instance = *record->current;
+    record->heard_event = events_.newest();
     auto started = instance.call<&Module::start>();
     if (started.ok()) {
         instance.become(ModuleState::Running);

@@ -40,6 +40,9 @@ public:
     Slot* slots[kMaximumInterfaces] = {};
     uint32_t slot_count = 0;
     boost::intrusive::list<KeptRegion> kept;
+    /// Number of the newest event that it was handed, or that was sent before it was started. Of the event thread, once
+    /// the record is in the registry.
+    uint64_t heard_event = 0;
     uint32_t pins = 0;  ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
     Mutex call_lock;
