@@ -75,15 +75,12 @@ public:
     }
     void priority_changed(SchedulerCpu&, SchedulerThread&, uint32_t, bool) override {}  // counts at the next slice
     SchedulerStatistics statistics(const SchedulerCpu& cpu) const override { return cpu.policy<Queue>().counted; }
-    bool self_check(const SchedulerCpu& cpu) const override {
+    bool self_check(const SchedulerCpu& cpu, const SchedulerThread& thread) const override {
         const Queue& queue = cpu.policy<Queue>();
-        SchedulerThread* before = nullptr;
-        uint64_t count = 0;
-        for (SchedulerThread* thread = queue.first; thread != nullptr; thread = thread->policy<Link>().next) {
-            if (thread->policy<Link>().previous != before || ++count > queue.counted.runnable) return false;
-            before = thread;
-        }
-        return queue.last == before && count == queue.counted.runnable;
+        const Link& link = thread.policy<Link>();
+        const SchedulerThread* from = link.previous == nullptr ? queue.first : link.previous->policy<Link>().next;
+        const SchedulerThread* back = link.next == nullptr ? queue.last : link.next->policy<Link>().previous;
+        return from == &thread && back == &thread;
     }
 
 private:

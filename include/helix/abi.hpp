@@ -68,8 +68,9 @@ struct Services {
     void (*unbind)(InstanceToken*, SlotHead*);
     Result<FixedText<46>> (*get_primary)(InstanceToken*, Text interface);
     Result<FixedText<46>> (*get_implementor)(InstanceToken*, Text interface, size_t position);
-    /// A call behind a slot failed: composes the error. Any context.
-    void (*call_failed)(InstanceToken*, SlotHead*, Text method, GateFailure, Error* out);
+    /// A call behind a slot failed: composes the error. Any context. `generation`, where the call may be made twice, is
+    /// the slot's before the call: waits until it is decided who serves from now on, and is true if that is another.
+    bool (*call_failed)(InstanceToken*, SlotHead*, Text method, GateFailure, const uint32_t* generation, Error* out);
     /// The slot is closed or was when the caller left it: waits until it is open, or tells who waits for it.
     Result<void> (*slot_wait)(InstanceToken*, SlotHead*);
     void (*slot_left)(InstanceToken*, SlotHead*);

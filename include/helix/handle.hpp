@@ -49,8 +49,9 @@ public:
 
     /// Calls `Method` of the implementation that fills the slot: `handle.call<&BlockDevice::read>(lba, buffer)`.
     /// Gives the method's own result, or ModuleFailed (it faulted or overran), ModuleAbsent, or, for blocking
-    /// methods, TimedOut and Cancelled from waiting at a closed slot. Bounded methods may be called in any thread
-    /// context, blocking ones only with preemption on.
+    /// methods, Cancelled from waiting at a closed slot. A blocking method that is Idempotent is called again if
+    /// another instance takes over from the one that failed. Bounded methods may be called in any thread context,
+    /// blocking ones only with preemption on.
     template <auto Method, typename... Arguments>
     inline __attribute__((always_inline)) auto call(Arguments&&... arguments) const ->
         typename detail::CallResult<GateReturn<Method>>::Type {
@@ -72,7 +73,11 @@ private:
         GateResult<GateReturn<Method>> result;
         const Failure failure =
             Crossing<Method>::call_bounded(slot_, detail::vtable_offset(Method), result.storage(), arguments...);
-        if (__builtin_expect(failure != Failure::None, 0)) return failed<Method>(failure);
+        if (__builtin_expect(failure != Failure::None, 0)) {
+            Error error(failure == Failure::Absent ? ErrorCode::ModuleAbsent : ErrorCode::ModuleFailed);
+            if (failure != Failure::Absent) (void)again<Method>(failure, nullptr, error);
+            return error;
+        }
         return take(result);
     }
 
@@ -83,6 +88,7 @@ private:
         SlotHead* const slot = slot_;
         for (;;) {
             enter(slot);
+            [[maybe_unused]] const uint32_t before = kRepeatable<Method> ? generation() : 0;
             const SlotTarget* target = __atomic_load_n(&slot->target, __ATOMIC_ACQUIRE);
             if (__builtin_expect(is_closed(slot), 0)) {
                 leave(slot);
@@ -99,7 +105,9 @@ private:
                 Crossing<Method>::call_blocking(target, detail::vtable_offset(Method), result.storage(), arguments...);
             if (__builtin_expect(failure != Failure::None, 0)) {
                 leave(slot);
-                return failed<Method>(failure);
+                Error error(ErrorCode::ModuleFailed);
+                if (again<Method>(failure, kRepeatable<Method> ? &before : nullptr, error)) continue;
+                return error;
             }
             leave(slot);
             if constexpr (kReturnsResult<R>) {
@@ -135,11 +143,12 @@ private:
     static bool is_closed(const SlotHead* slot) { return __atomic_load_n(&slot->closed, __ATOMIC_ACQUIRE) != 0; }
 
     template <auto Method>
-    __attribute__((noinline, cold)) Error failed(Failure failure) const {
-        if (failure == Failure::Absent) return ErrorCode::ModuleAbsent;
-        Error error(ErrorCode::ModuleFailed);
-        services_->call_failed(self_, slot_, MethodOf<Method>::kName, failure, &error);
-        return error;
+    static constexpr bool kRepeatable = has(MethodOf<Method>::kTraits, MethodTraits::Idempotent);
+
+    /// Why the call failed, in `error`, and whether it is to be made again.
+    template <auto Method>
+    __attribute__((noinline, cold)) bool again(Failure failure, const uint32_t* generation, Error& error) const {
+        return services_->call_failed(self_, slot_, MethodOf<Method>::kName, failure, generation, &error);
     }
 
     void release() {

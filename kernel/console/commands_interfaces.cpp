@@ -22,6 +22,12 @@ void write_record(JsonWriter& json, const HistoryRecord& record) {
     json.field("prepare_ns", record.prepare_ns);
     json.field("state_bytes", record.state_bytes);
     json.field("pause_cycles", record.pause_cycles);
+    json.key("phases_ns");
+    json.begin_object();
+    for (Phase phase = Phase::Prepare; phase <= Phase::Commit;
+         phase = static_cast<Phase>(static_cast<size_t>(phase) + 1))
+        json.field(describe(phase), record.phase_ns[static_cast<size_t>(phase)]);
+    json.end_object();
     json.end_object();
 }
 

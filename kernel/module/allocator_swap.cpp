@@ -7,22 +7,16 @@
 
 namespace helix::kernel {
 
-Result<void> ModuleSystem::plug_in_allocator(ModuleRecord& record, HistoryRecord& entry) {
+Result<void> ModuleSystem::plug_in_allocator(ModuleRecord& record, PhaseClock& clock) {
     Instance& instance = *record.current;
     InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Allocator>::kId.name);
-    const uint64_t began_ns = arch::now_ns();
-    if (entry.time_ns == 0) entry.time_ns = began_ns;
+    HistoryRecord& entry = clock.entry();
     entry.interface = interface.name;
-    entry.phase = Phase::Verify;
-    const bool healthy = TRY(instance.call<&Module::is_healthy>());
-    if (!healthy) return Error(ErrorCode::InvalidState, "the new allocator says that it is not healthy");
-    entry.prepare_ns = arch::now_ns() - began_ns;
+    TRY(check_health(instance));
 
-    const uint64_t held_ns = arch::now_ns();
-    const uint64_t held_cycles = arch::cycles();
+    clock.enter(Phase::Commit);
     kernel_.heap.make_current(instance.heap_owner);
-    entry.pause_cycles = arch::cycles() - held_cycles;
-    entry.pause_ns = arch::now_ns() - held_ns;
+    clock.stop();
     // Blocks of the old policy that lie in the magazines of other CPUs go back to it now, not when these allocate next.
     kernel_.threads.cpus().run_on_each([](void* heap) { static_cast<Heap*>(heap)->flush_this_cpu(); }, &kernel_.heap);
     {

@@ -15,33 +15,61 @@ constexpr uint64_t kCallWaitNs = 5'000'000'000;  // how long a call waits for it
 Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
     RecordPin record = find(target);
     if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
-    if (record->call_lock.held_by_me())
-        return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
-    if (!record->call_lock.lock_for(kCallWaitNs))
-        return Error(ErrorCode::TimedOut, format("{} was busy with another call", target).text());
-    auto result = [&]() -> Result<Response> {
-        if (record->current == nullptr || record->state() != ModuleState::Running)
-            return Error(ErrorCode::InvalidState, format("{} is not running", target).text());
-        Instance& instance = *record->current;
-        const Request request{source == nullptr ? InstanceId::None : source->id, type, payload};
-        auto response = instance.call<&Module::handle_request>(request);
-        if (!response.ok()) {
-            if (response.error().code() == ErrorCode::NotImplemented)
-                return Error(ErrorCode::NotImplemented, format("{} has no request \"{}\"", target, type).text());
-            return response;
+    const uint64_t deadline_ns = deadline_after(kCallWaitNs);
+    for (;;) {
+        if (record->call_lock.held_by_me())
+            return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
+        const uint64_t now_ns = arch::now_ns();
+        if (now_ns >= deadline_ns || !record->call_lock.lock_for(deadline_ns - now_ns))
+            return Error(ErrorCode::TimedOut, format("{} was busy with another call", target).text());
+        const bool undecided = record->current != nullptr && record->state() == ModuleState::Running &&
+                               record->current->is_ended() && may_wait_for_supervisor();
+        if (!undecided) {
+            auto result = request_locked(source, *record, type, payload);
+            record->call_lock.unlock();
+            if (result.ok() || result.error().code() != ErrorCode::Restart || !may_wait_for_supervisor()) return result;
+        } else {
+            record->call_lock.unlock();
         }
-        if (uint8_t* const data = const_cast<uint8_t*>(response.value().payload().bytes().data()); data != nullptr) {
-            if (!instance.ledger.owns(data)) {
-                response.value().payload().release();
-                return Error(ErrorCode::ModuleFailed,
-                             format("{} answered with a buffer that is not its own", target).text());
-            }
-            Ledger::transfer(data, source == nullptr ? kernel_ledger_ : source->ledger);
-        }
+        // It failed, or is to be replaced: whoever serves afterwards is asked.
+        wait_for_supervisor();
+    }
+}
+
+/// The request itself, made once. The record's call lock is held.
+Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload) {
+    if (record.current == nullptr || record.state() != ModuleState::Running)
+        return Error(ErrorCode::InvalidState, format("{} is not running", record.name()).text());
+    Instance& instance = *record.current;
+    const Request request{source == nullptr ? InstanceId::None : source->id, type, payload};
+    auto response = instance.call<&Module::handle_request>(request);
+    if (!response.ok()) {
+        if (response.error().code() == ErrorCode::NotImplemented)
+            return Error(ErrorCode::NotImplemented, format("{} has no request \"{}\"", record.name(), type).text());
         return response;
-    }();
-    record->call_lock.unlock();
-    return result;
+    }
+    if (uint8_t* const data = const_cast<uint8_t*>(response.value().payload().bytes().data()); data != nullptr) {
+        if (!instance.ledger.owns(data)) {
+            response.value().payload().release();
+            return Error(ErrorCode::ModuleFailed,
+                         format("{} answered with a buffer that is not its own", record.name()).text());
+        }
+        Ledger::transfer(data, source == nullptr ? kernel_ledger_ : source->ledger);
+    }
+    return response;
+}
+
+Result<void> ModuleSystem::wait_open(Slot& slot, uint64_t timeout_ns) {
+    if (slot.is_closed_for_failed() && !may_wait_for_supervisor())
+        return Error(ErrorCode::ModuleFailed, "the module that serves there failed");
+    return slot.wait_open(timeout_ns);
+}
+
+bool ModuleSystem::wait_for_successor(Slot& slot, uint32_t generation) {
+    if (!may_wait_for_supervisor()) return false;
+    wait_for_supervisor();
+    return __atomic_load_n(&slot.target, __ATOMIC_ACQUIRE) != nullptr &&
+           __atomic_load_n(&slot.generation, __ATOMIC_ACQUIRE) != generation;
 }
 
 Result<void> ModuleSystem::emit(Text name, Bytes data) {

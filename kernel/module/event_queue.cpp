@@ -89,6 +89,7 @@ void EventQueue::deliver(Kernel& kernel, Queued& queued) {
         next->heard_event = queued.number;
         if (next->state() == ModuleState::Running) {
             Instance& instance = *next->current;
+            const KernelCall not_restarted(instance, kForever);
             auto response = instance.call<&Module::handle_event>(queued.event);
             if (!response.ok())
                 kernel.log.warning("events", "{}", response.error().sentence());

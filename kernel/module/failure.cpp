@@ -33,6 +33,7 @@ void module_failed(Owner& owner, const FailureNote& note) {
     if (__atomic_exchange_n(&instance.noted, 1, __ATOMIC_ACQ_REL) != 0) return;
     instance.note = note;
     __atomic_store_n(&instance.ended, 1, __ATOMIC_RELEASE);
+    instance.record.close_for_failed(instance);
     instance.kernel.modules.push_failed(instance);
     this_cpu().failure_pending = 1;
     want_reschedule();

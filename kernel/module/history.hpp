@@ -24,16 +24,16 @@ inline constexpr size_t kPhases = 8;
 struct HistoryRecord {
     uint64_t id = 0;
     uint64_t time_ns = 0;     ///< since boot, when it began
-    FixedText<46> interface;  ///< what was swapped; empty for a module that was reloaded or failed by itself
+    FixedText<46> interface;  ///< what was swapped, or what the module implements (the first, if several); else empty
     FixedText<46> from;       ///< module, with version after a space
     FixedText<46> to;
     TransactionResult result = TransactionResult::Refused;
     Phase phase = Phase::Prepare;
-    FixedText<186> reason;      ///< empty when it was committed
-    uint64_t pause_ns = 0;      ///< first caller held to last released
-    uint64_t pause_cycles = 0;  ///< the same in cycles (instructions under an emulator that counts them)
-    uint64_t prepare_ns = 0;
-    uint64_t phase_ns[kPhases] = {};
+    FixedText<186> reason;            ///< empty when it was committed
+    uint64_t pause_ns = 0;            ///< first caller held to last released
+    uint64_t pause_cycles = 0;        ///< the same in cycles (instructions under an emulator that counts them)
+    uint64_t prepare_ns = 0;          ///< time before the hold
+    uint64_t phase_ns[kPhases] = {};  ///< of each phase up to Commit; the pause is Hold to Commit
     uint64_t state_bytes = 0;
 };
 

@@ -7,6 +7,7 @@
 #include "kernel/module/image.hpp"
 #include "kernel/module/ledger.hpp"
 #include "kernel/module/lifecycle.hpp"
+#include "kernel/thread/cpu.hpp"
 #include "kernel/thread/owner.hpp"
 
 namespace helix::kernel {
@@ -17,6 +18,28 @@ struct Instance;
 
 /// The sentence for a call that failed: "NAME failed: divide error in SYMBOL+0x12".
 FixedText<186> describe_failure(const FailureNote& note, Instance& instance);
+
+/// While it lives, waits of the calling thread in the code of `owner` end at `deadline_ns`, and `owner` has failed
+/// then.
+class KernelCall {
+public:
+    KernelCall(Owner& owner, uint64_t deadline_ns)
+        : thread_(current_thread()), outer_(thread_.kernel_call), outer_deadline_ns_(thread_.kernel_call_deadline_ns) {
+        thread_.kernel_call = &owner;
+        thread_.kernel_call_deadline_ns = deadline_ns;
+    }
+    ~KernelCall() {
+        thread_.kernel_call = outer_;
+        thread_.kernel_call_deadline_ns = outer_deadline_ns_;
+    }
+    KernelCall(const KernelCall&) = delete;
+    KernelCall& operator=(const KernelCall&) = delete;
+
+private:
+    Thread& thread_;
+    Owner* const outer_;
+    const uint64_t outer_deadline_ns_;
+};
 
 /// Created and destroyed by the module system only. The address is the InstanceToken that modules and gates carry.
 struct Instance : Owner {
@@ -48,6 +71,13 @@ struct Instance : Owner {
         typename detail::CallResult<R>::Type taken(std::move(result.value));
         result.value.~R();
         return taken;
+    }
+    /// The same for its lifecycle and its state: a wait in it that goes on for longer than this is its failure.
+    static constexpr uint64_t kLifecycleWaitNs = 5'000'000'000;
+    template <auto Method, typename... Arguments>
+    auto call_in_time(Arguments&&... arguments) {
+        const KernelCall timed(*this, arch::now_ns() + kLifecycleWaitNs);
+        return call<Method>(static_cast<Arguments&&>(arguments)...);
     }
     Error failed_error() { return Error(ErrorCode::ModuleFailed, describe_failure(note, *this).text()); }
 

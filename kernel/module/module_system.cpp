@@ -6,6 +6,7 @@
 
 #include "kernel/kernel.hpp"
 #include "kernel/memory/make.hpp"
+#include "kernel/module/module_hold.hpp"
 #include "kernel/module/options.hpp"
 #include "kernel/module/resolver.hpp"
 #include "kernel/panic.hpp"
@@ -36,14 +37,16 @@ Result<void> ModuleSystem::init() {
 Result<void> ModuleSystem::boot_modules() {
     MutexGuard guard(change_);
     for (Text name : kernel_.profile.words("modules.static")) {
-        Phase phase{};
-        auto record = load_record(name, Link::Static, phase);
+        HistoryRecord not_recorded;
+        PhaseClock clock(kernel_.threads, not_recorded);
+        auto record = load_record(name, Link::Static, clock);
         const Result<void> plugged = record.ok() ? plug_in_primaries(*record.value()) : Result<void>(record.error());
         if (!plugged.ok()) TRY(check_boot_failure(name, plugged.error()));
     }
     for (Text name : kernel_.profile.words("boot.load")) {
-        Phase phase{};
-        TRY(load_record(name, Link::Dynamic, phase));
+        HistoryRecord not_recorded;
+        PhaseClock clock(kernel_.threads, not_recorded);
+        TRY(load_record(name, Link::Dynamic, clock));
     }
     return {};
 }
@@ -79,7 +82,8 @@ Result<void> ModuleSystem::plug_in_primaries(ModuleRecord& record) {
         if (wanted != record.name() && !first_allocator) continue;
         if (interface.primary_record == &record) continue;
         HistoryRecord not_recorded;  // nothing was replaced while it served
-        TRY(swap_primary(interface, record, not_recorded));
+        PhaseClock clock(kernel_.threads, not_recorded);
+        TRY(swap_primary(interface, record, clock));
     }
     return {};
 }
@@ -96,7 +100,7 @@ void ModuleSystem::stop_all() {
         });
         if (last == nullptr) return;
         if (last->call_lock.lock_for(kCallWaitNs)) {
-            auto stopped = last->current->call<&Module::stop>();
+            auto stopped = last->current->call_in_time<&Module::stop>();
             if (!stopped.ok())
                 kernel_.log.warning("kernel", "{} did not stop: {}", last->name(), stopped.error().sentence());
             last->call_lock.unlock();
@@ -192,8 +196,8 @@ Result<void> ModuleSystem::check_options(ModuleRecord& record, const ModuleDescr
 }
 
 /// A new instance of `image` for `record`, constructed and initialised but not started.
-Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& image, Phase& phase) {
-    phase = Phase::Prepare;
+Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) {
+    clock.enter(Phase::Prepare);
     TRY(check_dependencies(image.info()));
     TRY(check_options(record, image.descriptor()));
     if (has(image.info().flags(), ModuleFlags::Userspace))
@@ -218,8 +222,8 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
         }
         instance->heap_owner = owner.value();
     }
-    phase = Phase::Init;
-    auto initialised = instance->call<&Module::init>(instance->context);
+    clock.enter(Phase::Init);
+    auto initialised = instance->call_in_time<&Module::init>(instance->context);
     if (!initialised.ok()) {
         dispose(*instance);
         return initialised.error();
@@ -228,8 +232,8 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
     return instance;
 }
 
-Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, Phase& phase) {
-    phase = Phase::Prepare;
+Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock& clock) {
+    clock.enter(Phase::Prepare);
     FixedText<62> full_name;
     const Bytes bytes = TRY(find_file(file, full_name));
     Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
@@ -245,7 +249,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, Phase& pha
         image->release();
         return ErrorCode::OutOfMemory;
     }
-    auto candidate = make_candidate(*record, *image, phase);
+    auto candidate = make_candidate(*record, *image, clock);
     image->release();
     if (!candidate.ok()) {
         const Error error = with_name(full_name.text(), candidate.error());
@@ -255,12 +259,12 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, Phase& pha
     record->current = candidate.value();
     Instance& instance = *record->current;
     record->heard_event = events_.newest();
-    auto started = instance.call<&Module::start>();
+    auto started = instance.call_in_time<&Module::start>();
     if (started.ok()) {
         instance.become(ModuleState::Running);
         record->generation = 1;
         started = publish_interfaces(*record);
-        if (!started.ok() && instance.call<&Module::stop>().ok()) instance.become(ModuleState::Stopped);
+        if (!started.ok() && instance.call_in_time<&Module::stop>().ok()) instance.become(ModuleState::Stopped);
     }
     if (!started.ok()) {
         const Error error = with_name(full_name.text(), started.error());
@@ -279,8 +283,9 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, Phase& pha
 
 Result<void> ModuleSystem::load(Text file) {
     MutexGuard guard(change_);
-    Phase phase{};
-    TRY(load_record(file, Link::Dynamic, phase));
+    HistoryRecord not_recorded;
+    PhaseClock clock(kernel_.threads, not_recorded);
+    TRY(load_record(file, Link::Dynamic, clock));
     return {};
 }
 
@@ -347,12 +352,7 @@ Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
         if (!dependents.empty())
             return Error(ErrorCode::Busy, format("{} is needed by {}", record.name(), dependents.text()).text());
     }
-    for (const Probation& probation : probations_) {
-        if (!probation.active || probation.previous_record != &record || probation.record == &record) continue;
-        return Error(
-            ErrorCode::Busy,
-            format("{} stands by for {}, which is on probation", record.name(), probation.record->name()).text());
-    }
+    TRY(check_not_standing_by(record));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
         if (interface.primary_record == &record && is_plugged_by_kernel(interface.name.text()))
@@ -367,6 +367,16 @@ Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
     if (owner != 0 && !record.current->is_ended() && !kernel_.heap.try_detach(owner))
         return Error(ErrorCode::Busy, format("{} still holds blocks that are in use", record.name()).text());
     record.current->heap_owner = 0;
+    return {};
+}
+
+Result<void> ModuleSystem::check_not_standing_by(const ModuleRecord& record) const {
+    for (const Probation& probation : probations_) {
+        if (!probation.active || probation.previous_record != &record || probation.record == &record) continue;
+        return Error(
+            ErrorCode::Busy,
+            format("{} stands by for {}, which is on probation", record.name(), probation.record->name()).text());
+    }
     return {};
 }
 
@@ -435,14 +445,14 @@ Result<void> ModuleSystem::unload(Text name) {
 }
 
 Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
-    if (!record.call_lock.lock_for(kLeaveWaitNs))
-        return Error(ErrorCode::TimedOut,
-                     format("{} is still busy with a call; nothing was changed", record.name()).text());
+    ModuleHold hold(record);
+    if (auto held = hold.acquire(kLeaveWaitNs); !held.ok())
+        return Error(held.error().code(), format("{}; nothing was changed", held.error().sentence()).text());
     withdraw_interfaces(record);
     Instance& instance = *record.current;
     FixedText<186> complaint;
     if (record.state() == ModuleState::Running) {
-        auto answer = instance.call<&Module::stop>();
+        auto answer = instance.call_in_time<&Module::stop>();
         if (answer.ok()) {
             instance.become(ModuleState::Stopped);
             report_leaks(instance);
@@ -453,6 +463,7 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
         }
     }
     const bool gone = expel(instance);
+    hold.release();
     {
         MutexGuard registry(registry_);
         records_.erase(records_.iterator_to(record));
@@ -464,17 +475,16 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
         record.slot_count = 0;
         interfaces_.prune(kernel_);
     }
-    record.call_lock.unlock();
     // Calls that found the record before it left the registry see that it has no instance, and go.
-    record.current = nullptr;
+    __atomic_store_n(&record.current, nullptr, __ATOMIC_RELEASE);
     while (__atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) != 0) kernel_.threads.yield();
     if (gone) {
         Instance::destroy(&instance);
+        release_kept(record);
+        unmake(kernel_.heap, &record);
     } else {
-        complaint = format("{}: threads are still inside it; its memory stays", record.name());
+        complaint = format("{}: threads are still inside it; its memory stays", instance.name());
     }
-    release_kept(record);
-    unmake(kernel_.heap, &record);
     if (complaint.empty()) return {};
     kernel_.log.warning("kernel", "{}", complaint.text());
     return Error(ErrorCode::ModuleFailed, complaint.text());

@@ -14,6 +14,7 @@
 #include "kernel/module/history.hpp"
 #include "kernel/module/instance.hpp"
 #include "kernel/module/interface_registry.hpp"
+#include "kernel/module/phase_clock.hpp"
 #include "kernel/module/probation.hpp"
 #include "kernel/module/profile.hpp"
 #include "kernel/module/record.hpp"
@@ -101,6 +102,12 @@ public:
 
     // ---- For the services (services.cpp). `instance` is the caller.
 
+    /// For callers at a closed slot. Errors: TimedOut, Cancelled; ModuleFailed, where only the calling thread itself
+    /// could decide who serves after a failure.
+    Result<void> wait_open(Slot& slot, uint64_t timeout_ns);
+    /// After a failed call through `slot`: waits until it is decided who serves. True if somebody does who did not fill
+    /// the slot when its generation was `generation`.
+    bool wait_for_successor(Slot& slot, uint32_t generation);
     Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module);
     void unbind(Instance& instance, Slot& slot);
     Result<FixedText<46>> get_primary(Text interface);
@@ -109,6 +116,8 @@ public:
     Result<void*> kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment);
     SemaphoreTable& semaphores() { return semaphores_; }
     void release_semaphores_of(Instance& instance) { semaphores_.release_all(instance); }
+    /// Never 0. Change lock held.
+    uint32_t next_hold_number() { return ++last_hold_number_ != 0 ? last_hold_number_ : ++last_hold_number_; }
     InstanceId next_instance_id() {
         return static_cast<InstanceId>(__atomic_add_fetch(&last_instance_id_, 1, __ATOMIC_RELAXED));
     }
@@ -128,10 +137,11 @@ private:
 
     // module_system.cpp
     RecordPin find(Text name);
+    Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload);
     ModuleRecord* find_record(Text name);
     Result<Bytes> find_file(Text name, FixedText<62>& full_name) const;
-    Result<ModuleRecord*> load_record(Text file, Link link, Phase& phase);
-    Result<Instance*> make_candidate(ModuleRecord& record, Image& image, Phase& phase);
+    Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock);
+    Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> check_dependencies(const ModuleInfo& info);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
     Result<void> publish_interfaces(ModuleRecord& record);
@@ -141,6 +151,7 @@ private:
     void refill_slots(ModuleRecord& record, Instance& with);
     void release_kept(ModuleRecord& record);
     Result<void> check_removable(ModuleRecord& record);
+    Result<void> check_not_standing_by(const ModuleRecord& record) const;
     Result<void> check_boot_failure(Text name, const Error& error);
     void report_leaks(Instance& instance);
     /// Ends threads and calls of an ended instance and waits until nobody is inside. Call lock held.
@@ -150,19 +161,29 @@ private:
     const SlotTarget* target_of(Instance& instance, Text interface) const;
 
     // transaction.cpp
-    Result<void> reload_in_place(ModuleRecord& record, Image& image, HistoryRecord& entry);
-    Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, HistoryRecord& entry);
+    class Unpublished;
+    Result<void> reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock);
+    Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock);
+    Probation* store(PhaseClock& clock, const Result<void>& result);
+    InterfaceRecord* ruled_by(ModuleRecord& record) const;
+    Result<void> check_reloadable(ModuleRecord& record, const Image& image) const;
+    Instance* make_spare(ModuleRecord& record);
+    Result<void> transfer_state(Instance& from, Instance& to, Buffer& buffer, Bytes& state);
+    Result<void> check_health(Instance& candidate);
+    void retire_replaced(Instance& old);
     // scheduler_swap.cpp
-    Result<void> plug_in_scheduler(ModuleRecord& record, Instance& candidate, HistoryRecord& entry);
+    Result<void> plug_in_scheduler(ModuleRecord& record, Instance& candidate, PhaseClock& clock);
     Result<void> transfer_and_verify_scheduler(Instance* old, Instance& candidate, MutableBytes buffer,
-                                               HistoryRecord& entry);
+                                               PhaseClock& clock);
     Result<void> verify_scheduler(Instance& candidate);
-    Result<void> compare_runnable(Cpu& cpu);
-    Result<void> self_check_scheduler(Instance& candidate);
     // allocator_swap.cpp
-    Result<void> plug_in_allocator(ModuleRecord& record, HistoryRecord& entry);
+    Result<void> plug_in_allocator(ModuleRecord& record, PhaseClock& clock);
     // supervisor.cpp
     static void supervisor_main(void* system);
+    /// Waits until the supervisor has looked after what failed before, and so for the transaction that is under way.
+    void wait_for_supervisor();
+    /// False on the thread of a transaction, for which the supervisor waits.
+    bool may_wait_for_supervisor() { return !change_.held_by_me(); }
     void supervise();
     void look_after_failed();
     uint64_t next_tick_ns();
@@ -175,6 +196,7 @@ private:
     void resume_probation(Probation& probation);
     void finish_probation(Probation& probation);
     void end_probation(Probation& probation);
+    Result<void> start_spare(Instance& spare, Bytes state);
     void roll_back(Probation& probation, Text reason);
     void expire_probations(uint64_t now_ns);
     uint64_t probation_ns(ModuleRecord& record) const;
@@ -192,6 +214,7 @@ private:
     SemaphoreTable semaphores_;
     Ledger kernel_ledger_;
     uint32_t last_instance_id_ = 0;
+    uint32_t last_hold_number_ = 0;  // guarded by change_
 
     static constexpr size_t kMaximumProbations = 16;
     Probation probations_[kMaximumProbations];  // guarded by change_

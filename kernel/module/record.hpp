@@ -26,6 +26,11 @@ public:
     ModuleRecord(Text name_text, Link linked, Text file_name) : name_(name_text), link(linked), file(file_name) {}
 
     Text name() const { return name_.text(); }
+    /// `failed`, an instance of this place, failed: blocking callers wait at the slots that it fills until the
+    /// supervisor has decided who serves. Any context.
+    void close_for_failed(const Instance& failed);
+    /// Callers go on, wherever nobody who failed serves any more. The supervisor's.
+    void open_after_failed();
     ModuleState state() const { return current == nullptr ? ModuleState::Registered : current->state; }
 
 private:

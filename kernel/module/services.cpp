@@ -17,7 +17,9 @@ void set_gate(Gate* gate) {
 /// While it lives the calling thread is inside the kernel, not inside the module.
 class ServiceScope {
 public:
-    ServiceScope() {
+    /// `caller` is where in the module the service was called.
+    explicit ServiceScope(void* caller) {
+        gate_.resume = reinterpret_cast<uint64_t>(caller);
         gate_.previous_and_kind = reinterpret_cast<uint64_t>(current_gate()) | static_cast<uint64_t>(GateKind::Kernel);
         gate_.instance = nullptr;
         set_gate(&gate_);
@@ -76,6 +78,66 @@ struct CopiedText {
 };
 
 constexpr Text kBadText = "a text or payload points to memory that cannot be read, or is too long";
+
+/// A wait that a module asks for. A call from outside is not held up by it when the instance is to be replaced, nor is
+/// the kernel's own call beyond its deadline.
+class ModuleWait {
+public:
+    enum class Restartable : uint8_t { Yes, No };
+
+    explicit ModuleWait(Instance& instance, Restartable restartable = Restartable::Yes)
+        : instance_(instance), thread_(current_thread()), timed_(thread_.kernel_call == &instance) {
+        // The service's own gate is the innermost; the one around it says how the module was entered.
+        if (current_gate()->previous()->kind() != GateKind::Module) return;
+        called_ = true;
+        outer_ = thread_.waits_in;
+        outer_restartable_ = thread_.restartable;
+        thread_.restartable = !timed_ && restartable == Restartable::Yes;
+        thread_.waits_in = &instance;
+    }
+    ~ModuleWait() {
+        if (!called_) return;
+        thread_.waits_in = outer_;
+        thread_.restartable = outer_restartable_;
+    }
+    ModuleWait(const ModuleWait&) = delete;
+    ModuleWait& operator=(const ModuleWait&) = delete;
+
+    /// How long to wait where the module asked for `timeout_ns`.
+    uint64_t shorten(uint64_t timeout_ns) {
+        if (!timed_ || thread_.kernel_call_deadline_ns == kForever) return timeout_ns;
+        const uint64_t now = arch::now_ns();
+        const uint64_t left = thread_.kernel_call_deadline_ns > now ? thread_.kernel_call_deadline_ns - now : 0;
+        shortened_ = left < timeout_ns;
+        return shortened_ ? left : timeout_ns;
+    }
+    /// What the module is told of a wait that gave `result`.
+    Result<void> outcome(const Result<void>& result) {
+        if (result.ok()) return {};
+        if (result.error().code() == ErrorCode::TimedOut && shortened_) {
+            FailureNote note;
+            note.failure = GateFailure::Abort;
+            note.rule = "it waited for more than 5 seconds in a call that the kernel made";
+            note.instruction = current_gate()->resume;
+            module_failed(instance_, note);
+        }
+        const uint32_t hold = instance_.hold_number();
+        if (result.error().code() == ErrorCode::Cancelled && called_ && !timed_ && hold != 0) {
+            thread_.told_of_hold = hold;
+            return Error(ErrorCode::Restart, "the module is being replaced: undo, and return this");
+        }
+        return result;
+    }
+
+private:
+    Instance& instance_;
+    Thread& thread_;
+    const bool timed_;
+    bool called_ = false;
+    bool shortened_ = false;
+    Owner* outer_ = nullptr;
+    bool outer_restartable_ = false;
+};
 
 Error cannot_block() {
     return Error(ErrorCode::InvalidState, "this service may block and preemption is off");
@@ -145,6 +207,7 @@ Result<Response> request(Instance& instance, Text target, Text type, Bytes paylo
     Buffer copy = TRY(Buffer::create(payload.size()));
     if (!copy_in(instance, copy.mutable_bytes().data(), payload.data(), payload.size()))
         return Error(ErrorCode::InvalidArgument, kBadText);
+    const ModuleWait wait(instance, ModuleWait::Restartable::No);
     return instance.kernel.modules.request(&instance, target_copy.value.text(), type_copy.value.text(), copy.bytes());
 }
 Result<void> subscribe(Instance& instance, uint32_t kind, Text name) {
@@ -186,7 +249,8 @@ Result<FixedText<46>> get_implementor(Instance& instance, Text interface, size_t
     return instance.kernel.modules.get_implementor(copy.value.text(), position);
 }
 
-void call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure failure, Error* out) {
+bool call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure failure, const uint32_t* generation,
+                 Error* out) {
     const CopiedText<46> method_copy(instance, method);
     const Text interface = static_cast<Slot*>(slot)->interface.name.text();
     constexpr Text kReasons[] = {"", "faulted", "ran over its budget", "aborted", "was ended"};
@@ -196,10 +260,15 @@ void call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure fa
                              index < 5 ? kReasons[index] : Text("failed"))
                           .text());
     copy_out(instance, out, error);
+    uint32_t called = 0;
+    if (generation == nullptr || !may_block() || !copy_in(instance, &called, generation, sizeof(called))) return false;
+    const ModuleWait wait(instance, ModuleWait::Restartable::No);
+    return instance.kernel.modules.wait_for_successor(*static_cast<Slot*>(slot), called);
 }
-Result<void> slot_wait(Instance&, SlotHead* slot) {
+Result<void> slot_wait(Instance& instance, SlotHead* slot) {
     if (!may_block()) return cannot_block();
-    return static_cast<Slot*>(slot)->wait_open();
+    ModuleWait wait(instance);
+    return wait.outcome(instance.kernel.modules.wait_open(*static_cast<Slot*>(slot), wait.shorten(kForever)));
 }
 void slot_left(Instance&, SlotHead* slot) {
     static_cast<Slot*>(slot)->left();
@@ -216,12 +285,17 @@ void thread_yield(Instance& instance) {
 }
 Result<void> thread_sleep(Instance& instance, uint64_t duration_ns) {
     if (!may_block()) return cannot_block();
-    return instance.kernel.threads.sleep(duration_ns);
+    ModuleWait wait(instance);
+    const uint64_t shortened_ns = wait.shorten(duration_ns);
+    Result<void> slept = instance.kernel.threads.sleep(shortened_ns);
+    if (slept.ok() && shortened_ns < duration_ns) slept = ErrorCode::TimedOut;
+    return wait.outcome(slept);
 }
 Result<void> thread_join(Instance& instance, ThreadId thread) {
     if (!may_block()) return cannot_block();
     if (thread == current_thread().id) return Error(ErrorCode::InvalidArgument, "a thread cannot join itself");
-    return instance.kernel.threads.join(thread);
+    ModuleWait wait(instance);
+    return wait.outcome(instance.kernel.threads.join(thread, wait.shorten(kForever)));
 }
 ThreadId thread_current(Instance&) {
     return current_thread().id;
@@ -234,7 +308,8 @@ Result<void> semaphore_destroy(Instance& instance, SemaphoreId id) {
 }
 Result<void> semaphore_wait(Instance& instance, SemaphoreId id, uint64_t timeout_ns) {
     if (!may_block()) return cannot_block();
-    return instance.kernel.modules.semaphores().wait(instance, id, timeout_ns);
+    ModuleWait wait(instance);
+    return wait.outcome(instance.kernel.modules.semaphores().wait(instance, id, wait.shorten(timeout_ns)));
 }
 Result<void> semaphore_signal(Instance& instance, SemaphoreId id) {
     return instance.kernel.modules.semaphores().signal(instance, id);
@@ -271,13 +346,14 @@ struct Service<Function> {
         require_stack(token);
         if constexpr (std::is_void_v<R>) {
             {
-                ServiceScope scope;
+                ServiceScope scope(__builtin_return_address(0));
                 Function(instance_of(token), arguments...);
             }
             return_to_module();
         } else {
+            void* const caller = __builtin_return_address(0);
             R result = [&] {
-                ServiceScope scope;
+                ServiceScope scope(caller);
                 return Function(instance_of(token), arguments...);
             }();
             return_to_module();
@@ -294,7 +370,7 @@ __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
     note.failure = GateFailure::Abort;
     note.instruction = reinterpret_cast<uint64_t>(__builtin_return_address(0));
     {
-        ServiceScope scope;
+        ServiceScope scope(__builtin_return_address(0));
         note.reason = FixedText<100>(CopiedText<100>(instance, reason).value.text());
     }
     module_failed(instance, note);

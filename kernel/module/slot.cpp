@@ -34,7 +34,7 @@ void Slot::fill(const SlotTarget* filling) {
 }
 
 void Slot::close() {
-    __atomic_store_n(&closed, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_or(&closed, kForTransaction, __ATOMIC_RELEASE);
     // Whoever entered without seeing that has counted itself before this returns; nobody else needs to be waited for.
     kernel.threads.cpus().wait_grace_period();
 }
@@ -47,11 +47,17 @@ Result<void> Slot::wait_empty(uint64_t timeout_ns) {
 }
 
 void Slot::open() {
-    queue.wake_all([&] { __atomic_store_n(&closed, 0, __ATOMIC_RELEASE); });
+    queue.wake_all([&] { __atomic_fetch_and(&closed, ~kForTransaction, __ATOMIC_RELEASE); });
 }
 
-Result<void> Slot::wait_open() {
-    const WakeReason reason = queue.wait_until([&] { return __atomic_load_n(&closed, __ATOMIC_ACQUIRE) == 0; });
+void Slot::open_after_failed() {
+    queue.wake_all([&] { __atomic_fetch_and(&closed, ~kForFailed, __ATOMIC_RELEASE); });
+}
+
+Result<void> Slot::wait_open(uint64_t timeout_ns) {
+    const WakeReason reason =
+        queue.wait_until([&] { return __atomic_load_n(&closed, __ATOMIC_ACQUIRE) == 0; }, deadline_after(timeout_ns));
+    if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
     if (reason == WakeReason::Cancelled) return ErrorCode::Cancelled;
     return {};
 }

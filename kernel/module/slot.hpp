@@ -22,18 +22,29 @@ struct Slot : SlotHead, boost::intrusive::list_base_hook<> {
     /// Fills the slot with `filling` (null: empties it). Handles see it at once; afterwards no bounded call is left in
     /// what filled it before. Preemption on, blocking callers are outside (closed) or do not matter.
     void fill(const SlotTarget* filling);
-    /// From now on blocking callers wait outside. Preemption on.
+    /// From now on blocking callers wait outside, for the sake of a transaction. Preemption on.
     void close();
     /// Waits until those inside have left. Errors: TimedOut.
     Result<void> wait_empty(uint64_t timeout_ns);
+    /// Ends what close began.
     void open();
-    /// For callers: waits until the slot is open. Errors: Cancelled.
-    Result<void> wait_open();
+    /// What fills the slot failed: blocking callers wait outside until the supervisor has decided who serves. Any
+    /// context.
+    void close_for_failed() { __atomic_fetch_or(&closed, kForFailed, __ATOMIC_SEQ_CST); }
+    void open_after_failed();
+    /// Whether callers wait for the supervisor alone.
+    bool is_closed_for_failed() const { return __atomic_load_n(&closed, __ATOMIC_ACQUIRE) == kForFailed; }
+    /// For callers: waits until the slot is open. Errors: TimedOut, Cancelled.
+    Result<void> wait_open(uint64_t timeout_ns);
     /// For callers who left a closed slot.
     void left();
 
     /// Whether a blocking call is under way. Exact once the slot is closed.
     bool has_callers() const;
+
+    // Bits of `closed`.
+    static constexpr uint32_t kForTransaction = 1;
+    static constexpr uint32_t kForFailed = 2;
 
     Kernel& kernel;
     InterfaceRecord& interface;

@@ -4,6 +4,7 @@
 
 #include "helix/units.hpp"
 #include "kernel/kernel.hpp"
+#include "kernel/module/module_hold.hpp"
 #include "kernel/module/module_system.hpp"
 #include "kernel/panic.hpp"
 
@@ -79,13 +80,17 @@ void ModuleSystem::settle() {
     // A failure may send events, and an event may fail: twice.
     for (int i = 0; i < 2; ++i) {
         events_.drain();
-        uint64_t ticket = 0;
-        supervisor_queue_.wake_all([&] {
-            supervisor_wanted_ = true;
-            ticket = ++rounds_asked_;
-        });
-        supervisor_queue_.wait_until([&] { return rounds_done_ >= ticket; });
+        wait_for_supervisor();
     }
+}
+
+void ModuleSystem::wait_for_supervisor() {
+    uint64_t ticket = 0;
+    supervisor_queue_.wake_all([&] {
+        supervisor_wanted_ = true;
+        ticket = ++rounds_asked_;
+    });
+    supervisor_queue_.wait_until([&] { return rounds_done_ >= ticket; });
 }
 
 // ---- Events that come by themselves: a Tick every second, and MemoryPressure when its level changes.
@@ -151,11 +156,12 @@ void ModuleSystem::handle_failed(Instance& instance) {
         if (probation.previous_policy == &instance) {
             // The policy that waited behind the ruling one failed: there is nothing to go back to.
             end_probation(probation);
+            if (record.current == &instance) retire_failed(record);
             return;
         }
     }
     // An instance that is not the current one belongs to a transaction, which sees the failure itself.
-    if (record.current != &instance || instance.state == ModuleState::Failed) return;
+    if (record.current != &instance || instance.state == ModuleState::Failed) return record.open_after_failed();
 
     HistoryRecord entry;
     entry.time_ns = arch::now_ns();
@@ -190,11 +196,11 @@ void ModuleSystem::fail_over(InterfaceRecord& interface) {
         ModuleRecord& other = *slot.record;
         if (other.state() != ModuleState::Running || other.current->is_ended()) continue;
         HistoryRecord entry;
+        PhaseClock clock(kernel_.threads, entry);
         entry.interface = interface.name;
         entry.to = FixedText<46>(other.name());
-        auto plugged = swap_primary(interface, other, entry);
-        if (!plugged.ok()) entry.reason.assign(plugged.error().sentence());
-        history_.add(entry);
+        auto plugged = swap_primary(interface, other, clock);
+        (void)store(clock, plugged);
         if (!plugged.ok()) continue;
         kernel_.log.warning("supervisor", "{} took over {}", other.name(), interface.name.text());
         return;
@@ -204,7 +210,8 @@ void ModuleSystem::fail_over(InterfaceRecord& interface) {
 }
 
 /// Withdraws a failed instance and gives back what it held; the record stays, as Failed.
-void ModuleSystem::retire_failed(ModuleRecord& record) {
+// The call lock may or may not be had, which the analysis cannot follow.
+void ModuleSystem::retire_failed(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     Instance& instance = *record.current;
     kernel_.threads.cancel_threads_of(instance);
     if (instance.heap_owner != 0) {
@@ -213,18 +220,15 @@ void ModuleSystem::retire_failed(ModuleRecord& record) {
         kernel_.heap.abandon(instance.heap_owner);
         instance.heap_owner = 0;
     }
-    if (!record.call_lock.lock_for(kCallWaitNs)) {
-        kernel_.log.error("supervisor", "{}: a call into the failed module does not end; its memory stays",
-                          record.name());
-        return;
-    }
     withdraw_interfaces(record);
+    const bool locked = record.call_lock.lock_for(kCallWaitNs);
     instance.become(ModuleState::Failed);
-    if (expel(instance))
+    record.open_after_failed();
+    if (locked && expel(instance))
         instance.give_back();
     else
         kernel_.log.error("supervisor", "{}: threads are still inside; its memory stays", record.name());
-    record.call_lock.unlock();
+    if (locked) record.call_lock.unlock();
 }
 
 // ---- Probation.
@@ -281,7 +285,7 @@ void ModuleSystem::finish_probation(Probation& probation) {
         // After a reload in place the previous policy is an instance that no record holds any more.
         Instance* const old = probation.previous_policy;
         if (&old->record == probation.record && probation.record->current != old) {
-            if (!old->is_ended() && old->call<&Module::stop>().ok()) {
+            if (!old->is_ended() && old->call_in_time<&Module::stop>().ok()) {
                 old->become(ModuleState::Stopped);
                 report_leaks(*old);
             }
@@ -316,6 +320,15 @@ void ModuleSystem::expire_probations(uint64_t now_ns) {
     }
 }
 
+/// Starts a spare with the state that was saved when its place was given to another.
+Result<void> ModuleSystem::start_spare(Instance& spare, Bytes state) {
+    if (state.size() != 0) {
+        StateReader reader = TRY(StateReader::open(state));
+        TRY(spare.call_in_time<&Module::restore_state>(reader, Reason::Rollback));
+    }
+    return spare.call_in_time<&Module::start>();
+}
+
 void ModuleSystem::roll_back(Probation& probation, Text reason) {
     ModuleRecord& record = *probation.record;
     Instance* const failed = record.current;
@@ -346,6 +359,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         if (&previous->record == &record) {
             failed->become(ModuleState::Failed);
             dispose(*failed);
+            record.open_after_failed();
         } else {
             retire_failed(record);
             if (probation.unload_on_rollback) (void)remove_record(record).ok();
@@ -357,30 +371,19 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
     probation.spare = nullptr;
     probation.active = false;
     kernel_.threads.cancel_threads_of(*failed);
-    if (!record.call_lock.lock_for(kCallWaitNs)) {
-        kernel_.log.error("supervisor", "{}: a call into the failed module does not end", record.name());
-        dispose(*spare);
-        probation.state = Buffer();
-        return;
-    }
-    for (uint32_t i = 0; i < record.slot_count; ++i) record.slots[i]->close();
-    auto returned = [&]() -> Result<void> {
-        if (probation.state.size() != 0) {
-            StateReader reader = TRY(StateReader::open(probation.state.bytes()));
-            TRY(spare->call<&Module::restore_state>(reader, Reason::Rollback));
-        }
-        return spare->call<&Module::start>();
-    }();
+    ModuleHold hold(record);
+    auto returned = hold.acquire(kCallWaitNs);
+    if (returned.ok()) returned = start_spare(*spare, probation.state.bytes());
     probation.state = Buffer();
     if (returned.ok()) {
         spare->become(ModuleState::Running);
         MutexGuard guard(registry_);
-        record.current = spare;
+        __atomic_store_n(&record.current, spare, __ATOMIC_RELEASE);
         ++record.generation;
         refill_slots(record, *spare);
     }
-    for (uint32_t i = 0; i < record.slot_count; ++i) record.slots[i]->open();
-    record.call_lock.unlock();
+    record.open_after_failed();
+    hold.release();
     if (!returned.ok()) {
         kernel_.log.error("supervisor", "{}: the previous version could not return: {}", record.name(),
                           returned.error().sentence());

@@ -3,7 +3,10 @@
 // Reload and swap as transactions: prepare, hold, transfer, verify, commit, probation, and back out of any step.
 
 #include "kernel/kernel.hpp"
+#include "kernel/module/module_hold.hpp"
 #include "kernel/module/module_system.hpp"
+
+#include <utility>
 
 namespace helix::kernel {
 
@@ -17,23 +20,29 @@ FixedText<46> name_with_version(const ModuleInfo& info) {
     return format<46>("{} {}.{}.{}", info.name(), version.major, version.minor, version.patch);
 }
 
-/// Writes a record's times: each phase ends where the next begins.
-class PhaseClock {
+}  // namespace
+
+/// An instance that nobody knows yet, disposed of unless it is taken.
+class ModuleSystem::Unpublished {
 public:
-    explicit PhaseClock(HistoryRecord& entry) : entry_(entry), last_(arch::now_ns()) { entry.time_ns = last_; }
-    void enter(Phase next) {
-        const uint64_t now = arch::now_ns();
-        entry_.phase_ns[static_cast<size_t>(entry_.phase)] += now - last_;
-        last_ = now;
-        entry_.phase = next;
+    Unpublished(ModuleSystem& system, Instance* instance) : system_(system), instance_(instance) {}
+    ~Unpublished() {
+        if (instance_ == nullptr) return;
+        if (instance_->state == ModuleState::Running) (void)instance_->call_in_time<&Module::stop>().ok();
+        (void)system_.dispose(*instance_);
     }
+    Unpublished(const Unpublished&) = delete;
+    Unpublished& operator=(const Unpublished&) = delete;
+
+    Instance* operator->() const { return instance_; }
+    Instance& operator*() const { return *instance_; }
+    explicit operator bool() const { return instance_ != nullptr; }
+    Instance* take() { return std::exchange(instance_, nullptr); }
 
 private:
-    HistoryRecord& entry_;
-    uint64_t last_;
+    ModuleSystem& system_;
+    Instance* instance_;
 };
-
-}  // namespace
 
 Result<void> ModuleSystem::reload(Text name, Text file) {
     MutexGuard guard(change_);
@@ -42,195 +51,187 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
     if (record == nullptr) return Error(ErrorCode::NotFound, format("no module {} is loaded", name).text());
 
     HistoryRecord entry;
-    entry.time_ns = arch::now_ns();
+    PhaseClock clock(kernel_.threads, entry);
     entry.from = name_with_version(record->current->info());
+    if (record->slot_count != 0) entry.interface = record->slots[0]->interface.name;
     auto result = [&]() -> Result<void> {
         FixedText<62> full_name;
         const Bytes bytes = TRY(find_file(file.empty() ? record->file.text() : file, full_name));
         Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
         entry.to = name_with_version(image->info());
-        Result<void> outcome;
-        if (image->info().name() != record->name())
-            outcome = Error(ErrorCode::InvalidArgument,
-                            format("{} holds {}, not {}; use swap to put another module in its place", full_name.text(),
-                                   image->info().name(), record->name())
-                                .text());
-        auto replaced = outcome.ok() ? reload_in_place(*record, *image, entry) : Result<void>(outcome);
+        Result<void> replaced;
+        if (image->info().name() == record->name())
+            replaced = reload_in_place(*record, *image, clock);
+        else
+            replaced = Error(ErrorCode::InvalidArgument,
+                             format("{} holds {}, not {}; use swap to put another module in its place",
+                                    full_name.text(), image->info().name(), record->name())
+                                 .text());
         image->release();
         if (replaced.ok()) record->file = full_name;
         return replaced;
     }();
-    if (!result.ok()) entry.reason.assign(result.error().sentence());
-    const uint64_t id = history_.add(entry);
-    for (Probation& probation : probations_)
-        if (probation.active && probation.history_id == 0) probation.history_id = id;
+    (void)store(clock, result);
     return result;
 }
 
-// `reopen` releases the call lock in one of three places, which the analysis cannot follow.
-Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image,
-                                           HistoryRecord& entry) HELIX_NO_THREAD_SAFETY_ANALYSIS {
-    PhaseClock clock(entry);
-    const ModuleInfo& old_info = record.current->info();
-    const bool was_running = record.state() == ModuleState::Running;
-    if (was_running && !has(old_info.flags(), ModuleFlags::HotReloadable))
-        return Error(ErrorCode::PermissionDenied, format("{} does not allow hot reload", record.name()).text());
+/// Completes the record of a transaction and puts it into the history. A probation that it began knows its number.
+Probation* ModuleSystem::store(PhaseClock& clock, const Result<void>& result) {
+    clock.finish();
+    if (!result.ok()) clock.entry().reason.assign(result.error().sentence());
+    const uint64_t id = history_.add(clock.entry());
+    for (Probation& probation : probations_) {
+        if (!probation.active || probation.history_id != 0) continue;
+        probation.history_id = id;
+        return &probation;
+    }
+    return nullptr;
+}
 
-    // Prepare: everything that can fail without anybody noticing.
-    Instance* const candidate = TRY(make_candidate(record, image, entry.phase));
-    const auto abandon = [&](Instance* instance) { dispose(*instance); };
+/// The interface of which `record` is the primary implementor and that the kernel itself calls; null if there is none.
+InterfaceRecord* ModuleSystem::ruled_by(ModuleRecord& record) const {
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        InterfaceRecord& interface = record.slots[i]->interface;
+        if (interface.primary_record == &record && is_plugged_by_kernel(interface.name.text())) return &interface;
+    }
+    return nullptr;
+}
+
+Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& image) const {
+    if (record.state() == ModuleState::Running && !has(record.current->info().flags(), ModuleFlags::HotReloadable))
+        return Error(ErrorCode::PermissionDenied, format("{} does not allow hot reload", record.name()).text());
+    TRY(check_not_standing_by(record));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const Text interface = record.slots[i]->interface.name.text();
-        if (target_of(*candidate, interface) != nullptr) continue;
-        abandon(candidate);
-        return Error(ErrorCode::Incompatible,
-                     format("the new {} no longer implements {}", record.name(), interface).text());
+        bool implemented = false;
+        for (const InterfaceEntry& entry : image.descriptor().interfaces()) implemented |= entry.name == interface;
+        if (!implemented)
+            return Error(ErrorCode::Incompatible,
+                         format("the new {} no longer implements {}", record.name(), interface).text());
     }
+    return {};
+}
 
-    InterfaceRecord* ruled = nullptr;
-    for (uint32_t i = 0; i < record.slot_count; ++i)
-        if (record.slots[i]->interface.primary_record == &record) ruled = &record.slots[i]->interface;
-    if (ruled != nullptr && ruled->name == InterfaceTraits<Scheduler>::kId.name) {
-        entry.interface = ruled->name;
-        auto started = candidate->call<&Module::start>();
-        if (!started.ok()) {
-            abandon(candidate);
-            return started;
-        }
-        candidate->become(ModuleState::Running);
-        return plug_in_scheduler(record, *candidate, entry);
-    }
-    if (ruled != nullptr && ruled->name == InterfaceTraits<Allocator>::kId.name) {
-        abandon(candidate);
+Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock) {
+    HistoryRecord& entry = clock.entry();
+    const bool was_running = record.state() == ModuleState::Running;
+
+    // Prepare: everything that can fail without anybody noticing.
+    TRY(check_reloadable(record, image));
+    InterfaceRecord* const ruled = ruled_by(record);
+    if (ruled != nullptr && ruled->name == InterfaceTraits<Allocator>::kId.name)
         return Error(ErrorCode::NotSupported, "the ruling allocator is replaced by swap, not by reload");
+    Unpublished candidate(*this, TRY(make_candidate(record, image, clock)));
+    if (ruled != nullptr) {
+        entry.interface = ruled->name;
+        TRY(candidate->call_in_time<&Module::start>());
+        candidate->become(ModuleState::Running);
+        return plug_in_scheduler(record, *candidate.take(), clock);
     }
+    Unpublished spare(*this, was_running ? make_spare(record) : nullptr);
+    Buffer buffer = TRY(Buffer::create(kStateCapacity));
 
-    end_probation_of(record);  // the instance that is replaced now needs no way back any more
-    Probation probation;
-    probation.record = &record;
-    if (was_running) {
-        // The spare: an instance of the previous image, ready to start with the state that is about to be saved.
-        Phase ignored{};
-        auto spare = make_candidate(record, *record.current->image, ignored);
-        if (spare.ok())
-            probation.spare = spare.value();
-        else
-            kernel_.log.warning("kernel", "{}: no spare for probation: {}", record.name(), spare.error().sentence());
-    }
-    auto buffer = Buffer::create(kStateCapacity);
-    const auto undo = [&](Text sentence, ErrorCode code) -> Error {
-        abandon(candidate);
-        if (probation.spare != nullptr) abandon(probation.spare);
-        return Error(code, sentence);
-    };
-    if (!buffer.ok()) return undo("no memory for the state", ErrorCode::OutOfMemory);
-
-    // Hold: new callers wait, those inside leave.
     clock.enter(Phase::Hold);
-    entry.prepare_ns =
-        entry.phase_ns[static_cast<size_t>(Phase::Prepare)] + entry.phase_ns[static_cast<size_t>(Phase::Init)];
-    const uint64_t held_ns = arch::now_ns();
-    const uint64_t held_cycles = arch::cycles();
-    const auto reopen = [&]() HELIX_NO_THREAD_SAFETY_ANALYSIS {
-        for (uint32_t i = 0; i < record.slot_count; ++i) {
-            record.slots[i]->open();
-            if (record.slots[i]->interface.primary_record == &record) record.slots[i]->interface.primary->open();
-        }
-        record.call_lock.unlock();
-        entry.pause_ns = arch::now_ns() - held_ns;
-        entry.pause_cycles = arch::cycles() - held_cycles;
+    ModuleHold hold(record);
+    const auto give_up = [&](TransactionResult result, const Error& error) -> Error {
+        hold.release();
+        clock.stop();
+        entry.result = result;
+        return error;
     };
-    if (!record.call_lock.lock_for(kHoldDeadlineNs)) {
-        entry.result = TransactionResult::Cancelled;
-        return undo("a call into the module did not end in time; the reload was cancelled", ErrorCode::TimedOut);
-    }
-    bool empty = true;
-    for (uint32_t i = 0; i < record.slot_count && empty; ++i) {
-        InterfaceRecord& interface = record.slots[i]->interface;
-        record.slots[i]->close();
-        empty = record.slots[i]->wait_empty(kHoldDeadlineNs).ok();
-        if (interface.primary_record != &record || !empty) continue;
-        interface.primary->close();
-        empty = interface.primary->wait_empty(kHoldDeadlineNs).ok();
-    }
-    if (!empty) {
-        reopen();
-        entry.result = TransactionResult::Cancelled;
-        return undo("a caller inside an interface did not leave in time; the reload was cancelled",
-                    ErrorCode::TimedOut);
-    }
+    if (auto held = hold.acquire(kHoldDeadlineNs); !held.ok())
+        return give_up(TransactionResult::Cancelled,
+                       Error(held.error().code(), format("{} within {} s; the reload was cancelled",
+                                                         held.error().sentence(), kHoldDeadlineNs / 1'000'000'000)
+                                                      .text()));
 
-    // Transfer: state from old to new, and the start of the new.
     clock.enter(Phase::Transfer);
-    Instance* const old = record.current;
+    Instance& old = *record.current;
     Bytes state;
-    auto transferred = [&]() -> Result<void> {
-        if (was_running) {
-            StateWriter writer(buffer.value().mutable_bytes(), old->info().state_schema());
-            TRY(old->call<&Module::save_state>(writer));
-            if (!writer.empty()) {
-                state = TRY(writer.finish());
-                StateReader reader = TRY(StateReader::open(state));
-                if (reader.schema() > candidate->info().state_schema())
-                    return Error(ErrorCode::Incompatible, "its state schema is older than that of the running module");
-                TRY(candidate->call<&Module::restore_state>(reader, Reason::Reload));
-            }
-        }
-        TRY(candidate->call<&Module::start>());
+    auto moved = was_running ? transfer_state(old, *candidate, buffer, state) : Result<void>();
+    entry.state_bytes = state.size();
+    if (moved.ok()) moved = candidate->call_in_time<&Module::start>();
+    if (moved.ok()) {
         candidate->become(ModuleState::Running);
         clock.enter(Phase::Verify);
-        const bool healthy = TRY(candidate->call<&Module::is_healthy>());
-        if (!healthy) return Error(ErrorCode::InvalidState, "the new instance says that it is not healthy");
-        return {};
-    }();
-    entry.state_bytes = state.size();
-    if (!transferred.ok()) {
-        if (candidate->state == ModuleState::Running) (void)candidate->call<&Module::stop>().ok();
-        reopen();
-        entry.result = old->is_ended() ? TransactionResult::Cancelled : TransactionResult::RolledBack;
-        return undo(transferred.error().sentence(), transferred.error().code());
+        moved = check_health(*candidate);
     }
+    if (!moved.ok())
+        return give_up(old.is_ended() ? TransactionResult::Cancelled : TransactionResult::RolledBack, moved.error());
 
-    // Commit.
     clock.enter(Phase::Commit);
     {
         MutexGuard guard(registry_);
-        record.current = candidate;
+        __atomic_store_n(&record.current, candidate.take(), __ATOMIC_RELEASE);
         ++record.generation;
-        refill_slots(record, *candidate);
+        refill_slots(record, *record.current);
     }
-    reopen();
+    hold.release();
+    clock.stop();
     entry.result = TransactionResult::Committed;
-    if (old->state == ModuleState::Running) {
-        auto stopped = old->call<&Module::stop>();
+
+    end_probation_of(record);  // of the instance that was replaced
+    retire_replaced(old);
+    entry.phase = Phase::Serving;
+    if (!spare) return {};
+    Probation probation;
+    probation.record = &record;
+    probation.spare = spare.take();
+    if (auto kept = Buffer::copy_of(state); kept.ok()) probation.state = kept.take();
+    entry.phase = Phase::Probation;
+    begin_probation(std::move(probation));
+    return {};
+}
+
+/// What comes back if the new instance fails on probation: the previous image, initialised. Null, with a word in the
+/// log, if there is none.
+Instance* ModuleSystem::make_spare(ModuleRecord& record) {
+    HistoryRecord not_recorded;
+    PhaseClock clock(kernel_.threads, not_recorded);
+    auto spare = make_candidate(record, *record.current->image, clock);
+    if (spare.ok()) return spare.value();
+    kernel_.log.warning("kernel", "{}: no spare for probation: {}", record.name(), spare.error().sentence());
+    return nullptr;
+}
+
+/// Carries what `from` saves over to `to`; `state` is what it was, in `buffer`. Nobody is inside `from`.
+Result<void> ModuleSystem::transfer_state(Instance& from, Instance& to, Buffer& buffer, Bytes& state) {
+    StateWriter writer(buffer.mutable_bytes(), from.info().state_schema());
+    TRY(from.call_in_time<&Module::save_state>(writer));
+    if (writer.empty()) return {};
+    state = TRY(writer.finish());
+    StateReader reader = TRY(StateReader::open(state));
+    if (reader.schema() > to.info().state_schema())
+        return Error(ErrorCode::Incompatible, "its state schema is older than that of the running module");
+    return to.call_in_time<&Module::restore_state>(reader, Reason::Reload);
+}
+
+Result<void> ModuleSystem::check_health(Instance& candidate) {
+    const bool healthy = TRY(candidate.call<&Module::is_healthy>());
+    if (!healthy) return Error(ErrorCode::InvalidState, "the new instance says that it is not healthy");
+    return {};
+}
+
+/// Stops and destroys an instance whose place another has taken.
+void ModuleSystem::retire_replaced(Instance& old) {
+    if (old.state == ModuleState::Running) {
+        auto stopped = old.call_in_time<&Module::stop>();
         if (stopped.ok()) {
-            old->become(ModuleState::Stopped);
-            report_leaks(*old);
+            old.become(ModuleState::Stopped);
+            report_leaks(old);
         } else {
-            old->become(ModuleState::Failed);
-            kernel_.log.warning("kernel", "{} (old instance): {}", record.name(), stopped.error().sentence());
+            old.become(ModuleState::Failed);
+            kernel_.log.warning("kernel", "{} (old instance): {}", old.name(), stopped.error().sentence());
         }
     }
-    if (!expel(*old))
-        kernel_.log.error("kernel", "{}: threads of the old instance are still inside; its memory stays",
-                          record.name());
-    else
-        Instance::destroy(old);
-    clock.enter(Phase::Serving);
-    if (probation.spare != nullptr) {
-        auto kept = Buffer::copy_of(state);
-        if (kept.ok()) probation.state = kept.take();
-        entry.phase = Phase::Probation;
-        begin_probation(std::move(probation));
-    }
-    return {};
+    (void)dispose(old);
 }
 
 Result<void> ModuleSystem::swap(Text interface_name, Text name) {
     MutexGuard guard(change_);
     look_after_failed();
     HistoryRecord entry;
-    entry.time_ns = arch::now_ns();
+    PhaseClock clock(kernel_.threads, entry);
     entry.interface.assign(interface_name);
     bool loaded_here = false;
     auto result = [&]() -> Result<void> {
@@ -247,7 +248,7 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
         entry.to = FixedText<46>(name);
         ModuleRecord* record = find_record(name);
         if (record == nullptr) {
-            auto loaded = load_record(name, Link::Dynamic, entry.phase);
+            auto loaded = load_record(name, Link::Dynamic, clock);
             if (!loaded.ok()) {
                 if (loaded.error().code() == ErrorCode::NotFound)
                     return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
@@ -259,21 +260,15 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
         if (record->current == nullptr || record->state() != ModuleState::Running)
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
         entry.to = name_with_version(record->current->info());
-        auto swapped = swap_primary(*interface, *record, entry);
+        auto swapped = swap_primary(*interface, *record, clock);
         if (!swapped.ok() && loaded_here) (void)remove_record(*record).ok();
         return swapped;
     }();
-    if (!result.ok()) entry.reason.assign(result.error().sentence());
-    const uint64_t id = history_.add(entry);
-    for (Probation& probation : probations_) {
-        if (!probation.active || probation.history_id != 0) continue;
-        probation.history_id = id;
-        probation.unload_on_rollback = loaded_here;
-    }
+    if (Probation* const begun = store(clock, result)) begun->unload_on_rollback = loaded_here;
     return result;
 }
 
-Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord& record, HistoryRecord& entry) {
+Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock) {
     const SlotTarget* const target = target_of(*record.current, interface.name.text());
     if (target == nullptr)
         return Error(ErrorCode::InvalidArgument,
@@ -282,17 +277,27 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
         return Error(ErrorCode::AlreadyExists,
                      format("{} rules {} already", record.name(), interface.name.text()).text());
     if (interface.name == InterfaceTraits<Scheduler>::kId.name)
-        return plug_in_scheduler(record, *record.current, entry);
-    if (interface.name == InterfaceTraits<Allocator>::kId.name) return plug_in_allocator(record, entry);
+        return plug_in_scheduler(record, *record.current, clock);
+    if (interface.name == InterfaceTraits<Allocator>::kId.name) return plug_in_allocator(record, clock);
 
-    PhaseClock clock(entry);
+    HistoryRecord& entry = clock.entry();
     clock.enter(Phase::Hold);
-    const uint64_t held_ns = arch::now_ns();
+    Instance* const old = interface.primary_record == nullptr ? nullptr : interface.primary_record->current;
+    const auto restarting = [&](uint32_t value) {
+        if (old != nullptr) __atomic_store_n(&old->restarting, value, __ATOMIC_SEQ_CST);
+    };
     interface.primary->close();
-    if (!interface.primary->wait_empty(kHoldDeadlineNs).ok()) {
+    restarting(next_hold_number());
+    if (old != nullptr) kernel_.threads.end_waits_in(*old);
+    const bool empty = interface.primary->wait_empty(kHoldDeadlineNs).ok();
+    restarting(0);
+    if (!empty) {
+        const auto who = ModuleHold::describe_caller(*old);
         interface.primary->open();
+        clock.stop();
         entry.result = TransactionResult::Cancelled;
-        return Error(ErrorCode::TimedOut, "a caller inside the interface did not leave in time");
+        return Error(ErrorCode::TimedOut,
+                     format("{} did not leave {}; the swap was cancelled", who, old->name()).text());
     }
     clock.enter(Phase::Commit);
     {
@@ -301,9 +306,9 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
         interface.primary->fill(target);
     }
     interface.primary->open();
-    entry.pause_ns = arch::now_ns() - held_ns;
+    clock.stop();
     entry.result = TransactionResult::Committed;
-    clock.enter(Phase::Serving);
+    entry.phase = Phase::Serving;
     return {};
 }
 

@@ -11,6 +11,9 @@ namespace helix::kernel {
 struct Owner {
     /// The instance failed or is being ended by force: calls inside it end, its threads end. Atomic; never cleared.
     uint32_t ended = 0;
+    /// Not 0 while a transaction wants to replace it: the number of its hold. A wait in a call from outside ends then,
+    /// so that the call returns Restart; one that cannot may wait again. Atomic.
+    uint32_t restarting = 0;
     /// Threads that belong to it and were not reaped yet. Atomic.
     uint32_t threads = 0;
     /// CPU time that one call may use, in ticks: calls with preemption off, and all others.
@@ -18,6 +21,7 @@ struct Owner {
     uint32_t call_budget_ticks = 1000;
 
     bool is_ended() const { return __atomic_load_n(&ended, __ATOMIC_ACQUIRE) != 0; }
+    uint32_t hold_number() const { return __atomic_load_n(&restarting, __ATOMIC_SEQ_CST); }
 };
 
 inline Owner* owner_of(InstanceToken* token) {

@@ -228,11 +228,18 @@ Result<SchedulerStatistics> PolicySlot::statistics_of(uint32_t place, Cpu& cpu) 
     return out.value;
 }
 
-Result<bool> PolicySlot::mirror_self_check(Cpu& cpu) {
+Result<void> PolicySlot::self_check_mirror() {
     if (!serves(mirror_)) return ErrorCode::ModuleAbsent;
-    bool consistent = false;
-    if (!ask<&Scheduler::self_check>(mirror_, &consistent, cpu.view[mirror_])) return ErrorCode::ModuleFailed;
-    return consistent;
+    bool sound = true;
+    threads_.for_each_locked([&](Thread& thread) {
+        if ((thread.queued_in & bit(mirror_)) == 0 || !serves(mirror_)) return;
+        bool held = false;
+        Cpu& cpu = threads_.cpu(thread.cpu);
+        if (ask<&Scheduler::self_check>(mirror_, &held, cpu.view[mirror_], thread.view[mirror_])) sound &= held;
+    });
+    if (!serves(mirror_)) return ErrorCode::ModuleFailed;
+    if (!sound) return Error(ErrorCode::InvalidState, "its self-check failed");
+    return {};
 }
 
 }  // namespace helix::kernel

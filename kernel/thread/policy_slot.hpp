@@ -66,7 +66,9 @@ public:
     /// Errors: ModuleAbsent, ModuleFailed.
     Result<SchedulerStatistics> ruling_statistics(Cpu& cpu) { return statistics_of(ruling_, cpu); }
     Result<SchedulerStatistics> mirror_statistics(Cpu& cpu) { return statistics_of(mirror_, cpu); }
-    Result<bool> mirror_self_check(Cpu& cpu);
+    /// Asks the mirrored policy for each waiting thread whether it holds it; locks one CPU at a time, for one thread.
+    /// Preemption on. Errors: ModuleAbsent, ModuleFailed, InvalidState (it does not).
+    Result<void> self_check_mirror();
 
 private:
     struct Place {

@@ -80,6 +80,16 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     std::atomic<bool> cancellable{false};  ///< the wait that it is in ends when it is cancelled
     std::atomic<bool> cancelled{false};  ///< every wait ends at once; set when the owner failed or is stopped by force
     uint64_t deadline_ns = 0;            ///< key in the timer queue
+    /// The instance that this thread called, and in whose code it asked the kernel for the wait it is in; the wait ends
+    /// with the instance. Written by the thread itself, like `restartable`, which is set before.
+    std::atomic<Owner*> waits_in{nullptr};
+    bool restartable = false;   ///< the wait also ends when that instance is to be replaced
+    uint32_t told_of_hold = 0;  ///< the hold for which a wait of this thread ended: once is enough
+
+    /// The innermost call that the kernel itself makes on this thread into a module, for its lifecycle or an event:
+    /// waits in it last no longer than to the deadline. Written by the thread itself.
+    Owner* kernel_call = nullptr;
+    uint64_t kernel_call_deadline_ns = UINT64_MAX;
 };
 
 using ReadyList = boost::intrusive::list<Thread, boost::intrusive::base_hook<ReadyHook>>;

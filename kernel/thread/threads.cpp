@@ -175,6 +175,8 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.wake_reason = WakeReason::Signalled;
     thread.cancelled = false;
     thread.cancellable = false;
+    thread.waits_in = nullptr;
+    thread.kernel_call = nullptr;
     __atomic_store_n(&thread.cpu, current_cpu(), __ATOMIC_RELEASE);
     for (SchedulerThread& view : thread.view)
         view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}};
@@ -289,6 +291,16 @@ void Threads::cancel_threads_of(Owner& owner) {
     for (size_t position = 0; position < limit; ++position) {
         Thread& thread = table_[position];
         if (thread.owner == &owner && thread.cancelled && thread.cancellable) wake(thread, WakeReason::Cancelled);
+    }
+    end_waits_in(owner);
+}
+
+void Threads::end_waits_in(Owner& owner) {
+    const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
+    for (size_t position = 0; position < limit; ++position) {
+        Thread& thread = table_[position];
+        if (thread.waits_in == &owner && wait_is_over(thread) && thread.cancellable)
+            wake(thread, WakeReason::Cancelled);
     }
 }
 

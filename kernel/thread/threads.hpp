@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernel/thread/cpus.hpp"
+#include "kernel/thread/owner.hpp"
 #include "kernel/thread/policy_slot.hpp"
 #include "kernel/thread/spin_lock.hpp"
 #include "kernel/thread/timer_queue.hpp"
@@ -64,6 +65,15 @@ public:
     Result<void> set_priority(ThreadId thread, uint32_t priority);
     /// Ends every wait of the threads of `owner` and lets none begin; they end when they reach their gate.
     void cancel_threads_of(Owner& owner);
+    /// Ends the waits that threads are in inside `owner`, which was ended or is to be replaced, having called it.
+    void end_waits_in(Owner& owner);
+    /// Whether a call that `thread` is in has no time to wait: what it called was ended, or is to be replaced.
+    static bool wait_is_over(const Thread& thread) {
+        const Owner* const inside = thread.waits_in;
+        if (inside == nullptr) return false;
+        const uint32_t hold = thread.restartable ? inside->hold_number() : 0;
+        return inside->is_ended() || (hold != 0 && hold != thread.told_of_hold);
+    }
     size_t count_threads_of(const Owner& owner);
     /// Waits until no thread of `owner` is left. Errors: TimedOut.
     Result<void> wait_threads_of(const Owner& owner, uint64_t timeout_ns);

@@ -21,8 +21,9 @@ WakeReason WaitQueue::wait_and_unlock(uint64_t deadline_ns, Cancellable cancella
     self.cancellable = cancellable == Cancellable::Yes;
     waiting_.push_back(self);
     if (deadline_ns != kForever) threads.timers().add(self, deadline_ns);
-    // Whoever cancels sets `cancelled` and then looks at `cancellable`; this thread did it the other way round.
-    if (cancellable == Cancellable::Yes && self.cancelled) threads.wake(self, WakeReason::Cancelled);
+    // Whoever cancels says so first and then looks at `cancellable`; this thread did it the other way round.
+    if (cancellable == Cancellable::Yes && (self.cancelled || threads.wait_is_over(self)))
+        threads.wake(self, WakeReason::Cancelled);
 
     preempt_disable();
     lock_.unlock();

@@ -181,10 +181,15 @@ private:
                               "select_cpu chose CPU {} for a thread with affinity {:x}", out, threads_[i].affinity);
     }
     bool consistent() {
-        for (uint32_t cpu = 0; cpu < kCpus; ++cpu) {
-            const auto sound = target_->template call<&Scheduler::self_check>(cpus_[cpu]);
+        for (uint32_t i = 0; i < kThreads; ++i) {
+            if (model_[i].place != Place::Queued) continue;
+            const auto sound = target_->template call<&Scheduler::self_check>(cpus_[model_[i].cpu], threads_[i]);
             if (!answered(sound)) return false;
-            if (!report_->check(sound.value(), scenario_, "self_check failed on CPU {}", cpu)) return false;
+            if (!report_->check(sound.value(), scenario_, "self_check failed for thread {} on CPU {}", i,
+                                model_[i].cpu))
+                return false;
+        }
+        for (uint32_t cpu = 0; cpu < kCpus; ++cpu) {
             const auto statistics = target_->template call<&Scheduler::statistics>(cpus_[cpu]);
             if (!answered(statistics)) return false;
             const SchedulerStatistics& now = statistics.value();

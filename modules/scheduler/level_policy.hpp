@@ -142,7 +142,9 @@ public:
         return {queues(cpu).count, counters.enqueues, counters.picks, counters.preemptions};
     }
 
-    bool self_check(const SchedulerCpu& cpu) const override { return queues(cpu).consistent(); }
+    bool self_check(const SchedulerCpu& cpu, const SchedulerThread& thread) const override {
+        return queues(cpu).holds(thread);
+    }
 
 protected:
     static constexpr uint64_t kMillisecond = 1'000'000;

@@ -4,8 +4,7 @@
 //
 // Lives in SchedulerCpu::area and links threads through SchedulerThread::area; all zero is a valid empty value.
 // The lock of the CPU guards everything here. Nothing allocates. Every operation takes constant time but these:
-// `longest_waiting` looks at most at one thread a level, `insert_waited` passes those who waited less, `consistent`
-// sees all.
+// `longest_waiting` looks at most at one thread a level, `insert_waited` passes those who waited less.
 #pragma once
 
 #include "helix/interfaces/scheduler.hpp"
@@ -30,6 +29,9 @@ struct ThreadState {
 };
 
 inline ThreadState& state_of(SchedulerThread& thread) {
+    return thread.policy<ThreadState>();
+}
+inline const ThreadState& state_of(const SchedulerThread& thread) {
     return thread.policy<ThreadState>();
 }
 
@@ -145,24 +147,22 @@ struct RunQueues {
         return overdue_turn;
     }
 
-    /// True if links, levels, ages and counts agree. Takes at most `count` steps, also where a list is a loop.
-    bool consistent() const {
-        uint32_t seen = 0;
-        for (uint32_t level = 0; level < kPriorityLevels; ++level) {
-            const bool marked = (occupied >> level & 1) != 0;
-            if (marked != (first[level] != nullptr) || marked != (last[level] != nullptr)) return false;
-            SchedulerThread* before = nullptr;
-            for (SchedulerThread* thread = first[level]; thread != nullptr; thread = state_of(*thread).next) {
-                const ThreadState& state = state_of(*thread);
-                if (++seen > count) return false;
-                if (!state.queued || state.level != level || state.previous != before) return false;
-                if (state.waiting_since_ns > clock_ns) return false;
-                if (before != nullptr && state.waiting_since_ns < state_of(*before).waiting_since_ns) return false;
-                before = thread;
-            }
-            if (last[level] != before) return false;
-        }
-        return seen == count;
+    /// True if links, level and age of `thread` agree with its neighbours' and with the ends of its list.
+    bool holds(const SchedulerThread& thread) const {
+        const ThreadState& state = state_of(thread);
+        if (!state.queued || state.level >= kPriorityLevels || (occupied >> state.level & 1) == 0) return false;
+        if (state.waiting_since_ns > clock_ns) return false;
+        if (state.previous == nullptr ? first[state.level] != &thread : !follows(*state.previous, thread)) return false;
+        return state.next == nullptr ? last[state.level] == &thread : follows(thread, *state.next);
+    }
+
+private:
+    /// `behind` stands right behind `before` in one list, and has waited no longer.
+    static bool follows(const SchedulerThread& before, const SchedulerThread& behind) {
+        const ThreadState& one = state_of(before);
+        const ThreadState& other = state_of(behind);
+        return one.next == &behind && other.previous == &before && one.level == other.level &&
+               one.waiting_since_ns <= other.waiting_since_ns;
     }
 };
 

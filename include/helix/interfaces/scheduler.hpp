@@ -35,6 +35,10 @@ struct SchedulerThread {
         static_assert(sizeof(T) <= kAreaSize && std::is_trivially_copyable_v<T>);
         return *reinterpret_cast<T*>(area);
     }
+    template <typename T>
+    const T& policy() const {
+        return const_cast<SchedulerThread*>(this)->policy<T>();
+    }
 };
 
 /// A policy's view of one CPU.
@@ -98,8 +102,9 @@ public:
     virtual void priority_changed(SchedulerCpu& cpu, SchedulerThread& thread, uint32_t old_priority, bool queued) = 0;
     /// Returns what it counted for `cpu` since the policy started.
     virtual SchedulerStatistics statistics(const SchedulerCpu& cpu) const = 0;
-    /// Walks the policy's own data for `cpu`; false if they are not consistent. Bounded in time by their size.
-    virtual bool self_check(const SchedulerCpu& cpu) const = 0;
+    /// Whether the queues of `cpu` hold `thread`, which is in them as far as the kernel knows: its links and marks, and
+    /// those of its neighbours, agree. Looks at this thread alone: asked of each before the policy may rule.
+    virtual bool self_check(const SchedulerCpu& cpu, const SchedulerThread& thread) const = 0;
 
 protected:
     ~Scheduler() = default;
@@ -107,7 +112,7 @@ protected:
 
 template <>
 struct InterfaceTraits<Scheduler> {
-    static constexpr InterfaceId kId{"helix.scheduler", 1, 0};
+    static constexpr InterfaceId kId{"helix.scheduler", 2, 0};
     static constexpr MethodTraits kRule = MethodTraits::Bounded | MethodTraits::Serialised;
     static constexpr auto kMethods = methods(                                                   //
         MethodEntry<&Scheduler::enqueue>{"enqueue", kRule},                                     //

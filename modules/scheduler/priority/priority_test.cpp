@@ -52,7 +52,8 @@ TEST_F(PriorityTest, APreemptedThreadKeepsItsPlaceAndTheRestOfItsSlice) {
     a_.runtime_ns = 10 * kMs;
     policy_.enqueue(cpu_, a_, EnqueueReason::Preempted);
     EXPECT_EQ(policy_.pick_next(cpu_), &b_) << "with its slice used it waits behind its equal";
-    EXPECT_TRUE(policy_.self_check(cpu_));
+    EXPECT_TRUE(policy_.self_check(cpu_, a_));
+    EXPECT_FALSE(policy_.self_check(cpu_, b_)) << "it was picked";
 }
 
 TEST_F(PriorityTest, TheLongestWaitingRunsOnceAfterTheStarvationLimit) {

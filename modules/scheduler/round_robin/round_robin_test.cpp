@@ -146,7 +146,8 @@ TEST_F(RoundRobinTest, APriorityThatChangesWhileQueuedTakesEffect) {
     SchedulerThread& b = add(10);
     b.priority = 20;
     policy_.priority_changed(cpu_, b, 10, true);
-    EXPECT_TRUE(policy_.self_check(cpu_));
+    EXPECT_TRUE(policy_.self_check(cpu_, a));
+    EXPECT_TRUE(policy_.self_check(cpu_, b));
     EXPECT_EQ(policy_.pick_next(cpu_), &b);
     EXPECT_EQ(policy_.pick_next(cpu_), &a);
     EXPECT_EQ(policy_.pick_next(cpu_), nullptr);
@@ -154,12 +155,22 @@ TEST_F(RoundRobinTest, APriorityThatChangesWhileQueuedTakesEffect) {
 
 TEST_F(RoundRobinTest, SelfCheckFindsABrokenLink) {
     init("10", "32", "0");
-    add(10);
+    SchedulerThread& a = add(10);
     SchedulerThread& b = add(10);
-    add(10);
-    EXPECT_TRUE(policy_.self_check(cpu_));
+    SchedulerThread& c = add(10);
+    for (SchedulerThread* thread : {&a, &b, &c}) EXPECT_TRUE(policy_.self_check(cpu_, *thread));
     scheduling::state_of(b).next = &b;
-    EXPECT_FALSE(policy_.self_check(cpu_));
+    EXPECT_TRUE(policy_.self_check(cpu_, a));
+    EXPECT_FALSE(policy_.self_check(cpu_, b));
+    EXPECT_FALSE(policy_.self_check(cpu_, c));
+}
+
+TEST_F(RoundRobinTest, SelfCheckFindsAThreadThatIsNotQueued) {
+    init("10", "32", "0");
+    SchedulerThread& a = add(10);
+    add(10);
+    ASSERT_EQ(policy_.pick_next(cpu_), &a);
+    EXPECT_FALSE(policy_.self_check(cpu_, a));
 }
 
 TEST_F(RoundRobinTest, ADisagreementWithTheKernelMakesItUnhealthy) {
@@ -168,7 +179,7 @@ TEST_F(RoundRobinTest, ADisagreementWithTheKernelMakesItUnhealthy) {
     EXPECT_TRUE(policy_.is_healthy());
     policy_.enqueue(cpu_, a, EnqueueReason::Woken);
     EXPECT_FALSE(policy_.is_healthy());
-    EXPECT_TRUE(policy_.self_check(cpu_));
+    EXPECT_TRUE(policy_.self_check(cpu_, a));
 }
 
 TEST_F(RoundRobinTest, CountersPassThroughStateAndTheProfilesTimeSliceWins) {

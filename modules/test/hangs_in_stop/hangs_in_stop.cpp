@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A stop that does not return: one that uses the CPU is ended by its budget; one that waits is waited for.
+// A stop that does not return is ended: one that uses the CPU by its budget, one that waits after five seconds.
 
 #include "helix/module.hpp"
 

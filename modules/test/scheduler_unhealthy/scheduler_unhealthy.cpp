@@ -27,8 +27,8 @@ public:
         return RoundRobinPolicy::init(context);
     }
     bool is_healthy() const override { return !health_ && RoundRobinPolicy::is_healthy(); }
-    bool self_check(const helix::SchedulerCpu& cpu) const override {
-        return health_ && RoundRobinPolicy::self_check(cpu);
+    bool self_check(const helix::SchedulerCpu& cpu, const helix::SchedulerThread& thread) const override {
+        return health_ && RoundRobinPolicy::self_check(cpu, thread);
     }
 
 private:

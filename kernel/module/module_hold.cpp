@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// ModuleHold: closing the ways in, and saying who is still inside.
+
+#include "kernel/module/module_hold.hpp"
+
+#include "helix/format.hpp"
+#include "kernel/kernel.hpp"
+
+namespace helix::kernel {
+
+FixedText<150> ModuleHold::describe_caller(Instance& instance) {
+    FixedText<150> text;
+    instance.kernel.threads.for_each_locked([&](Thread& thread) {
+        if (!text.empty() || thread.state == ThreadState::Running) return;
+        uint64_t where = 0;  // where the module called the service in which the thread waits, if it is the innermost
+        for (const Gate* gate = thread.gate; gate != nullptr; gate = gate->previous()) {
+            if (gate->kind() == GateKind::Kernel) {
+                where = gate->resume;
+                continue;
+            }
+            if (gate->instance == token_of(&instance) && gate->kind() != GateKind::Thread) {
+                text.append(format<60>("thread {} ({})", static_cast<uint32_t>(thread.id), thread.name.text()).text());
+                uint64_t offset = 0;
+                if (instance.mapping == nullptr || !instance.mapping->contains(where)) return;
+                const Text symbol = instance.mapping->symbol_for(where, offset);
+                if (symbol.empty()) return;
+                text.append(" in ");
+                text.append(symbol.substr(0, text.capacity() - text.text().size()));
+                return;
+            }
+            where = 0;
+        }
+    });
+    if (text.empty()) text.append("a thread that runs");
+    return text;
+}
+
+// The call lock is held from acquire to release, which the analysis cannot follow.
+Result<void> ModuleHold::acquire(uint64_t timeout_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    const uint64_t deadline_ns = deadline_after(timeout_ns);
+    held_ = record_.current;
+    if (held_ != nullptr) {
+        __atomic_store_n(&held_->restarting, held_->kernel.modules.next_hold_number(), __ATOMIC_SEQ_CST);
+        held_->kernel.threads.end_waits_in(*held_);
+    }
+    auto empty = wait_until_empty(deadline_ns);
+    if (empty.ok()) return {};
+    const Error error(ErrorCode::TimedOut,
+                      format("{} did not leave {}", describe_caller(*held_), record_.name()).text());
+    release();
+    return error;
+}
+
+namespace {
+uint64_t time_left(uint64_t deadline_ns) {
+    const uint64_t now_ns = arch::now_ns();
+    return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+}
+}  // namespace
+
+Result<void> ModuleHold::wait_until_empty(uint64_t deadline_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    locked_ = record_.call_lock.lock_for(time_left(deadline_ns));
+    if (!locked_) return ErrorCode::TimedOut;
+    for (uint32_t i = 0; i < record_.slot_count; ++i) {
+        InterfaceRecord& interface = record_.slots[i]->interface;
+        TRY(empty(*record_.slots[i], deadline_ns));
+        if (interface.primary_record == &record_) TRY(empty(*interface.primary, deadline_ns));
+    }
+    return {};
+}
+
+Result<void> ModuleHold::empty(Slot& slot, uint64_t deadline_ns) {
+    closed_[closed_count_++] = &slot;
+    slot.close();
+    return slot.wait_empty(time_left(deadline_ns));
+}
+
+void ModuleHold::release() HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    if (held_ != nullptr) __atomic_store_n(&held_->restarting, 0, __ATOMIC_SEQ_CST);
+    held_ = nullptr;
+    while (closed_count_ > 0) closed_[--closed_count_]->open();
+    if (locked_) record_.call_lock.unlock();
+    locked_ = false;
+}
+
+}  // namespace helix::kernel

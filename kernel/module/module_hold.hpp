@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// ModuleHold: while it lasts, nobody is inside a module and nobody gets in.
+#pragma once
+
+#include "kernel/module/record.hpp"
+
+namespace helix::kernel {
+
+/// Requests, events and health checks wait at the module's call lock, callers of blocking methods at its slots; bounded
+/// callers are not held. Thread context, preemption on, change lock held.
+class ModuleHold {
+public:
+    explicit ModuleHold(ModuleRecord& record) : record_(record) {}
+    ~ModuleHold() { release(); }
+    ModuleHold(const ModuleHold&) = delete;
+    ModuleHold& operator=(const ModuleHold&) = delete;
+
+    /// Closes the ways in and waits for those who are inside to leave; waits in their calls end, so that these return
+    /// Restart. Once. Errors: TimedOut, which names who did not leave; everything is open again then.
+    Result<void> acquire(uint64_t timeout_ns);
+    /// Lets everybody in again, to whoever serves now. The slots still exist. Again does nothing.
+    void release();
+
+    /// "thread 7 (waiter) in NAME": the first thread found that has called into `instance` and does not run just now.
+    static FixedText<150> describe_caller(Instance& instance);
+
+private:
+    Result<void> wait_until_empty(uint64_t deadline_ns);
+    Result<void> empty(Slot& slot, uint64_t deadline_ns);
+
+    ModuleRecord& record_;
+    Instance* held_ = nullptr;  // who served when the hold began
+    bool locked_ = false;
+    Slot* closed_[2 * ModuleRecord::kMaximumInterfaces] = {};  // its own and those that it fills as the primary one
+    size_t closed_count_ = 0;
+};
+
+}  // namespace helix::kernel

@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// PhaseClock: how long each phase of a transaction takes. Each ends where the next begins.
+#pragma once
+
+#include "kernel/module/history.hpp"
+#include "kernel/thread/threads.hpp"
+
+namespace helix::kernel {
+
+/// Reads the cycle counter alone, so that it can be read inside a hold. Used by one thread.
+class PhaseClock {
+public:
+    /// Begins with Phase::Prepare. `entry` outlives the clock, which writes phase and times there.
+    PhaseClock(const Threads& threads, HistoryRecord& entry)
+        : threads_(threads), entry_(entry), last_cycles_(arch::cycles()) {
+        entry.time_ns = arch::now_ns();
+    }
+    PhaseClock(const PhaseClock&) = delete;
+    PhaseClock& operator=(const PhaseClock&) = delete;
+
+    HistoryRecord& entry() { return entry_; }
+    void enter(Phase next) {
+        tick();
+        entry_.phase = next;
+    }
+    /// The time of the phase in which the transaction ended is over; what follows is cleaning up.
+    void stop() {
+        tick();
+        running_ = false;
+    }
+    /// Writes the times into the record. Once, at the end.
+    void finish() {
+        stop();
+        for (size_t i = 0; i < kPhases; ++i) {
+            const auto phase = static_cast<Phase>(i);
+            entry_.phase_ns[i] = threads_.cycles_to_ns(cycles_[i]);
+            if (phase < Phase::Hold) entry_.prepare_ns += entry_.phase_ns[i];
+            if (phase >= Phase::Hold && phase <= Phase::Commit) entry_.pause_cycles += cycles_[i];
+        }
+        entry_.pause_ns = threads_.cycles_to_ns(entry_.pause_cycles);
+    }
+
+private:
+    void tick() {
+        const uint64_t now = arch::cycles();
+        if (running_) cycles_[static_cast<size_t>(entry_.phase)] += now - last_cycles_;
+        last_cycles_ = now;
+    }
+
+    const Threads& threads_;
+    HistoryRecord& entry_;
+    uint64_t last_cycles_;
+    uint64_t cycles_[kPhases] = {};
+    bool running_ = true;
+};
+
+}  // namespace helix::kernel
