@@ -25,6 +25,7 @@ void on_fault(TrapFrame& frame, const Fault& fault) {
         note.instruction = arch::trap_instruction_pointer(frame);
         module_failed(*owner_of(gate->instance), note);
     }
+    leave_gate(*gate);
     arch::trap_resume_at_gate(frame, *gate, GateFailure::Fault);
 }
 

@@ -30,23 +30,10 @@ public:
         running_ = false;
     }
     /// Writes the times into the record. Once, at the end.
-    void finish() {
-        stop();
-        for (size_t i = 0; i < kPhases; ++i) {
-            const auto phase = static_cast<Phase>(i);
-            entry_.phase_ns[i] = threads_.cycles_to_ns(cycles_[i]);
-            if (phase < Phase::Hold) entry_.prepare_ns += entry_.phase_ns[i];
-            if (phase >= Phase::Hold && phase <= Phase::Commit) entry_.pause_cycles += cycles_[i];
-        }
-        entry_.pause_ns = threads_.cycles_to_ns(entry_.pause_cycles);
-    }
+    void finish();
 
 private:
-    void tick() {
-        const uint64_t now = arch::cycles();
-        if (running_) cycles_[static_cast<size_t>(entry_.phase)] += now - last_cycles_;
-        last_cycles_ = now;
-    }
+    void tick();
 
     const Threads& threads_;
     HistoryRecord& entry_;

@@ -39,8 +39,9 @@ bool runs_module(const Gate& gate) {
 /// Ends the module's call here if its instance was ended meanwhile: the service is done, nothing is held.
 void return_to_module() {
     Gate* const gate = current_gate();
-    if (gate != nullptr && runs_module(*gate) && owner_of(gate->instance)->is_ended())
-        arch::gate_resume(*gate, GateFailure::Killed);
+    if (gate == nullptr || !runs_module(*gate) || !owner_of(gate->instance)->is_ended()) return;
+    leave_gate(*gate);
+    arch::gate_resume(*gate, GateFailure::Killed);
 }
 
 void copy_bytes(void* to, const void* from, size_t size) {
@@ -85,49 +86,15 @@ class ModuleWait {
 public:
     enum class Restartable : uint8_t { Yes, No };
 
-    explicit ModuleWait(Instance& instance, Restartable restartable = Restartable::Yes)
-        : instance_(instance), thread_(current_thread()), timed_(thread_.kernel_call == &instance) {
-        // The service's own gate is the innermost; the one around it says how the module was entered.
-        if (current_gate()->previous()->kind() != GateKind::Module) return;
-        called_ = true;
-        outer_ = thread_.waits_in;
-        outer_restartable_ = thread_.restartable;
-        thread_.restartable = !timed_ && restartable == Restartable::Yes;
-        thread_.waits_in = &instance;
-    }
-    ~ModuleWait() {
-        if (!called_) return;
-        thread_.waits_in = outer_;
-        thread_.restartable = outer_restartable_;
-    }
+    explicit ModuleWait(Instance& instance, Restartable restartable = Restartable::Yes);
+    ~ModuleWait();
     ModuleWait(const ModuleWait&) = delete;
     ModuleWait& operator=(const ModuleWait&) = delete;
 
     /// How long to wait where the module asked for `timeout_ns`.
-    uint64_t shorten(uint64_t timeout_ns) {
-        if (!timed_ || thread_.kernel_call_deadline_ns == kForever) return timeout_ns;
-        const uint64_t now = arch::now_ns();
-        const uint64_t left = thread_.kernel_call_deadline_ns > now ? thread_.kernel_call_deadline_ns - now : 0;
-        shortened_ = left < timeout_ns;
-        return shortened_ ? left : timeout_ns;
-    }
+    uint64_t shorten(uint64_t timeout_ns);
     /// What the module is told of a wait that gave `result`.
-    Result<void> outcome(const Result<void>& result) {
-        if (result.ok()) return {};
-        if (result.error().code() == ErrorCode::TimedOut && shortened_) {
-            FailureNote note;
-            note.failure = GateFailure::Abort;
-            note.rule = "it waited for more than 5 seconds in a call that the kernel made";
-            note.instruction = current_gate()->resume;
-            module_failed(instance_, note);
-        }
-        const uint32_t hold = instance_.hold_number();
-        if (result.error().code() == ErrorCode::Cancelled && called_ && !timed_ && hold != 0) {
-            thread_.told_of_hold = hold;
-            return Error(ErrorCode::Restart, "the module is being replaced: undo, and return this");
-        }
-        return result;
-    }
+    Result<void> outcome(const Result<void>& result);
 
 private:
     Instance& instance_;
@@ -138,6 +105,48 @@ private:
     Owner* outer_ = nullptr;
     bool outer_restartable_ = false;
 };
+
+ModuleWait::ModuleWait(Instance& instance, Restartable restartable)
+    : instance_(instance), thread_(current_thread()), timed_(thread_.kernel_call == &instance) {
+    // The service's own gate is the innermost; the one around it says how the module was entered.
+    if (current_gate()->previous()->kind() != GateKind::Module) return;
+    called_ = true;
+    outer_ = thread_.waits_in;
+    outer_restartable_ = thread_.restartable;
+    thread_.restartable = !timed_ && restartable == Restartable::Yes;
+    thread_.waits_in = &instance;
+}
+
+ModuleWait::~ModuleWait() {
+    if (!called_) return;
+    thread_.waits_in = outer_;
+    thread_.restartable = outer_restartable_;
+}
+
+uint64_t ModuleWait::shorten(uint64_t timeout_ns) {
+    if (!timed_ || thread_.kernel_call_deadline_ns == kForever) return timeout_ns;
+    const uint64_t now = arch::now_ns();
+    const uint64_t left = thread_.kernel_call_deadline_ns > now ? thread_.kernel_call_deadline_ns - now : 0;
+    shortened_ = left < timeout_ns;
+    return shortened_ ? left : timeout_ns;
+}
+
+Result<void> ModuleWait::outcome(const Result<void>& result) {
+    if (result.ok()) return {};
+    if (result.error().code() == ErrorCode::TimedOut && shortened_) {
+        FailureNote note;
+        note.failure = GateFailure::Abort;
+        note.rule = "it waited for more than 5 seconds in a call that the kernel made";
+        note.instruction = current_gate()->resume;
+        module_failed(instance_, note);
+    }
+    const uint32_t hold = instance_.hold_number();
+    if (result.error().code() == ErrorCode::Cancelled && called_ && !timed_ && hold != 0) {
+        thread_.told_of_hold = hold;
+        return Error(ErrorCode::Restart, "the module is being replaced: undo, and return this");
+    }
+    return result;
+}
 
 Error cannot_block() {
     return Error(ErrorCode::InvalidState, "this service may block and preemption is off");
@@ -374,6 +383,7 @@ __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
         note.reason = FixedText<100>(CopiedText<100>(instance, reason).value.text());
     }
     module_failed(instance, note);
+    leave_gate(*gate);
     arch::gate_resume(*gate, GateFailure::Abort);
 }
 

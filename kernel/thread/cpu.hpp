@@ -84,6 +84,11 @@ inline uint32_t preempt_count() {
     asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
     return word & ~kNoRescheduleWanted;
 }
+/// Takes `gate`, the innermost, out of the chain, since the thread is about to continue behind it: an interrupt on the
+/// way there finds nothing of the failed call any more. Own thread.
+inline void leave_gate(const Gate& gate) {
+    asm volatile("movq %0, %%gs:8" ::"r"(gate.previous()) : "memory");
+}
 /// Whether a bounded call is under way on this thread: it is not preempted, though nothing counts that.
 inline bool in_bounded_call() {
     for (const Gate* gate = current_gate(); gate != nullptr; gate = gate->previous())

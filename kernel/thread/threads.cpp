@@ -455,6 +455,7 @@ void Threads::on_timer(TrapFrame& frame) {
             if (in_module) note.instruction = arch::trap_instruction_pointer(frame);
             module_failed(owner, note);
             if (in_module) {
+                leave_gate(*gate);
                 arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
                 return;
             }
@@ -472,7 +473,10 @@ void Threads::on_interrupt(TrapFrame& frame) {
 void Threads::preempt_interrupted(TrapFrame& frame) {
     if (preempt_count() != 1 || in_bounded_call()) return;
     preempt();
-    if (Gate* const ended = ended_gate()) arch::trap_resume_at_gate(frame, *ended, GateFailure::Killed);
+    if (Gate* const ended = ended_gate()) {
+        leave_gate(*ended);
+        arch::trap_resume_at_gate(frame, *ended, GateFailure::Killed);
+    }
 }
 
 void Threads::on_console_input() {
@@ -520,7 +524,10 @@ void Threads::reschedule() {
     preempt_disable();
     this_kernel().threads.preempt();
     preempt_enable_quietly();
-    if (Gate* const ended = ended_gate()) arch::gate_resume(*ended, GateFailure::Killed);
+    if (Gate* const ended = ended_gate()) {
+        leave_gate(*ended);
+        arch::gate_resume(*ended, GateFailure::Killed);
+    }
 }
 
 // ---- Holds.

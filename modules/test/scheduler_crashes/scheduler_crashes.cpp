@@ -23,6 +23,12 @@ public:
         left_ = TRY(context.config_integer("after"));
         return RoundRobinPolicy::init(context);
     }
+    /// `crash`: the next pick faults, however many were to succeed.
+    helix::Result<helix::Response> handle_request(const helix::Request& request) override {
+        if (request.request_type != "crash") return RoundRobinPolicy::handle_request(request);
+        __atomic_store_n(&left_, 0, __ATOMIC_RELAXED);
+        return helix::Response::ok_empty();
+    }
     /// Called only while this policy rules: a mirrored one is told of picks by dequeue.
     helix::SchedulerThread* pick_next(helix::SchedulerCpu& cpu) override {
         if (__atomic_fetch_sub(&left_, 1, __ATOMIC_RELAXED) <= 0) asm volatile("ud2");
