@@ -226,6 +226,7 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error, int argum
 }  // namespace
 
 int run_command_line(int argument_count, const char* const* arguments) {
+    open_standard_descriptors();
     GlobalOptions global;
     Action action;
     CLI::App app("Helix: an operating-system kernel whose every component is a hot-swappable module.", "helix");
