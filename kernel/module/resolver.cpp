@@ -49,20 +49,21 @@ Candidates candidates_for(Span<const ResolverNode> nodes, size_t node, const Req
     return all.suitable != kNobody ? all : others;
 }
 
-/// The provider of dependency `k` of `node`. Only after check_dependencies found all of them.
+/// The provider of dependency `k` of `node`, or kNobody.
 size_t provider_of_dependency(Span<const ResolverNode> nodes, size_t node, size_t k) {
     const Result<Requirement> requirement = Requirement::parse(nodes[node].info->dependencies()[k]);
     return requirement.ok() ? candidates_for(nodes, node, requirement.value()).suitable : kNobody;
 }
 
-/// "a needs b needs c" + `end`, with names left out in the middle when it does not fit an Error.
-FixedText<Error::kCapacity> compose(Span<const ResolverNode> nodes, Span<const uint16_t> chain, Text end) {
+/// "a needs b needs c" + `end`, with names left out in the middle when it is longer than `capacity`.
+FixedText<Error::kCapacity> compose(Span<const ResolverNode> nodes, Span<const uint16_t> chain, Text end,
+                                    size_t capacity = Error::kCapacity) {
     constexpr Text kNeeds = " needs ";
     constexpr Text kCut = "\u2026 needs ";
     FixedText<Error::kCapacity> out;
     size_t whole = end.size();
     for (uint16_t i : chain) whole += nodes[i].name.size() + kNeeds.size();
-    if (whole <= out.capacity()) {
+    if (whole <= capacity) {
         for (uint16_t i : chain) {
             out.append(nodes[i].name);
             out.append(kNeeds);
@@ -70,8 +71,7 @@ FixedText<Error::kCapacity> compose(Span<const ResolverNode> nodes, Span<const u
         out.append(end);
         return out;
     }
-    const size_t room =
-        out.capacity() - kCut.size() - (end.size() < out.capacity() / 2 ? end.size() : out.capacity() / 2);
+    const size_t room = capacity - kCut.size() - (end.size() < capacity / 2 ? end.size() : capacity / 2);
     size_t front = 0;
     size_t used = 0;
     while (front < chain.size() && used + nodes[chain[front]].name.size() + kNeeds.size() <= room / 2 + room % 2) {
@@ -163,11 +163,11 @@ private:
     uint64_t words_[kMaximumResolverNodes / 64] = {};
 };
 
-/// The first dependency of `node` that is not in `placed`, or kNobody.
+/// The first dependency of `node` whose provider is there but not in `placed`, or kNobody.
 size_t unplaced_provider(Span<const ResolverNode> nodes, size_t node, const NodeSet& placed) {
     for (size_t k = 0; k < nodes[node].info->dependencies().size(); ++k) {
         const size_t provider = provider_of_dependency(nodes, node, k);
-        if (!placed.contains(provider)) return provider;
+        if (provider != kNobody && !placed.contains(provider)) return provider;
     }
     return kNobody;
 }
@@ -183,7 +183,10 @@ Error cycle_error(Span<const ResolverNode> nodes, size_t start, const NodeSet& p
     size_t next = first;
     for (size_t i = 0; i < length; ++i, next = unplaced_provider(nodes, next, placed))
         scratch[i] = static_cast<uint16_t>(next);
-    return Error(ErrorCode::InvalidState, compose(nodes, scratch.subspan(0, length), nodes[first].name).text());
+    FixedText<Error::kCapacity> sentence("cycle: ");
+    sentence.append(
+        compose(nodes, scratch.subspan(0, length), nodes[first].name, sentence.capacity() - sentence.size()).text());
+    return Error(ErrorCode::InvalidState, sentence.text());
 }
 
 }  // namespace
@@ -198,6 +201,34 @@ Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& re
     return Error(ErrorCode::Incompatible, format("{} {}.{}.{} is not a version of {} that will do", other.name,
                                                  other.version.major, other.version.minor, other.version.patch, name)
                                               .text());
+}
+
+Result<void> check_cycle(Span<const ResolverNode> nodes, size_t start, Span<uint16_t> scratch) {
+    if (nodes.size() > kMaximumResolverNodes || scratch.size() < nodes.size()) return {};  // then it is not looked for
+    // What `start` needs, directly or not: scratch[0..count).
+    NodeSet wanted;
+    size_t count = 0;
+    const auto want = [&](size_t i) {
+        if (i == kNobody || wanted.contains(i)) return;
+        wanted.add(i);
+        scratch[count++] = static_cast<uint16_t>(i);
+    };
+    want(start);
+    for (size_t next = 0; next < count; ++next)
+        for (size_t k = 0; k < nodes[scratch[next]].info->dependencies().size(); ++k)
+            want(provider_of_dependency(nodes, scratch[next], k));
+    // As in resolve, until nothing can be placed any more.
+    NodeSet placed;
+    for (bool progress = true; progress;) {
+        progress = false;
+        for (size_t i = 0; i < count; ++i) {
+            if (placed.contains(scratch[i]) || unplaced_provider(nodes, scratch[i], placed) != kNobody) continue;
+            placed.add(scratch[i]);
+            progress = true;
+        }
+    }
+    if (placed.contains(start)) return {};
+    return cycle_error(nodes, start, placed, scratch);
 }
 
 Result<void> resolve(Span<const ResolverNode> nodes, Span<uint16_t> order) {

@@ -116,7 +116,7 @@ TEST(Resolver, AModuleMayNeedAnotherProviderOfWhatItProvides) {
 TEST(Resolver, AModuleCannotWaitForItself) {
     Graph graph;
     graph.add("a", {"a"});
-    EXPECT_EQ(graph.order(), "error: a needs a");
+    EXPECT_EQ(graph.order(), "error: cycle: a needs a");
     EXPECT_EQ(graph.error(), ErrorCode::InvalidState);
 }
 
@@ -148,7 +148,7 @@ TEST(Resolver, NamesACycleFromItsFirstModule) {
     graph.add("c", {"a"});
     graph.add("b", {"c"});
     graph.add("a", {"b"});
-    EXPECT_EQ(graph.order(), "error: c needs a needs b needs c");
+    EXPECT_EQ(graph.order(), "error: cycle: c needs a needs b needs c");
     EXPECT_EQ(graph.error(), ErrorCode::InvalidState);
 }
 
@@ -176,7 +176,7 @@ TEST(Resolver, CutsALongChainInItsMiddle) {
     const std::string sentence = graph.order().substr(strlen("error: "));
     EXPECT_LE(sentence.size(), Error::kCapacity);
     EXPECT_GE(sentence.size(), Error::kCapacity - 40) << sentence;
-    EXPECT_TRUE(sentence.starts_with("module-0 needs module-1 needs ")) << sentence;
+    EXPECT_TRUE(sentence.starts_with("cycle: module-0 needs module-1 needs ")) << sentence;
     EXPECT_TRUE(sentence.ends_with(" needs module-59 needs module-0")) << sentence;
     EXPECT_NE(sentence.find("needs \u2026 needs module-"), std::string::npos) << sentence;
 }
