@@ -79,7 +79,7 @@ for arch in hosted x86_64; do
     # Each of the 98 crashes says so at least once, in the log or where it was waited for, and so do the first two.
     [[ $(grep -c 'crasher failed: ' "$output") -ge 100 ]] || fail "$arch: too few failures were reported"
     # Whoever called a method heard of its failure.
-    [[ $(grep -c '^error: the caller got: crasher failed' "$output") == 22 ]] ||
+    [[ $(grep -c '^error: the caller got: test.crashing.crash_' "$output") == 22 ]] ||
         fail "$arch: $(grep 'the caller got\|it came back' "$output")"
     # Emulated it may take so long to fill the memory that the budget of the call ends first.
     [[ $arch == x86_64 || $(grep -c '^failure .*out of memory' "$output") -ge 6 ]] ||
