@@ -470,31 +470,26 @@ void ModuleSystem::release_kept(ModuleRecord& record) {
     }
 }
 
-/// Why there is nothing called `name` to unload.
-FixedText<Error::kCapacity> ModuleSystem::describe_absence(Text name) {
-    FixedText<62> left_out_file;
+/// What more there is to say of a module that is not loaded.
+Text ModuleSystem::why_absent(Text name) {
+    Text why;
     for_each_not_started([&](const NotStarted& left_out) {
-        if (left_out.name == name) left_out_file = left_out.file;
+        if (left_out.name == name) why = ": it was not started at boot; load tries again";
     });
-    if (!left_out_file.empty())
-        return format("{} was not started at boot and holds nothing; load {} tries again", name, left_out_file.text());
-    const auto names = [&](const FixedText<46>& field) {
-        const Text text = field.text();
-        return text.starts_with(name) && (text.size() == name.size() || text[name.size()] == ' ');
-    };
     HistoryRecord entry;
-    bool was_there = false;
-    for (uint64_t id = 0; !name.empty() && history_.next(id, entry); id = entry.id)
-        was_there |= names(entry.from) || names(entry.to);
-    if (was_there) return format("no module {} is loaded any more; history says why", name);
-    return format("no module {} is loaded", name);
+    for (uint64_t id = 0; why.empty() && !name.empty() && history_.next(id, entry); id = entry.id)
+        for (const Text named : {entry.from.text(), entry.to.text()})  // with a version behind it
+            if (named.starts_with(name) && (named.size() == name.size() || named[name.size()] == ' '))
+                why = " any more; history says why";
+    return why;
 }
 
 Result<void> ModuleSystem::unload(Text name) {
     MutexGuard guard(change_);
     look_after_failed();
     ModuleRecord* const record = find_record(name);
-    if (record == nullptr) return Error(ErrorCode::NotFound, describe_absence(name).text());
+    if (record == nullptr)
+        return Error(ErrorCode::NotFound, format("no module {} is loaded{}", name, why_absent(name)).text());
     TRY(check_removable(*record));
     end_probation_of(*record);
     return remove_record(*record);

@@ -154,6 +154,7 @@ private:
     Result<void> check_removable(ModuleRecord& record);
     Result<void> check_not_standing_by(const ModuleRecord& record) const;
     FixedText<Error::kCapacity> describe_absence(Text name);
+    Text why_absent(Text name);
     Result<void> check_boot_failure(Text name, const Error& error);
     void report_leaks(Instance& instance);
     /// Ends threads and calls of an ended instance and waits until nobody is inside. Call lock held.

@@ -55,15 +55,14 @@ size_t provider_of_dependency(Span<const ResolverNode> nodes, size_t node, size_
     return requirement.ok() ? candidates_for(nodes, node, requirement.value()).suitable : kNobody;
 }
 
-/// "a needs b needs c" + `end`, with names left out in the middle when it is longer than `capacity`.
-FixedText<Error::kCapacity> compose(Span<const ResolverNode> nodes, Span<const uint16_t> chain, Text end,
-                                    size_t capacity = Error::kCapacity) {
+/// "a needs b needs c" + `end`, with names left out in the middle when it does not fit an Error.
+FixedText<Error::kCapacity> compose(Span<const ResolverNode> nodes, Span<const uint16_t> chain, Text end) {
     constexpr Text kNeeds = " needs ";
     constexpr Text kCut = "\u2026 needs ";
     FixedText<Error::kCapacity> out;
     size_t whole = end.size();
     for (uint16_t i : chain) whole += nodes[i].name.size() + kNeeds.size();
-    if (whole <= capacity) {
+    if (whole <= out.capacity()) {
         for (uint16_t i : chain) {
             out.append(nodes[i].name);
             out.append(kNeeds);
@@ -71,7 +70,8 @@ FixedText<Error::kCapacity> compose(Span<const ResolverNode> nodes, Span<const u
         out.append(end);
         return out;
     }
-    const size_t room = capacity - kCut.size() - (end.size() < capacity / 2 ? end.size() : capacity / 2);
+    const size_t room =
+        out.capacity() - kCut.size() - (end.size() < out.capacity() / 2 ? end.size() : out.capacity() / 2);
     size_t front = 0;
     size_t used = 0;
     while (front < chain.size() && used + nodes[chain[front]].name.size() + kNeeds.size() <= room / 2 + room % 2) {
@@ -183,10 +183,8 @@ Error cycle_error(Span<const ResolverNode> nodes, size_t start, const NodeSet& p
     size_t next = first;
     for (size_t i = 0; i < length; ++i, next = unplaced_provider(nodes, next, placed))
         scratch[i] = static_cast<uint16_t>(next);
-    FixedText<Error::kCapacity> sentence("cycle: ");
-    sentence.append(
-        compose(nodes, scratch.subspan(0, length), nodes[first].name, sentence.capacity() - sentence.size()).text());
-    return Error(ErrorCode::InvalidState, sentence.text());
+    return Error(ErrorCode::InvalidState,
+                 compose(nodes, scratch.subspan(0, length), format("{}: a cycle", nodes[first].name).text()).text());
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ for arch in hosted x86_64; do
         fail "$arch: $(head -${#good[@]} "$output" | grep '^{"error":')"
     grep -q '"source":"supervisor","text":"crasher failed: ' "$output" || fail "$arch: the log has no word of the crash"
     grep -q '"source":"kernel","text":"not started: .*fails-in-init' "$output" || fail "$arch: nor of the boot"
-    tail -2 "$output" | grep -q 'fails-in-init was not started at boot' || fail "$arch: $(tail -2 "$output")"
+    tail -2 "$output" | grep -q 'fails-in-init is loaded: it was not started at boot' || fail "$arch: $(tail -2 "$output")"
 done
 
 # Each of them makes --exec fail.
