@@ -58,6 +58,8 @@ void kernel_main(const arch::BootInfo& boot) {
     kernel.profile = profile.value();
     if (kernel.profile.has("console.log_level"))
         require(kernel.log.set_echo_level(kernel.profile.value("console.log_level")), "console.log_level");
+    // Nothing stands between the values that the shell prints; the lines are kept for `log`.
+    if (boot_word(boot.command_line, "json") == "1") kernel.log.set_echo_off();
 
     const uint64_t stack_kb =
         kernel.profile.has("kernel.stack_size_kb") ? kernel.profile.number("kernel.stack_size_kb").value_or(0) : 16;

@@ -15,7 +15,7 @@ constexpr Text kModuleEnding = ".hmod";
 constexpr Command kCommands[] = {
     {"help", "[COMMAND]", "List the commands, or explain one.", run_help, 0, 1, {ArgumentKind::Command}},
     {"modules", "", "List the modules.", run_modules, 0, 0},
-    {"module", "NAME", "Show all that is known of a module.", run_module, 1, 1, {ArgumentKind::Module}},
+    {"module", "NAME", "Show all that is known of a module.", run_module, 1, 1, {ArgumentKind::ListedModule}},
     {"load",
      "FILE",
      "Load, initialise and start the module in a file of the initrd.",
@@ -46,12 +46,18 @@ constexpr Command kCommands[] = {
      2,
      3,
      {ArgumentKind::Module}},
-    {"event", "NAME [DATA]", "Send a custom event to its subscribers.", run_event, 1, 2},
+    {"event", "NAME [DATA]", "Send a custom event to its subscribers.", run_event, 1, 2, {ArgumentKind::Event}},
     {"health", "", "Ask every running module how it is.", run_health, 0, 0},
     {"history", "", "List reloads, swaps and failures.", run_history, 0, 0},
     {"threads", "", "List the threads.", run_threads, 0, 0},
     {"cpus", "", "List the CPUs.", run_cpus, 0, 0},
-    {"cpu", "online|offline N", "Let a CPU take part, or move its threads away and let it sleep.", run_cpu, 2, 2},
+    {"cpu",
+     "online|offline N",
+     "Let a CPU take part, or move its threads away and let it sleep.",
+     run_cpu,
+     2,
+     2,
+     {ArgumentKind::CpuAction, ArgumentKind::Cpu}},
     {"memory", "", "Show how memory is used.", run_memory, 0, 0},
     {"config",
      "NAME [KEY]",
@@ -92,10 +98,17 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
         case ArgumentKind::Command:
             for (const Command& command : kCommands) out.offer(command.name);
             return;
-        case ArgumentKind::Implementor:
+        case ArgumentKind::ListedModule:
+            kernel.modules.for_each_not_started([&](const NotStarted& left_out) { out.offer(left_out.name.text()); });
+            [[fallthrough]];
         case ArgumentKind::Module:
             kernel.modules.for_each([&](ModuleRecord& record) { out.offer(record.name()); });
-            if (kind == ArgumentKind::Module) return;
+            return;
+        case ArgumentKind::Implementor:
+            kernel.modules.for_each_interface([&](InterfaceRecord& interface) {
+                if (earlier.size() < 2 || interface.name != earlier[1]) return;
+                for (const Slot& slot : interface.implementors) out.offer(slot.record->name());
+            });
             [[fallthrough]];
         case ArgumentKind::File:
             for (const Archive* archive : {&kernel.modules.initrd(), &kernel.modules.bundle()})
@@ -113,6 +126,24 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
                 for (const Option& option : record.current->descriptor->options()) out.offer(option.key.text());
             });
             return;
+        case ArgumentKind::Event:
+            kernel.modules.for_each([&](ModuleRecord& record) {
+                if (record.current == nullptr) return;
+                for (uint32_t i = 0; i < record.current->event_name_count; ++i)
+                    out.offer(record.current->event_names[i].text());
+            });
+            return;
+        case ArgumentKind::CpuAction:
+            out.offer("offline");
+            out.offer("online");
+            return;
+        case ArgumentKind::Cpu: {
+            const Cpus& cpus = kernel.threads.cpus();
+            for (CpuId id = 0; id < cpus.count(); ++id)
+                if (earlier.size() > 1 && cpus.is_online(id) == (earlier[1] == "offline") && id != 0)
+                    out.offer(format<4>("{}", id).text());
+            return;
+        }
     }
 }
 

@@ -39,7 +39,19 @@ struct Invocation {
 using CommandFunction = Result<void> (*)(Invocation& invocation);
 
 /// What an argument names: what completion offers, and what a wrong one is compared with.
-enum class ArgumentKind : uint8_t { Other, Command, Module, File, Interface, Implementor, Key };
+enum class ArgumentKind : uint8_t {
+    Other,
+    Command,
+    Module,
+    ListedModule,  ///< also one that boot left out
+    File,
+    Interface,
+    Implementor,  ///< of the interface in the word before, or a file
+    Key,
+    Event,
+    CpuAction,
+    Cpu,  ///< that the action in the word before can change
+};
 
 struct Command {
     static constexpr size_t kMaximumArguments = 3;

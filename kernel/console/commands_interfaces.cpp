@@ -157,6 +157,7 @@ Result<void> run_event(Invocation& invocation) {
     ModuleSystem& modules = invocation.kernel.modules;
     TRY(modules.emit(invocation.arguments[0], as_bytes(invocation.argument(1))));
     modules.drain_events();
+    if (current_thread().cancelled) return ErrorCode::Cancelled;  // it was interrupted; the event stays queued
     if (!invocation.json) return {};
     JsonWriter json(invocation.out);
     json.begin_object();

@@ -388,6 +388,7 @@ Result<void> run_health(Invocation& invocation) {
         table.cell(describe(state));
         table.cell(healthy ? Text("healthy") : Text("unhealthy"));
     }
+    if (current_thread().cancelled) return ErrorCode::Cancelled;  // interrupted: whoever was busy was not asked
     if (invocation.json) {
         json.end_array();
         invocation.out.write("\n");

@@ -63,6 +63,15 @@ Result<void> run_help(Invocation& invocation) {
     return {};
 }
 
+static Text describe(ThreadClass kind) {
+    switch (kind) {
+        case ThreadClass::Kernel: return "kernel";
+        case ThreadClass::Policy: return "policy";
+        case ThreadClass::Idle: return "idle";
+    }
+    return "?";
+}
+
 Result<void> run_threads(Invocation& invocation) {
     // In chunks, so that thousands of threads cost neither memory nor a lock held for long.
     constexpr size_t kChunk = 16;
@@ -80,6 +89,8 @@ Result<void> run_threads(Invocation& invocation) {
             json.field("id", static_cast<uint32_t>(thread.id));
             json.field("name", thread.name.text());
             json.field("state", describe(thread.state));
+            json.field("class", describe(thread.kind));
+            json.field("cpu", thread.cpu);
             json.field("priority", thread.priority);
             json.field("runtime_ns", thread.runtime_ns);
             json.field("switches", thread.switches);
@@ -96,9 +107,7 @@ Result<void> run_threads(Invocation& invocation) {
         table.cell(static_cast<uint32_t>(thread.id));
         table.cell(thread.name.text());
         table.cell(describe(thread.state));
-        table.cell(thread.kind == ThreadClass::Policy   ? Text("policy")
-                   : thread.kind == ThreadClass::Kernel ? Text("kernel")
-                                                        : Text("idle"));
+        table.cell(describe(thread.kind));
         table.cell(thread.priority);
         table.cell(thread.cpu);
         table.cell(describe_duration(thread.runtime_ns).text());
@@ -314,6 +323,7 @@ Result<void> run_sleep(Invocation& invocation) {
 
 Result<void> run_settle(Invocation& invocation) {
     invocation.kernel.modules.settle();
+    if (current_thread().cancelled) return ErrorCode::Cancelled;  // it was interrupted
     if (invocation.json) invocation.out.write("{}\n");
     return {};
 }

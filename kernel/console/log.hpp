@@ -66,7 +66,12 @@ public:
     void set_echo_level(LogLevel level) {
         __atomic_store_n(&echo_level_, static_cast<uint32_t>(level), __ATOMIC_RELAXED);
     }
-    /// The same by name, as the profile's `console.log_level` has it. Errors: InvalidArgument, naming the valid ones.
+    /// No line is echoed, whatever its level.
+    void set_echo_off() {
+        __atomic_store_n(&echo_level_, static_cast<uint32_t>(LogLevel::Error) + 1, __ATOMIC_RELAXED);
+    }
+    /// set_echo_level by name, as the profile's `console.log_level` has it. Errors: InvalidArgument, naming the valid
+    /// ones.
     Result<void> set_echo_level(Text name);
     /// Until release_echo nothing is echoed, so that whoever writes to the console keeps its lines whole; then the
     /// lines that waited follow. Holds nest. Thread context.

@@ -3,6 +3,7 @@
 // The shell.
 #include "kernel/console/shell.hpp"
 
+#include "kernel/console/console_input.hpp"
 #include "kernel/kernel.hpp"
 #include "kernel/panic.hpp"
 
@@ -41,6 +42,7 @@ public:
           out_(kernel.heap, kernel.log),
           interactive_(boot_word(kernel.boot.command_line, "interactive") == "1"),
           json_(boot_word(kernel.boot.command_line, "json") == "1"),
+          input_(kernel.threads),
           editor_(terminal_, interactive_ ? LineEditor::Mode::Interactive : LineEditor::Mode::Plain, this) {}
 
     /// Runs the commands of `script` until one fails or wants the end; false if one failed.
@@ -60,6 +62,9 @@ private:
     bool run_command(const CommandWords& words);
     Result<void> dispatch(const CommandWords& words, bool& json);
     bool report(const Error& error, bool json);
+    bool report_interrupt(const Result<void>& result, bool json);
+    bool is_interrupted() { return interactive_ && input_.is_interrupted(); }
+    int read_byte() { return interactive_ ? input_.next() : arch::console_read(); }
     uint8_t next_byte();
     void print_banner();
 
@@ -70,10 +75,23 @@ private:
     bool json_;
     bool failed_ = false;
     Terminal terminal_;
+    ConsoleInput input_;  ///< used when a person sits there; a script is read when it is wanted
     LineEditor editor_;
     char words_[LineEditor::kCapacity];
     char scratch_[8 * 1024];
 };
+
+/// Ctrl-C ended the waits of a command, or its line before it began.
+bool Shell::report_interrupt(const Result<void>& result, bool json) {
+    FixedText<Error::kCapacity> sentence("interrupted");
+    if (!result.ok() && result.error().code() != ErrorCode::Cancelled && result.error().code() != ErrorCode::TimedOut)
+        sentence = format("interrupted: {}", result.error().sentence());
+    if (json) return report(Error(ErrorCode::Cancelled, sentence.text()), json);
+    out_.write(sentence.text());
+    out_.write("\n");
+    out_.finish();
+    return false;
+}
 
 bool Shell::report(const Error& error, bool json) {
     failed_ = true;
@@ -153,10 +171,9 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
 bool Shell::run_command(const CommandWords& words) {
     bool json = json_;
     const auto result = dispatch(words, json);
-    if (!result.ok()) {
-        out_.discard();
-        return report(result.error(), json);
-    }
+    if (!result.ok()) out_.discard();
+    if (is_interrupted()) return report_interrupt(result, json);
+    if (!result.ok()) return report(result.error(), json);
     out_.finish();
     return true;
 }
@@ -182,7 +199,7 @@ bool Shell::run_script(Text script) {
 }
 
 uint8_t Shell::next_byte() {
-    int byte = arch::console_read();
+    int byte = read_byte();
     if (byte >= 0) return static_cast<uint8_t>(byte);
     terminal_.flush();
     if (interactive_) {
@@ -196,8 +213,11 @@ uint8_t Shell::next_byte() {
         kernel_.log.set_input_line(line.fits ? line.text.text() : Text());
     }
     while (byte < 0) {
-        kernel_.threads.wait_console_input();
-        byte = arch::console_read();
+        if (interactive_)
+            input_.wait();
+        else
+            kernel_.threads.wait_console_input();
+        byte = read_byte();
     }
     if (interactive_) kernel_.log.set_input_line({});
     return static_cast<uint8_t>(byte);
@@ -212,7 +232,10 @@ void Shell::print_banner() {
 }
 
 void Shell::run_console() {
-    if (interactive_) print_banner();
+    if (interactive_) {
+        if (const auto started = input_.start(); !started.ok()) panic(started.error().sentence());
+        print_banner();
+    }
     while (!end_.wanted && !editor_.ended()) {
         editor_.begin(kPrompt);
         auto action = LineEditor::Action::Continue;
@@ -220,7 +243,11 @@ void Shell::run_console() {
         terminal_.flush();
         switch (action) {
             case LineEditor::Action::Continue: break;
-            case LineEditor::Action::Line: run_line(editor_.line(), Span<char>(words_)); break;
+            case LineEditor::Action::Line:
+                if (interactive_) input_.begin_command();
+                run_line(editor_.line(), Span<char>(words_));
+                if (interactive_) input_.end_command();
+                break;
             case LineEditor::Action::TooLong:
                 report(Error(ErrorCode::InvalidArgument,
                              format("a line is longer than {} bytes; split it", size_t{LineEditor::kCapacity}).text()),

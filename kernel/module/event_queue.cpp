@@ -41,7 +41,7 @@ Result<void> EventQueue::push(Kernel&, const Event& event) {
 }
 
 void EventQueue::drain() {
-    queue_.wait_until([&] { return count_ == 0 && !delivering_; }, kForever, Cancellable::No);
+    queue_.wait_until([&] { return count_ == 0 && !delivering_; });
 }
 
 void EventQueue::thread_main(void* argument) {

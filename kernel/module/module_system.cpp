@@ -179,12 +179,48 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
         auto provider = provider_of(Span<const ResolverNode>(nodes, used), requirement.value());
         if (!provider.ok()) {
             kernel_.heap.free(nodes);
+            TRY(check_cycle_in_files(info));
             return Error(provider.error().code(),
                          format("{} needs {}: {}", info.name(), text, provider.error().sentence()).text());
         }
     }
     kernel_.heap.free(nodes);
     return {};
+}
+
+/// What is missing may wait for `info` itself, in a file that is not loaded: no order of loads would help. Nothing of
+/// the files is run; one that cannot be read is none.
+Result<void> ModuleSystem::check_cycle_in_files(const ModuleInfo& info) {
+    constexpr size_t kFiles = 64;
+    struct Nodes {
+        ResolverNode nodes[1 + kFiles];
+        Image* images[1 + kFiles];
+        uint16_t scratch[1 + kFiles];
+    };
+    auto* const found = static_cast<Nodes*>(kernel_.heap.allocate(sizeof(Nodes)));
+    if (found == nullptr) return {};
+    found->nodes[0] = {info.name(), info.version(), &info};
+    size_t used = 1;
+    for (const Archive* archive : {&initrd_, &bundle_}) {
+        for (const ArchiveEntry& entry : *archive) {
+            if (!entry.is_file() || !entry.name.ends_with(".hmod") || used == 1 + kFiles) continue;
+            auto image = Image::create(kernel_.memory, entry.data, entry.name);
+            if (!image.ok()) continue;
+            const ModuleInfo& other = image.value()->info();
+            bool wanted = find_record(other.name()) == nullptr;
+            for (size_t i = 0; i < used; ++i) wanted &= found->nodes[i].name != other.name();
+            if (!wanted) {
+                image.value()->release();
+                continue;
+            }
+            found->images[used] = image.value();
+            found->nodes[used++] = {other.name(), other.version(), &other};
+        }
+    }
+    const auto result = check_cycle(Span<const ResolverNode>(found->nodes, used), 0, Span<uint16_t>(found->scratch));
+    while (--used > 0) found->images[used]->release();
+    kernel_.heap.free(found);
+    return result;
 }
 
 Result<void> ModuleSystem::check_options(ModuleRecord& record, const ModuleDescriptor& descriptor) {
@@ -434,11 +470,26 @@ void ModuleSystem::release_kept(ModuleRecord& record) {
     }
 }
 
+/// What more there is to say of a module that is not loaded.
+Text ModuleSystem::why_absent(Text name) {
+    Text why;
+    for_each_not_started([&](const NotStarted& left_out) {
+        if (left_out.name == name) why = ": it was not started at boot; load tries again";
+    });
+    HistoryRecord entry;
+    for (uint64_t id = 0; why.empty() && !name.empty() && history_.next(id, entry); id = entry.id)
+        for (const Text named : {entry.from.text(), entry.to.text()})  // with a version behind it
+            if (named.starts_with(name) && (named.size() == name.size() || named[name.size()] == ' '))
+                why = " any more; history says why";
+    return why;
+}
+
 Result<void> ModuleSystem::unload(Text name) {
     MutexGuard guard(change_);
     look_after_failed();
     ModuleRecord* const record = find_record(name);
-    if (record == nullptr) return Error(ErrorCode::NotFound, format("no module {} is loaded", name).text());
+    if (record == nullptr)
+        return Error(ErrorCode::NotFound, format("no module {} is loaded{}", name, why_absent(name)).text());
     TRY(check_removable(*record));
     end_probation_of(*record);
     return remove_record(*record);
@@ -451,7 +502,9 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     withdraw_interfaces(record);
     Instance& instance = *record.current;
     FixedText<186> complaint;
-    if (record.state() == ModuleState::Running) {
+    if (record.state() == ModuleState::Running && instance.is_ended()) {
+        instance.become(ModuleState::Failed);  // nothing of it runs any more, and so no stop
+    } else if (record.state() == ModuleState::Running) {
         auto answer = instance.call_in_time<&Module::stop>();
         if (answer.ok()) {
             instance.become(ModuleState::Stopped);

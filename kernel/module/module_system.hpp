@@ -143,6 +143,7 @@ private:
     Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock);
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> check_dependencies(const ModuleInfo& info);
+    Result<void> check_cycle_in_files(const ModuleInfo& info);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
     Result<void> publish_interfaces(ModuleRecord& record);
     void withdraw_interfaces(ModuleRecord& record);
@@ -152,6 +153,8 @@ private:
     void release_kept(ModuleRecord& record);
     Result<void> check_removable(ModuleRecord& record);
     Result<void> check_not_standing_by(const ModuleRecord& record) const;
+    FixedText<Error::kCapacity> describe_absence(Text name);
+    Text why_absent(Text name);
     Result<void> check_boot_failure(Text name, const Error& error);
     void report_leaks(Instance& instance);
     /// Ends threads and calls of an ended instance and waits until nobody is inside. Call lock held.

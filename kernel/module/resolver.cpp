@@ -49,7 +49,7 @@ Candidates candidates_for(Span<const ResolverNode> nodes, size_t node, const Req
     return all.suitable != kNobody ? all : others;
 }
 
-/// The provider of dependency `k` of `node`. Only after check_dependencies found all of them.
+/// The provider of dependency `k` of `node`, or kNobody.
 size_t provider_of_dependency(Span<const ResolverNode> nodes, size_t node, size_t k) {
     const Result<Requirement> requirement = Requirement::parse(nodes[node].info->dependencies()[k]);
     return requirement.ok() ? candidates_for(nodes, node, requirement.value()).suitable : kNobody;
@@ -163,11 +163,11 @@ private:
     uint64_t words_[kMaximumResolverNodes / 64] = {};
 };
 
-/// The first dependency of `node` that is not in `placed`, or kNobody.
+/// The first dependency of `node` whose provider is there but not in `placed`, or kNobody.
 size_t unplaced_provider(Span<const ResolverNode> nodes, size_t node, const NodeSet& placed) {
     for (size_t k = 0; k < nodes[node].info->dependencies().size(); ++k) {
         const size_t provider = provider_of_dependency(nodes, node, k);
-        if (!placed.contains(provider)) return provider;
+        if (provider != kNobody && !placed.contains(provider)) return provider;
     }
     return kNobody;
 }
@@ -183,7 +183,8 @@ Error cycle_error(Span<const ResolverNode> nodes, size_t start, const NodeSet& p
     size_t next = first;
     for (size_t i = 0; i < length; ++i, next = unplaced_provider(nodes, next, placed))
         scratch[i] = static_cast<uint16_t>(next);
-    return Error(ErrorCode::InvalidState, compose(nodes, scratch.subspan(0, length), nodes[first].name).text());
+    return Error(ErrorCode::InvalidState,
+                 compose(nodes, scratch.subspan(0, length), format("{}: a cycle", nodes[first].name).text()).text());
 }
 
 }  // namespace
@@ -198,6 +199,34 @@ Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& re
     return Error(ErrorCode::Incompatible, format("{} {}.{}.{} is not a version of {} that will do", other.name,
                                                  other.version.major, other.version.minor, other.version.patch, name)
                                               .text());
+}
+
+Result<void> check_cycle(Span<const ResolverNode> nodes, size_t start, Span<uint16_t> scratch) {
+    if (nodes.size() > kMaximumResolverNodes || scratch.size() < nodes.size()) return {};  // then it is not looked for
+    // What `start` needs, directly or not: scratch[0..count).
+    NodeSet wanted;
+    size_t count = 0;
+    const auto want = [&](size_t i) {
+        if (i == kNobody || wanted.contains(i)) return;
+        wanted.add(i);
+        scratch[count++] = static_cast<uint16_t>(i);
+    };
+    want(start);
+    for (size_t next = 0; next < count; ++next)
+        for (size_t k = 0; k < nodes[scratch[next]].info->dependencies().size(); ++k)
+            want(provider_of_dependency(nodes, scratch[next], k));
+    // As in resolve, until nothing can be placed any more.
+    NodeSet placed;
+    for (bool progress = true; progress;) {
+        progress = false;
+        for (size_t i = 0; i < count; ++i) {
+            if (placed.contains(scratch[i]) || unplaced_provider(nodes, scratch[i], placed) != kNobody) continue;
+            placed.add(scratch[i]);
+            progress = true;
+        }
+    }
+    if (placed.contains(start)) return {};
+    return cycle_error(nodes, start, placed, scratch);
 }
 
 Result<void> resolve(Span<const ResolverNode> nodes, Span<uint16_t> order) {

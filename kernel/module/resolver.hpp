@@ -25,6 +25,10 @@ inline constexpr size_t kMaximumResolverNodes = 1024;
 /// `order` holds nothing of use after an error.
 Result<void> resolve(Span<const ResolverNode> nodes, Span<uint16_t> order);
 
+/// Whether `start` waits for a cycle: it is in one, or needs something that is. Dependencies that nobody in `nodes`
+/// meets are passed by. `scratch` has room for all nodes. Pure, like resolve. Errors: InvalidState, with the chain.
+Result<void> check_cycle(Span<const ResolverNode> nodes, size_t start, Span<uint16_t> scratch);
+
 /// The index of the node that meets `requirement`: the module of that name, otherwise the first that provides it as
 /// a capability. Capabilities carry the version of the module that provides them.
 /// Errors: NotFound (nobody), Incompatible (only unsuitable versions).

@@ -116,7 +116,7 @@ TEST(Resolver, AModuleMayNeedAnotherProviderOfWhatItProvides) {
 TEST(Resolver, AModuleCannotWaitForItself) {
     Graph graph;
     graph.add("a", {"a"});
-    EXPECT_EQ(graph.order(), "error: a needs a");
+    EXPECT_EQ(graph.order(), "error: a needs a: a cycle");
     EXPECT_EQ(graph.error(), ErrorCode::InvalidState);
 }
 
@@ -148,8 +148,27 @@ TEST(Resolver, NamesACycleFromItsFirstModule) {
     graph.add("c", {"a"});
     graph.add("b", {"c"});
     graph.add("a", {"b"});
-    EXPECT_EQ(graph.order(), "error: c needs a needs b needs c");
+    EXPECT_EQ(graph.order(), "error: c needs a needs b needs c: a cycle");
     EXPECT_EQ(graph.error(), ErrorCode::InvalidState);
+}
+
+TEST(Resolver, FindsTheCycleThatOneModuleWaitsForAmongOthersThatAreIncomplete) {
+    Graph graph;
+    graph.add("lonely", {"nobody"});
+    graph.add("a", {"nobody", "b"});
+    graph.add("b", {"c"});
+    graph.add("c", {"b"});
+    graph.add("self", {1, 0, 0}, {"self-capability"}, {"self-capability"});
+    const auto check = [&](size_t start) {
+        uint16_t scratch[5];
+        const Result<void> result = check_cycle(graph.nodes(), start, scratch);
+        return result.ok() ? std::string() : std::string(result.error().sentence());
+    };
+    EXPECT_EQ(check(0), "");
+    EXPECT_EQ(check(1), "b needs c needs b: a cycle");
+    EXPECT_EQ(check(2), "b needs c needs b: a cycle");
+    EXPECT_EQ(check(3), "b needs c needs b: a cycle");
+    EXPECT_EQ(check(4), "self needs self: a cycle");
 }
 
 TEST(Resolver, RefusesANameTwice) {
@@ -177,7 +196,7 @@ TEST(Resolver, CutsALongChainInItsMiddle) {
     EXPECT_LE(sentence.size(), Error::kCapacity);
     EXPECT_GE(sentence.size(), Error::kCapacity - 40) << sentence;
     EXPECT_TRUE(sentence.starts_with("module-0 needs module-1 needs ")) << sentence;
-    EXPECT_TRUE(sentence.ends_with(" needs module-59 needs module-0")) << sentence;
+    EXPECT_TRUE(sentence.ends_with(" needs module-59 needs module-0: a cycle")) << sentence;
     EXPECT_NE(sentence.find("needs \u2026 needs module-"), std::string::npos) << sentence;
 }
 

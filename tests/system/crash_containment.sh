@@ -1,31 +1,36 @@
 #!/usr/bin/env bash
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Each way to crash, in each entry point of a module, in both ports: the caller gets an error, the rest runs on, the
+# Each way to crash, in each entry point of a module and in methods of an interface, in both ports: the caller gets an error, the rest runs on, the
 # module owns nothing afterwards, and memory is what it was. A thread that loops for ever hinders nobody, and ends with
 # its module.
 # timeout: 700
 source "$HELIX_ROOT/tests/system/lib.sh"
 
 ways=(null divide ud2 noncanonical write_text execute_data loop stack_overflow creeping_overflow abort exhaust_memory)
-entries=(request event health save restore stop thread)
+entries=(request event health save restore stop thread blocking bounded)
 
 # One crash: arm an entry point, make the kernel enter it, look at what is left, remove the module.
 crash() {
     local entry=$1 way=$2
     echo "load crasher"
-    echo "request crasher arm \"$entry $way\""
+    case $entry in
+        blocking | bounded) echo "load crasher-caller" ;;
+        *) echo "request crasher arm \"$entry $way\"" ;;
+    esac
     case $entry in
         request) echo "request crasher ping" ;;
         event) echo "event crash" ;;
         health) echo "health" ;;
         save | restore) echo "reload crasher" ;;
+        blocking | bounded) echo "request crasher-caller $entry $way" ;;
         stop) echo "unload crasher" ;;
         thread) printf '%s\n' "request crasher thread $way" "request crasher join" ;;
     esac
     echo "settle"
     echo "echo after $entry $way"
     echo "module crasher"
+    [[ $entry != b* ]] || echo "unload crasher-caller"
     echo "unload crasher"
     echo "request helix-memory statistics"
     echo "settle"
@@ -59,7 +64,8 @@ commands() {
 for arch in hosted x86_64; do
     output=$HELIX_TEST_DIRECTORY/$arch
     # A busy host stretches the second that each endless loop gets.
-    commands | helix_shell "$arch" --memory 64 --timeout 300 --file "$modules/crasher.hmod" >"$output" 2>&1
+    commands | helix_shell "$arch" --memory 64 --timeout 300 --file "$modules/crasher.hmod" \
+        --file "$modules/crasher-caller.hmod" >"$output" 2>&1
     for entry in "${entries[@]}"; do
         for way in "${ways[@]}"; do
             [[ $entry-$way == thread-loop ]] && continue
@@ -70,8 +76,11 @@ for arch in hosted x86_64; do
     # A crash in stop removes the module; all others leave it Failed, owning nothing.
     ! grep '^owns' "$output" | grep -vq 'owns  *0 bytes in 0 blocks, 0 threads, 0 semaphores, 0 handles' ||
         fail "$arch: a crashed module still owns something: $(grep '^owns' "$output" | sort | uniq -c)"
-    # Each of the 76 crashes says so at least once, in the log or where it was waited for, and so do the first two.
-    [[ $(grep -c 'crasher failed: ' "$output") -ge 78 ]] || fail "$arch: too few failures were reported"
+    # Each of the 98 crashes says so at least once, in the log or where it was waited for, and so do the first two.
+    [[ $(grep -c 'crasher failed: ' "$output") -ge 100 ]] || fail "$arch: too few failures were reported"
+    # Whoever called a method heard of its failure.
+    [[ $(grep -c '^error: the caller got: test.crashing.crash_' "$output") == 22 ]] ||
+        fail "$arch: $(grep 'the caller got\|it came back' "$output")"
     # Emulated it may take so long to fill the memory that the budget of the call ends first.
     [[ $arch == x86_64 || $(grep -c '^failure .*out of memory' "$output") -ge 6 ]] ||
         fail "$arch: too few ran out of memory: $(grep '^failure' "$output" | sort | uniq -c)"

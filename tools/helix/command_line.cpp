@@ -70,7 +70,11 @@ void add_run(CLI::App& app, Action& action) {
     run->add_option("--timeout", options->timeout_s,
                     "End the machine after this time (0: never; without a terminal 120)")
         ->type_name("SECONDS")
-        ->check(CLI::NonNegativeNumber);
+        ->check([](const std::string& text) {
+            double seconds = 0;
+            const bool good = CLI::detail::lexical_cast(text, seconds) && seconds >= 0;
+            return good ? std::string() : fmt::format("\"{}\" is no number of seconds, 0 or more", text);
+        });
     static const std::map<std::string, std::string> kMachines{{"q35", "q35"}, {"pc", "pc"}, {"microvm", "microvm"}};
     add_choice(run, "--machine", options->machine, kMachines, "q35, pc or microvm (x86_64)");
     run->add_option("--append", options->append, "More words \"key=value\" for the kernel")->type_name("WORDS");
@@ -226,6 +230,7 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error, int argum
 }  // namespace
 
 int run_command_line(int argument_count, const char* const* arguments) {
+    open_standard_descriptors();
     GlobalOptions global;
     Action action;
     CLI::App app("Helix: an operating-system kernel whose every component is a hot-swappable module.", "helix");

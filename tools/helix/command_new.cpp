@@ -10,6 +10,8 @@
 #include "text.hpp"
 
 #include <algorithm>
+#include <array>
+#include <regex>
 
 namespace helix::tool {
 
@@ -54,6 +56,31 @@ void check_name(const std::string& name) {
                       "\"{}\" is no name for a module: small letters, digits and dashes, at most 46, a "
                       "letter first",
                       name);
+}
+
+/// Where `name` names something that is built already, or nothing. A module is a target of its name.
+std::string owner_of_target(const Workspace& workspace, const std::string& name) {
+    static const std::regex kTarget(
+        R"((?:helix_add_module|add_executable|add_library|add_custom_target)\(\s*([^\s)]+))");
+    for (const char* folder : {"arch", "benchmarks", "examples", "kernel", "modules", "tests", "tools"}) {
+        std::error_code ignored;
+        for (const auto& entry : fs::recursive_directory_iterator(workspace.root / folder, ignored)) {
+            if (entry.path().filename() != "CMakeLists.txt") continue;
+            const std::string text = read_file(entry.path());
+            for (std::sregex_iterator match(text.begin(), text.end(), kTarget), end; match != end; ++match)
+                if ((*match)[1] == name) return Workspace::shown(entry.path());
+        }
+    }
+    return {};
+}
+
+/// CMake and Ninja keep some names for themselves.
+void check_not_reserved(const std::string& name) {
+    constexpr std::array<std::string_view, 12> kReserved = {
+        "all",           "clean",   "depend",     "edit_cache",    "help", "install",
+        "install-local", "package", "preinstall", "rebuild_cache", "test", "codegen"};
+    if (std::ranges::find(kReserved, name) != kReserved.end())
+        throw Failure(ExitStatus::Usage, "\"{}\" means something else to the build; choose another name", name);
 }
 
 std::string replace_all(std::string text, std::string_view from, std::string_view to) {
@@ -135,6 +162,7 @@ std::string presets_text(const Workspace& workspace) {
 int command_new_module(Session& session, const NewModuleOptions& options) {
     const Workspace& workspace = session.workspace;
     check_name(options.name);
+    check_not_reserved(options.name);
     const Pattern& pattern = find_pattern(options.interface);
     const std::string file = short_name(options.name, pattern.category);
     const bool in_tree = options.directory.empty();
@@ -144,6 +172,9 @@ int command_new_module(Session& session, const NewModuleOptions& options) {
     if (fs::exists(folder, ignored))
         throw Failure(ExitStatus::Failed, "{}: is there already; choose another name or remove it",
                       Workspace::shown(folder));
+    // A project of its own has names of its own.
+    if (const std::string owner = in_tree ? owner_of_target(workspace, options.name) : std::string(); !owner.empty())
+        throw Failure(ExitStatus::Failed, "the name {} is taken, in {}; choose another", options.name, owner);
 
     std::string text = source_text(workspace, pattern, options.name, class_name(file, pattern.category));
     if (!in_tree && !pattern.shared.empty()) {

@@ -18,11 +18,22 @@ namespace helix::tool {
 
 namespace {
 
+constexpr std::chrono::seconds kNoticeInterval{30};
 constexpr double kSanitizerPatience = 8;  // sanitized code is several times slower
 
-/// Configures and builds a preset; the log is shown when that fails. One builder at a time, as in the front door.
+/// Configures and builds a preset, and says how far it is; the log is shown when that fails. One builder at a time, as
+/// in the front door.
 void build_preset(Session& session, const std::string& preset) {
     session.console.progress("building " + preset + " …");
+    if (!session.console.shows_progress()) session.console.notice("building " + preset + " …");
+    auto next_notice = Clock::now() + kNoticeInterval;
+    const auto tell = [&](std::string_view line) {
+        const std::string text = fmt::format("building {}: {}", preset, line);
+        session.console.progress(text);
+        if (session.console.shows_progress() || Clock::now() < next_notice) return;
+        session.console.notice(text);
+        next_notice = Clock::now() + kNoticeInterval;
+    };
     const std::filesystem::path folder = session.workspace.root / "build" / preset;
     std::error_code ignored;
     std::filesystem::create_directories(folder, ignored);
@@ -32,7 +43,7 @@ void build_preset(Session& session, const std::string& preset) {
     for (const std::vector<std::string>& arguments : {std::vector<std::string>{"cmake", "--preset", preset},
                                                       {"cmake", "--build", "--preset", preset, "--target",
                                                        "helix-kernel", "helix_unit_tests", "helix_tool_tests"}}) {
-        const CapturedRun run = run_captured({.arguments = arguments, .directory = session.workspace.root});
+        const CapturedRun run = run_captured({.arguments = arguments, .directory = session.workspace.root}, {}, tell);
         if (run.end.ok()) continue;
         session.console.notice(run.output);
         close(lock);

@@ -72,7 +72,7 @@ void Console::message(Style style, std::string_view label, std::string_view sent
 
 void Console::progress(std::string_view text) {
     const std::lock_guard lock(mutex_);
-    if (!messages_on_terminal_ || verbosity_ == Verbosity::Quiet) return;
+    if (!shows_progress()) return;
     clear_progress();
     if (text.empty()) return;
     winsize size{};

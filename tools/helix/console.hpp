@@ -39,6 +39,8 @@ public:
     std::string styled(Style style, std::string_view text) const { return apply(style, text, color_output_); }
     std::string styled_message(Style style, std::string_view text) const { return apply(style, text, color_messages_); }
 
+    /// Whether progress shows anything; otherwise a notice now and then says what is going on.
+    bool shows_progress() const { return messages_on_terminal_ && verbosity_ != Verbosity::Quiet; }
     Verbosity verbosity() const { return verbosity_; }
 
 private:

@@ -5,6 +5,7 @@
 #include "process.hpp"
 
 #include "failure.hpp"
+#include "text.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -86,6 +87,14 @@ void end_children_on_signals() {
     action.sa_handler = on_ending_signal;
     for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaction(number, &action, nullptr);
     signal(SIGPIPE, SIG_IGN);
+}
+
+void open_standard_descriptors() {
+    // Each open takes the lowest number that is free.
+    for (int opened = 0; opened >= 0 && opened <= STDERR_FILENO;) {
+        opened = open("/dev/null", O_RDONLY);
+        if (opened > STDERR_FILENO) close(opened);
+    }
 }
 
 std::string ChildEnd::describe() const {
@@ -229,9 +238,11 @@ ChildEnd Child::wait(Deadline deadline) {
     return end;
 }
 
-CapturedRun run_captured(const ChildOptions& options, Deadline deadline) {
+CapturedRun run_captured(const ChildOptions& options, Deadline deadline,
+                         const std::function<void(std::string_view)>& on_line) {
     Child child(options);
     CapturedRun run;
+    size_t told = 0;
     for (;;) {
         const std::optional<std::string> part = child.read(deadline);
         if (!part) {
@@ -242,6 +253,10 @@ CapturedRun run_captured(const ChildOptions& options, Deadline deadline) {
         }
         if (part->empty()) break;
         run.output += *part;
+        if (!on_line) continue;
+        for (size_t end; (end = run.output.find('\n', told)) != std::string::npos; told = end + 1)
+            if (const auto line = trim(std::string_view(run.output).substr(told, end - told)); !line.empty())
+                on_line(line);
     }
     run.end = child.wait(deadline);
     return run;

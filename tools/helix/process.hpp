@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -81,8 +82,10 @@ struct CapturedRun {
     ChildEnd end;
     std::string output;
 };
-/// Runs to the end and returns what it wrote. On a time-out the output so far is kept.
-CapturedRun run_captured(const ChildOptions& options, Deadline deadline = {});
+/// Runs to the end and returns what it wrote. On a time-out the output so far is kept. `on_line` is called with each
+/// line as it comes, without blanks around it and its end; not with empty ones.
+CapturedRun run_captured(const ChildOptions& options, Deadline deadline = {},
+                         const std::function<void(std::string_view)>& on_line = {});
 
 inline Deadline deadline_after(std::chrono::milliseconds duration) {
     return Clock::now() + duration;
@@ -90,5 +93,8 @@ inline Deadline deadline_after(std::chrono::milliseconds duration) {
 
 /// From now on SIGINT, SIGTERM and SIGHUP kill the children first.
 void end_children_on_signals();
+/// Opens standard input, output and error where the caller left them closed, so that no pipe takes their numbers: input
+/// is at its end, the others refuse what is written. Before anything else is opened.
+void open_standard_descriptors();
 
 }  // namespace helix::tool

@@ -21,11 +21,13 @@ struct TestOutcome {
     double seconds = 0;
 };
 
+using Status = std::function<void(std::string_view line)>;
+
 struct TestCase {
     std::string name;  ///< "ring/name", "ring/name@machine"
     bool is_long = false;
-    /// Called on any thread, at the same time as others.
-    std::function<TestOutcome()> run;
+    /// Called on any thread, at the same time as others. `status` may be told what goes on, one line at a time.
+    std::function<TestOutcome(const Status& status)> run;
 };
 
 /// Every test of the tree and its build, sorted by ring: architecture, unit, system, boot, others. With `sanitized`

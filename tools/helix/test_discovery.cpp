@@ -55,9 +55,10 @@ void add_suites(const fs::path& program, double patience, std::vector<TestCase>&
     }
     if (!problem.empty()) {
         // A program that cannot even list its tests is a failed test, not an absent one.
-        tests.push_back({"unit/" + program.filename().string(), false, [problem, program, output = run.output] {
-                             return TestOutcome{TestResult::Failed, problem, output, program.string(), 0};
-                         }});
+        tests.push_back(
+            {"unit/" + program.filename().string(), false, [problem, program, output = run.output](const Status&) {
+                 return TestOutcome{TestResult::Failed, problem, output, program.string(), 0};
+             }});
         return;
     }
     // "Suite." at the start of a line, with "  # TypeParam = …" behind it for some.
@@ -66,7 +67,8 @@ void add_suites(const fs::path& program, double patience, std::vector<TestCase>&
         if (line.empty() || line.front() == ' ' || !head.ends_with('.') || head.find(' ') != std::string_view::npos)
             continue;
         const std::string suite(head.substr(0, head.size() - 1));
-        tests.push_back({"unit/" + suite, false, [=] { return run_suite(program, suite, 120 * patience); }});
+        tests.push_back(
+            {"unit/" + suite, false, [=](const Status&) { return run_suite(program, suite, 120 * patience); }});
     }
 }
 
@@ -143,7 +145,8 @@ void add_script(const Session& session, const fs::path& file, const std::string&
         script = std::make_shared<Script>(parse_script(read_file(file), file));
     } catch (const Failure& failure) {
         const std::string sentence = failure.what();
-        tests.push_back({name, false, [=] { return TestOutcome{TestResult::Failed, sentence, {}, {}, 0}; }});
+        tests.push_back(
+            {name, false, [=](const Status&) { return TestOutcome{TestResult::Failed, sentence, {}, {}, 0}; }});
         return;
     }
     if (script->architectures.empty()) script->architectures.push_back(usual);
@@ -155,7 +158,7 @@ void add_script(const Session& session, const fs::path& file, const std::string&
             if (script->architectures.size() > 1) whole += "@" + std::string(name_of(architecture));
             if (!hosted && script->machines.size() > 1) whole += "@" + machine;
             const Variant variant{architecture, machine, {}};
-            tests.push_back({whole, script->is_long, [&session, script, variant, patience] {
+            tests.push_back({whole, script->is_long, [&session, script, variant, patience](const Status&) {
                                  return run_script(session, *script, variant, patience);
                              }});
         }
@@ -174,7 +177,7 @@ void read_marks(const fs::path& file, double& timeout, bool& is_long) {
     }
 }
 
-TestOutcome run_executable(const Session& session, const fs::path& file, double timeout) {
+TestOutcome run_executable(const Session& session, const fs::path& file, double timeout, const Status& status) {
     const Workspace& workspace = session.workspace;
     const TemporaryDirectory directory;
     const CapturedRun run = run_captured({.arguments = {file.string()},
@@ -183,7 +186,7 @@ TestOutcome run_executable(const Session& session, const fs::path& file, double 
                                                           {"HELIX", (workspace.programs() / "helix").string()},
                                                           {"HELIX_TEST_DIRECTORY", directory.path().string()}},
                                           .directory = workspace.root},
-                                         seconds_from_now(timeout));
+                                         seconds_from_now(timeout), status);
     TestOutcome outcome;
     outcome.output = run.output;
     outcome.repeat =
@@ -205,8 +208,8 @@ void add_executable(const Session& session, const fs::path& file, const std::str
     double timeout = kExecutableTimeout;
     bool is_long = false;
     read_marks(file, timeout, is_long);
-    tests.push_back({name, is_long, [&session, file, timeout, patience] {
-                         return run_executable(session, file, timeout * patience);
+    tests.push_back({name, is_long, [&session, file, timeout, patience](const Status& status) {
+                         return run_executable(session, file, timeout * patience, status);
                      }});
 }
 
@@ -291,7 +294,7 @@ std::vector<TestCase> conformance_tests(const Session& session, const fs::path& 
             const std::string name = fmt::format("conformance/{}:{}@{}", module.name(), suite, name_of(architecture));
             const std::string repeat = shell_command({"./helix", "test", "--conformance", Workspace::shown(file)});
             // The profile's folder lives as long as the tests.
-            tests.push_back({name, false, [&session, script, architecture, profile, repeat] {
+            tests.push_back({name, false, [&session, script, architecture, profile, repeat](const Status&) {
                                  TestOutcome outcome = run_script(session, *script, {architecture, "q35", {}}, 1);
                                  outcome.repeat = repeat;
                                  return outcome;

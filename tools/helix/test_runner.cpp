@@ -9,7 +9,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 
 namespace helix::tool {
@@ -74,11 +77,11 @@ std::string indented_end(std::string_view output) {
     return out;
 }
 
-TestOutcome run_one(const TestCase& test) {
+TestOutcome run_one(const TestCase& test, const Status& status) {
     const auto begin = Clock::now();
     TestOutcome outcome;
     try {
-        outcome = test.run();
+        outcome = test.run(status);
     } catch (const std::exception& error) {
         outcome = {TestResult::Failed, error.what(), {}, {}, 0};
     }
@@ -105,26 +108,114 @@ void report(Console& console, const TestCase& test, const TestOutcome& outcome) 
     }
 }
 
+/// What is going on while tests run: a line on a terminal, renewed every second; without one a line every half minute
+/// in which nothing else was said.
+class Progress {
+public:
+    Progress(Console& console, size_t count)
+        : console_(console), count_(count), thread_([this](std::stop_token stop) { work(stop); }) {}
+    ~Progress() {
+        thread_.request_stop();
+        thread_.join();
+        console_.progress("");
+    }
+    void begin(const TestCase& test) {
+        const std::lock_guard lock(mutex_);
+        running_.push_back({&test, Clock::now(), {}});
+    }
+    void tell(const TestCase& test, std::string_view line) {
+        const std::lock_guard lock(mutex_);
+        for (Running& running : running_)
+            if (running.test == &test) running.status = line;
+    }
+    /// After it was reported.
+    void end(const TestCase& test) {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(running_, [&](const Running& running) { return running.test == &test; });
+        ++done_;
+        said_ = Clock::now();
+        console_.progress(describe());
+    }
+
+private:
+    static constexpr std::chrono::seconds kLive{1};
+    static constexpr std::chrono::seconds kNotice{30};
+    struct Running {
+        const TestCase* test;
+        Clock::time_point since;
+        std::string status;
+    };
+
+    /// "[3/91] sanitizers/address (75 s: building asan: [12/330] …), system/swap (2 s)". Locked.
+    std::string describe() const {
+        std::vector<std::string> parts;
+        for (const Running& running : running_) {
+            const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - running.since).count();
+            const bool told = !running.status.empty();
+            parts.push_back(
+                fmt::format("{} ({} s{}{})", running.test->name, seconds, told ? ": " : "", running.status));
+        }
+        return fmt::format("[{}/{}] {}", done_, count_, join(parts, ", "));
+    }
+    void work(const std::stop_token& stop) {
+        std::unique_lock lock(mutex_);
+        while (!stop.stop_requested()) {
+            wake_.wait_for(lock, stop, console_.shows_progress() ? kLive : kNotice, [] { return false; });
+            if (stop.stop_requested() || running_.empty()) continue;
+            if (console_.shows_progress()) {
+                console_.progress(describe());
+            } else if (Clock::now() - said_ >= kNotice) {
+                console_.notice(describe());
+                said_ = Clock::now();
+            }
+        }
+    }
+
+    Console& console_;
+    size_t count_;
+    std::mutex mutex_;
+    std::condition_variable_any wake_;
+    std::vector<Running> running_;  // guarded by mutex_, like the rest
+    size_t done_ = 0;
+    Clock::time_point said_ = Clock::now();
+    std::jthread thread_;
+};
+
+/// The slowest tests, where any took long.
+void report_slow(Console& console, const std::vector<TestCase>& tests, const std::vector<TestOutcome>& outcomes) {
+    constexpr double kSlow = 20;
+    constexpr size_t kShown = 5;
+    std::vector<size_t> slow;
+    for (size_t i = 0; i < tests.size(); ++i)
+        if (outcomes[i].seconds >= kSlow) slow.push_back(i);
+    if (slow.empty() || tests.size() <= kShown || console.verbosity() == Verbosity::Quiet) return;
+    std::ranges::sort(slow, std::greater{}, [&](size_t i) { return outcomes[i].seconds; });
+    if (slow.size() > kShown) slow.resize(kShown);
+    std::vector<std::string> parts;
+    for (size_t i : slow) parts.push_back(fmt::format("{} ({:.0f} s)", tests[i].name, outcomes[i].seconds));
+    console.line("slowest: {}", join(parts, ", "));
+}
+
 }  // namespace
 
 int run_tests(Session& session, const std::vector<TestCase>& tests, const std::string& junit) {
     Console& console = session.console;
     std::vector<TestOutcome> outcomes(tests.size());
     std::atomic<size_t> next{0};
-    std::atomic<size_t> done{0};
-    const auto work = [&] {
-        for (size_t i = next++; i < tests.size(); i = next++) {
-            outcomes[i] = run_one(tests[i]);
-            report(console, tests[i], outcomes[i]);
-            console.progress(fmt::format("[{}/{}]", ++done, tests.size()));
-        }
-    };
     const size_t workers = std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8);
     {
+        Progress progress(console, tests.size());
+        const auto work = [&] {
+            for (size_t i = next++; i < tests.size(); i = next++) {
+                progress.begin(tests[i]);
+                outcomes[i] = run_one(tests[i], [&](std::string_view line) { progress.tell(tests[i], line); });
+                report(console, tests[i], outcomes[i]);
+                progress.end(tests[i]);
+            }
+        };
         std::vector<std::jthread> threads;
         for (size_t i = 0; i < std::min(workers, tests.size()); ++i) threads.emplace_back(work);
     }
-    console.progress("");
     size_t passed = 0, failed = 0, skipped = 0;
     for (size_t i = 0; i < tests.size(); ++i) {
         passed += outcomes[i].result == TestResult::Passed;
@@ -136,6 +227,7 @@ int run_tests(Session& session, const std::vector<TestCase>& tests, const std::s
         for (size_t i = 0; i < tests.size(); ++i)
             if (outcomes[i].result == TestResult::Failed) console.line("  {}: {}", tests[i].name, outcomes[i].note);
     }
+    report_slow(console, tests, outcomes);
     if (!junit.empty()) write_file(junit, junit_report(tests, outcomes));
     if (skipped > 0)
         console.line("{} passed, {} failed, {} skipped", passed, failed, skipped);

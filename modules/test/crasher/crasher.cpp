@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A module that fails inside any of its entry points, in any way, ends that call and not the kernel.
 
+#include "crashing.hpp"
 #include "helix/module.hpp"
 
 namespace {
@@ -11,6 +12,10 @@ constexpr helix::Text kHows[] = {
     "loop", "stack_overflow", "abort", "exhaust_memory", "creeping_overflow"};
 constexpr helix::Text kWheres[] = {"none",    "init",   "start", "stop",    "event",
                                    "request", "health", "save",  "restore", "thread"};
+
+// No configuration reaches a constructor. What it does stands here, for tests to write another way to fail over it in
+// the file.
+volatile const char g_in_constructor[48] = "in its constructor: none";
 
 template <size_t N>
 uint32_t index_of(const helix::Text (&names)[N], helix::Text name) {
@@ -46,12 +51,13 @@ __attribute__((noinline)) uint64_t creep(uint64_t depth) {
 
 }  // namespace
 
-class Crasher final : public helix::Module {
+class Crasher final : public helix::Implements<helix::test::Crashing> {
 public:
     static constexpr auto kInfo = helix::ModuleInfo{"crasher"}
                                       .version(1, 0, 0)
                                       .description("Fails when, where and how it is told to")
                                       .license("MIT OR Apache-2.0")
+                                      .provides({"test.crashing"})
                                       .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental);
     static constexpr helix::Option kOptions[] = {
         helix::Option::string("where", "none",
@@ -60,6 +66,13 @@ public:
                               "null, divide, ud2, noncanonical, write_text, execute_data, loop, stack_overflow, …"),
     };
 
+    Crasher() {
+        constexpr size_t kBegin = sizeof("in its constructor: ") - 1;
+        char told[sizeof(g_in_constructor)];
+        size_t size = 0;
+        for (size_t i = kBegin; i < sizeof(told) && g_in_constructor[i] != 0; ++i) told[size++] = g_in_constructor[i];
+        (void)crash_as_told(helix::Text(told, size));
+    }
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;
         const helix::Text where = TRY(context.config("where"));
@@ -83,8 +96,7 @@ public:
     helix::EventResponse handle_event(const helix::Event& event) override {
         crash_if("event");
         if (event.kind != helix::EventKind::Custom) return helix::EventResponse::ignored();
-        const uint32_t how = index_of(kHows, helix::as_text(event.custom.data));
-        if (how < sizeof(kHows) / sizeof(kHows[0])) crash(how);
+        (void)crash_as_told(helix::as_text(event.custom.data));
         return helix::EventResponse::handled();
     }
 
@@ -134,7 +146,16 @@ public:
         return {};
     }
 
+    bool crash_blocking(helix::Bytes how) override { return crash_as_told(helix::as_text(how)); }
+    bool crash_bounded(helix::Bytes how) override { return crash_as_told(helix::as_text(how)); }
+
 private:
+    /// Returns true when there is no such way.
+    bool crash_as_told(helix::Text how) const {
+        const uint32_t known = index_of(kHows, how);
+        if (known < sizeof(kHows) / sizeof(kHows[0])) crash(known);
+        return true;
+    }
     helix::Result<void> arm(helix::Text where, helix::Text how) {
         const uint32_t new_where = index_of(kWheres, where);
         const uint32_t new_how = index_of(kHows, how);
@@ -179,6 +200,7 @@ private:
         if (name == "creeping_overflow") context_->info("impossible: {}", creep(0));
         if (name == "exhaust_memory")
             for (;;) *static_cast<volatile unsigned char*>(::operator new(1 << 20)) = 1;
+        if (context_ == nullptr) __builtin_abort();  // in the constructor there is no other way
         if (name == "abort") context_->abort("told to abort");
         context_->abort("survived its own failure");
     }
