@@ -220,7 +220,9 @@ static void deliver_signal(bool is_call, ucontext_t* context) {
         const uint64_t now = arch::now_ns();
         if (now - cpu.console_polled_ns >= kConsolePollNs) {
             cpu.console_polled_ns = now;
-            if (console_refill(port.console)) {
+            console_refill(port.console);
+            if (console_is_news(port.console)) {
+                console_told(port.console);
                 // Once more, so that the kernel switches threads below only: the tick is this CPU's.
                 preempt_disable();
                 frame.raised = 2;
@@ -230,7 +232,7 @@ static void deliver_signal(bool is_call, ucontext_t* context) {
             }
         }
     }
-    kernel::on_timer(frame);
+    if (timer_is_due(cpu)) kernel::on_timer(frame);
 }
 
 /// A tick, or an interrupt by another CPU. Preemption count raised by one, on the interrupted thread's stack, other
@@ -299,6 +301,8 @@ void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context) {
         kernel::on_fault(frame, fault_of(cpu, signal, *info, *context));
     }
     --cpu.fault_depth;
+    // The fault may have been that the timer's signal found no room.
+    timer_again(cpu);
     // If the fault was that a call's signal found no room, the call is pending still, and would wait for ever.
     if ((__atomic_load_n(&cpu.pending, __ATOMIC_RELAXED) & kPendingCall) != 0)
         system_call(SYS_tgkill, cpu.port->process, cpu.tid, static_cast<uint64_t>(call_signal()));

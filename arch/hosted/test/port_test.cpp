@@ -594,7 +594,8 @@ void kernel_main(const arch::BootInfo& boot) {
     const Scenario* found = nullptr;
     for (const Scenario& scenario : kScenarios)
         if (Text::from_c_string(scenario.name) == boot.command_line) found = &scenario;
-    arch::start_timer(kTickNs);
+    arch::start_interrupts();
+    arch::set_timer(arch::now_ns() + kTickNs);
     preempt_enable();
     found->run();
     // Other threads may still run; they end with the machine.
@@ -604,6 +605,7 @@ void kernel_main(const arch::BootInfo& boot) {
 void on_timer(TrapFrame& frame) {
     TestKernel& k = self();
     CHECK(count() >= 1);
+    arch::set_timer(arch::now_ns() + kTickNs);
     __atomic_store_n(&k.ticks, k.ticks + 1, __ATOMIC_RELAXED);
     Gate* gate = k.local.gate;
     // Only where the gate's own code was interrupted, not a handler above it, which may be switching threads.

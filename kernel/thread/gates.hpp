@@ -1,0 +1,23 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Which module the running thread is in, by its gates.
+#pragma once
+
+#include "kernel/thread/cpu.hpp"
+
+namespace helix::kernel {
+
+/// The innermost gate with a module behind it, budgets and kills apply to; null if there is none. Any context.
+inline Gate* module_gate(Gate* gate) {
+    while (gate != nullptr && (gate->kind() == GateKind::Kernel || gate->kind() == GateKind::Copy || is_opening(*gate)))
+        gate = gate->previous();
+    return gate != nullptr && gate->kind() != GateKind::Thread ? gate : nullptr;
+}
+/// The same, but for budgets: also the first gate of a module's own thread.
+inline Gate* module_or_thread_gate(Gate* gate) {
+    while (gate != nullptr && (gate->kind() == GateKind::Kernel || gate->kind() == GateKind::Copy || is_opening(*gate)))
+        gate = gate->previous();
+    return gate;
+}
+
+}  // namespace helix::kernel
