@@ -34,6 +34,8 @@ CpuLocal local;
 volatile uint64_t ticks = 0;
 volatile uint64_t tick_ns = kTick;  // the boot CPU's
 volatile uint64_t console_inputs = 0;
+volatile bool without_ticks = false;  // the boot CPU's timer only counts:
+volatile uint64_t fired = 0, fired_ns = 0;
 volatile uint64_t kill_at_tick = 0;  // end the innermost gate then
 volatile bool switch_in_tick = false;
 volatile bool tick_at_count_one = false;
@@ -454,6 +456,46 @@ void test_archive(Bytes archive, uint64_t size, Text what) {
     check(same, what);
 }
 
+/// Waits for the one interrupt that is to come; when it came.
+uint64_t await_timer(uint64_t fired_before) {
+    // Nothing but the timer wakes this CPU, so idle() cannot be used: an interrupt right before it would be missed.
+    while (fired == fired_before) arch::spin_hint();
+    check(fired == fired_before + 1, "a deadline gives one interrupt");
+    return fired_ns;
+}
+
+void test_timer() {
+    constexpr uint64_t kHour = 3'600'000'000'000;
+    uint64_t latest = 0;
+    without_ticks = true;
+    uint64_t before = fired;
+    for (uint64_t i = 0; i < 200; ++i) {
+        const uint64_t due_ns = arch::now_ns() + i * 20'000;
+        arch::set_timer(due_ns);
+        const uint64_t late = await_timer(before++) - due_ns;
+        check(static_cast<int64_t>(late) >= 0, "no interrupt before its deadline");
+        if (late > latest) latest = late;
+    }
+    const uint64_t later_ns = arch::now_ns() + 3'000'000;
+    arch::set_timer(arch::now_ns() + 100'000);
+    arch::set_timer(later_ns);
+    check(await_timer(before++) >= later_ns, "a later deadline takes an earlier one's place");
+    arch::set_timer(arch::now_ns() + kHour);
+    arch::set_timer(arch::now_ns() + 100'000);
+    await_timer(before++);
+    arch::set_timer(arch::now_ns() + kHour);
+    arch::set_timer(0);
+    await_timer(before++);
+    arch::set_timer(arch::now_ns() + 100'000);
+    arch::set_timer(arch::kNever);
+    const uint64_t until_ns = arch::now_ns() + 1'000'000;
+    while (arch::now_ns() < until_ns) arch::spin_hint();
+    check(fired == before, "no interrupt when none is wanted");
+    without_ticks = false;
+    tick_again();
+    print("deadlines: at most ", Number(latest).text(), " ns late\n");
+}
+
 void test_time() {
     uint64_t previous = arch::now_ns();
     for (int i = 0; i < 1000; ++i) {
@@ -496,6 +538,11 @@ void check(bool holds, Text what) {
 namespace helix::kernel {
 
 void on_timer(TrapFrame& frame) {
+    if (without_ticks && current_cpu() == 0) {
+        fired_ns = arch::now_ns();
+        fired = fired + 1;
+        return;
+    }
     tick_again();
     if (current_cpu() != 0) return on_other_timer(frame);
     if (!interrupts_are_on()) check(false, "ticks are handled with interrupts on");
@@ -591,6 +638,7 @@ void kernel_main(const arch::BootInfo& boot) {
         arch::start_interrupts();
         tick_again();
         test_time();
+        test_timer();
         test_faults();
         test_protection(boot);
         test_endless_loops();
