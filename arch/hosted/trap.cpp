@@ -247,7 +247,13 @@ void helix_hosted_on_tick(int signal, siginfo_t*, ucontext_t* context) {
     // nothing that is instrumented may be called from here.
     if (HELIX_THREAD_SANITIZER && !cpu.port->in_region(reg(*context, REG_RIP))) {
         // A call is pending already.
-        if (!is_call && !is_replay) __atomic_fetch_or(&cpu.pending, kPendingTick, __ATOMIC_RELAXED);
+        if (!is_call && !is_replay) {
+            __atomic_fetch_or(&cpu.pending, kPendingTick, __ATOMIC_RELAXED);
+            // A module that begins before the next safe place, and never ends, is interrupted again.
+            itimerspec later{};
+            later.it_value.tv_nsec = 1'000'000;
+            system_call(SYS_timer_settime, static_cast<uint64_t>(cpu.timer), 0, word_of(&later), 0);
+        }
         return;
     }
     // Where the thread may be switched away its CPU needs its signals. Elsewhere the kernel only takes a note, and one
