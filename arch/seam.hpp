@@ -179,8 +179,8 @@ struct Fault {
 [[noreturn]] void kernel_main(const arch::BootInfo& boot);
 
 /// A deadline of set_timer was reached; none is set now. The handler has raised the preemption count by one,
-/// acknowledged the interrupt and enabled interrupts; it lowers the count afterwards without rescheduling and returns to `frame`. May switch threads
-/// when the count is exactly one.
+/// acknowledged the interrupt and enabled interrupts; it lowers the count afterwards without rescheduling and returns
+/// to `frame`. May switch threads when the count is exactly one.
 void on_timer(TrapFrame& frame);
 
 /// The first code of a CPU that start_cpu started, on a stack of the port's own of at least 16 KiB; `%gs` is not set

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// timer.lateness: how long after its time a thread runs that slept 100 microseconds on a kernel with nothing else to do;
-// beside a pthread in clock_nanosleep, in turns of some hundred.
+// timer.lateness: how long after its time a thread runs that slept 100 microseconds on a kernel with nothing else to
+// do; beside a pthread in clock_nanosleep, in turns of some hundred.
 #include "hosted_kernel.hpp"
 #include "metric.hpp"
 

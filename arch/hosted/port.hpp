@@ -117,10 +117,10 @@ struct Cpu {
     ThreadContext leave;  ///< the pthread's own context, to which a CPU goes that stops
     SanitizerStack leave_stack;
     SanitizerStack* running = nullptr;  ///< the stack that runs now
-    int timer = 0;  ///< the host's number of it
+    int timer = 0;                      ///< the host's number of it
     bool has_timer = false;
     uint64_t deadline_ns = kNever;  ///< of set_timer; replay writes it for a CPU that waits
-    uint64_t interrupts = 0;  ///< signals that arrived
+    uint64_t interrupts = 0;        ///< signals that arrived
     uint32_t fault_depth = 0;
     uint64_t console_polled_ns = 0;
     uint64_t spins = 0;  ///< spin_hints; under replay those since the last sign of progress
@@ -137,7 +137,7 @@ struct Console {
     bool is_raw = false;
     termios saved{};
     uint32_t lock = 0;
-    uint32_t told = 0;      ///< value of `head` when the kernel was last told; of the CPU in charge
+    uint32_t told = 0;  ///< value of `head` when the kernel was last told; of the CPU in charge
     uint32_t head = 0;  ///< next free position in the ring; written under lock
     uint32_t tail = 0;  ///< next byte to read; written by the one reader
     uint8_t ring[kConsoleRing] = {};

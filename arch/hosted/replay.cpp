@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Replay: a manual clock, which moves at points drawn from a seed, and so do turns of CPUs. The same seed gives the same run.
+// Replay: a manual clock, which moves at points drawn from a seed, and so do turns of CPUs. The same seed gives the
+// same run.
 //
 // All CPUs share the boot CPU's pthread. Each is suspended in a call of replay_switch while another one goes on; they
 // pass control on at preemption points, in idle and where they spin, so nothing here needs a lock.

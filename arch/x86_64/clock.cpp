@@ -168,8 +168,8 @@ Difference measure(Comparison& with, uint32_t& question, Patience& patience) {
 
 /// Starts this CPU's timer so that it expires at `deadline_ns`, or before it: then it is started again. Interrupts off.
 ///
-/// The APIC's own units are known to a part in some hundreds. Where the difference would matter, the timer first expires
-/// a little early.
+/// The APIC's own units are known to a part in some hundreds. Where the difference would matter, the timer first
+/// expires a little early.
 void start_timer(uint64_t deadline_ns) {
     constexpr uint64_t kShort = 2'500'000, kConsolePoll = 10'000'000;
     const uint64_t now = arch::now_ns();

@@ -59,8 +59,8 @@ struct alignas(64) Cpu {
     uint64_t watch_at_ns = arch::kNever;  ///< when it looks; never: it does not watch. Others read it
     uint64_t watch_ticks = 0;             ///< what it saw last, of this CPU:
     CpuId watch_cpu = 0;
-    uint32_t watch_wanted = 0;             ///< another CPU wants to be watched; atomic
-    uint64_t late_ticks = arch::kNever;    ///< `ticks` when this CPU was last found late, with interrupts disabled
+    uint32_t watch_wanted = 0;           ///< another CPU wants to be watched; atomic
+    uint64_t late_ticks = arch::kNever;  ///< `ticks` when this CPU was last found late, with interrupts disabled
 
     // Written by this CPU's interrupt handlers only; single machine instructions.
     uint64_t ticks = 0;

@@ -51,7 +51,7 @@ class Threads {
 public:
     static constexpr uint64_t kTickNs = 1'000'000;
     static constexpr uint64_t kWatchNs = 50'000'000;  ///< between two looks of a CPU at the one that it watches
-    static constexpr uint64_t kBalanceTicks = 4;  ///< between two looks of a busy CPU at what waits on others
+    static constexpr uint64_t kBalanceTicks = 4;      ///< between two looks of a busy CPU at what waits on others
     static constexpr size_t kMaximumThreads = 32'768;
 
     explicit Threads(Kernel& kernel);

@@ -17,8 +17,8 @@ namespace helix::kernel {
 
 namespace {
 
-/// What the timer of `cpu` should be set for. A deadline that has passed is no affair of the timer's: preempt() is about
-/// to look after it.
+/// What the timer of `cpu` should be set for. A deadline that has passed is no affair of the timer's: preempt() is
+/// about to look after it.
 uint64_t next_event_ns(const Cpu& cpu, uint64_t now_ns) {
     const uint64_t tick_ns = __atomic_load_n(&cpu.tick_at_ns, __ATOMIC_RELAXED);
     const uint64_t watch_ns = __atomic_load_n(&cpu.watch_at_ns, __ATOMIC_RELAXED);
@@ -73,7 +73,8 @@ void Timers::remove(Thread& thread) {
     }
 }
 
-/// Hands the deadlines of `cpu`, which is leaving, to the boot CPU, which never leaves. Its idle thread; preemption off.
+/// Hands the deadlines of `cpu`, which is leaving, to the boot CPU, which never leaves. Its idle thread; preemption
+/// off.
 void Threads::give_away_deadlines(Cpu& cpu) {
     bool any = false;
     while (Thread* const thread = cpu.timers.take_first()) {

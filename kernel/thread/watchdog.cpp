@@ -89,8 +89,7 @@ void Threads::on_watchdog(TrapFrame& frame) {
     if (gate == nullptr) return;
     auto& instance = static_cast<Instance&>(*owner_of(gate->instance));
     const uint64_t instruction = arch::trap_instruction_pointer(frame);
-    const bool in_module =
-        gate == innermost && instance.mapping != nullptr && instance.mapping->contains(instruction);
+    const bool in_module = gate == innermost && instance.mapping != nullptr && instance.mapping->contains(instruction);
     // The kernel's own stretches without interrupts are short, and twice in one without a tick between is no accident.
     const bool again = cpu.late_ticks == cpu.ticks;
     cpu.late_ticks = cpu.ticks;

@@ -6,10 +6,20 @@
 
 namespace {
 
-constexpr helix::Text kHows[] = {
-    "null", "divide",         "ud2",   "noncanonical",   "write_text",        "execute_data",
-    "loop", "stack_overflow", "abort", "exhaust_memory", "creeping_overflow", "interrupts_off",
-    "halt", "services_without_interrupts"};
+constexpr helix::Text kHows[] = {"null",
+                                 "divide",
+                                 "ud2",
+                                 "noncanonical",
+                                 "write_text",
+                                 "execute_data",
+                                 "loop",
+                                 "stack_overflow",
+                                 "abort",
+                                 "exhaust_memory",
+                                 "creeping_overflow",
+                                 "interrupts_off",
+                                 "halt",
+                                 "services_without_interrupts"};
 constexpr helix::Text kWheres[] = {"none",    "init",   "start", "stop",    "event",
                                    "request", "health", "save",  "restore", "thread"};
 
