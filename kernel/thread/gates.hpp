@@ -7,17 +7,17 @@
 
 namespace helix::kernel {
 
-/// The innermost gate with a module behind it, budgets and kills apply to; null if there is none. Any context.
-inline Gate* module_gate(Gate* gate) {
-    while (gate != nullptr && (gate->kind() == GateKind::Kernel || gate->kind() == GateKind::Copy || is_opening(*gate)))
-        gate = gate->previous();
-    return gate != nullptr && gate->kind() != GateKind::Thread ? gate : nullptr;
-}
-/// The same, but for budgets: also the first gate of a module's own thread.
+/// From `gate` outwards, the first with a module behind it, a module's own thread included; null if there is none. Any
+/// context.
 inline Gate* module_or_thread_gate(Gate* gate) {
     while (gate != nullptr && (gate->kind() == GateKind::Kernel || gate->kind() == GateKind::Copy || is_opening(*gate)))
         gate = gate->previous();
     return gate;
+}
+/// The same for budgets, which a module's own threads do not have.
+inline Gate* module_gate(Gate* gate) {
+    Gate* const found = module_or_thread_gate(gate);
+    return found != nullptr && found->kind() != GateKind::Thread ? found : nullptr;
 }
 
 }  // namespace helix::kernel
