@@ -41,6 +41,7 @@ struct BootInfo {
     uint32_t cpu_count;     ///< CPUs that will run; 1 to kMaximumCpus
     uint64_t entry_cycles;  ///< cycles() when the port got control
     size_t stack_overhead;  ///< bytes that every thread's stack needs beyond its size, for interrupts; whole pages
+    bool has_watchdog;      ///< CpuInterrupt::Watchdog arrives also where interrupts are disabled, and they can be
 };
 inline constexpr uint32_t kMaximumCpus = 64;
 
@@ -56,8 +57,15 @@ int console_read();
 uint64_t now_ns();
 /// The CPU's cycle counter (instructions under an emulator that counts them). Any context.
 uint64_t cycles();
-/// From now on this CPU calls kernel::on_timer about every `period_ns`. Once for each start of a CPU.
-void start_timer(uint64_t period_ns);
+inline constexpr uint64_t kNever = UINT64_MAX;
+/// From now on interrupts come on this CPU: the timer's when set_timer asks for one, calls, and on the boot CPU the
+/// console's. Once for each start of a CPU; preemption off.
+void start_interrupts();
+/// This CPU calls kernel::on_timer once, when now_ns has reached `deadline_ns`: as soon after it as the hardware can,
+/// never before. A deadline that has passed is due at once. The one set before is forgotten, kNever sets none; an
+/// interrupt for an earlier one may be on its way. After start_interrupts. Preemption off, or in an interrupt handler;
+/// a handler that sets the timer while the code that it interrupted is doing so may lose either deadline.
+void set_timer(uint64_t deadline_ns);
 
 // ---- This CPU.
 
@@ -122,6 +130,8 @@ void trap_resume_at_gate(kernel::TrapFrame& frame, Gate& gate, GateFailure failu
 uint64_t trap_instruction_pointer(const kernel::TrapFrame& frame);
 uint64_t trap_stack_pointer(const kernel::TrapFrame& frame);
 uint64_t trap_frame_pointer(const kernel::TrapFrame& frame);
+/// Whether interrupts were enabled there. Always, in a port without a way to disable them.
+bool trap_interrupts_enabled(const kernel::TrapFrame& frame);
 
 // ---- Memory. Physical memory is visible as a whole at direct_map; mappings elsewhere are made page by page.
 
@@ -168,9 +178,9 @@ struct Fault {
 /// Starts the kernel on the boot CPU, on a stack of at least 16 KiB; `%gs` is not set yet. Never returns.
 [[noreturn]] void kernel_main(const arch::BootInfo& boot);
 
-/// A timer tick. The handler has raised the preemption count by one, acknowledged the interrupt and enabled
-/// interrupts; it lowers the count afterwards without rescheduling and returns to `frame`. May switch threads
-/// when the count is exactly one.
+/// A deadline of set_timer was reached; none is set now. The handler has raised the preemption count by one,
+/// acknowledged the interrupt and enabled interrupts; it lowers the count afterwards without rescheduling and returns
+/// to `frame`. May switch threads when the count is exactly one.
 void on_timer(TrapFrame& frame);
 
 /// The first code of a CPU that start_cpu started, on a stack of the port's own of at least 16 KiB; `%gs` is not set

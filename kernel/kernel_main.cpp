@@ -25,6 +25,8 @@ void start_other_cpus(Kernel& kernel) {
         auto started = kernel.threads.cpus().bring_online(id);
         if (!started.ok()) kernel.log.warning("kernel", "CPU {}: {}", id, started.error().sentence());
     }
+    // Whoever is loaded from now on hears of what happens from now on.
+    if (kernel.threads.cpu_count() > 1) kernel.modules.settle();
 }
 
 /// The first thread: everything that may block.

@@ -88,6 +88,11 @@ bool hosted::console_has_bytes(const Console& console) {
     return console.script_next < console.script_size || bytes_in(console) != 0;
 }
 
+bool hosted::console_is_news(const Console& console) {
+    if (console.script_next < console.script_size) return !console.script_told;
+    return bytes_in(console) != 0 && __atomic_load_n(&console.head, __ATOMIC_RELAXED) != console.told;
+}
+
 bool hosted::console_refill(Console& console) {
     HostCall guard;  // after a panic the console is still needed
     if (__atomic_exchange_n(&console.lock, 1, __ATOMIC_ACQUIRE) != 0) return console_has_bytes(console);

@@ -177,6 +177,9 @@ uint64_t trap_stack_pointer(const kernel::TrapFrame& frame) {
 uint64_t trap_frame_pointer(const kernel::TrapFrame& frame) {
     return frame.context == nullptr ? 0 : static_cast<uint64_t>(frame.context->uc_mcontext.gregs[REG_RBP]);
 }
+bool trap_interrupts_enabled(const kernel::TrapFrame&) {
+    return true;
+}
 
 }  // namespace helix::arch
 

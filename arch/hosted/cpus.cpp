@@ -91,8 +91,7 @@ void run(Cpu& cpu) {
     set_gs(*cpu.port, &cpu.early);  // the kernel's may be gone
     cpu.early.preempt_word = kNoRescheduleWanted | 1;
     traps_leave();
-    if (cpu.timer_armed) timer_delete(cpu.timer);
-    cpu.timer_armed = false;
+    timer_end(cpu);
     traps_leave();  // nothing may be left of that timer
     context_retire(cpu.boot);
     if (!wanted) return;
@@ -166,7 +165,7 @@ void hosted::cpu_prepare(Cpu& cpu) {
     cpu.local = nullptr;
     cpu.fault_depth = 0;
     cpu.unstoppable = 0;
-    cpu.period_ns = 0;
+    cpu.deadline_ns = kNever;
     cpu.idle = false;
     __atomic_store_n(&cpu.pending, 0, __ATOMIC_RELAXED);
     context_announce(cpu.boot, cpu.boot_stack);
@@ -219,7 +218,7 @@ void hosted::deliver_pending() {
             kernel::TrapFrame frame{nullptr, 1};
             if (kind == kPendingCall) kernel::on_interrupt(frame);
             if (kind == kPendingWatchdog) kernel::on_watchdog(frame);
-            if (kind == kPendingTick) kernel::on_timer(frame);
+            if (kind == kPendingTick && (cpu.port->replay.on || timer_is_due(cpu))) kernel::on_timer(frame);
             // The thread may have been away, and this be another CPU by now.
             if (frame.gate != nullptr) gate_resume(*frame.gate, frame.failure);
         }

@@ -62,6 +62,7 @@ Result<void> bring_up(Port& port, const Options& options) {
     port.boot.region = {word_of(port.region), word_of(port.region) + port.region_bytes};
     port.boot.cpu_count = port.cpu_count;
     port.boot.stack_overhead = kStackOverhead;
+    port.boot.has_watchdog = false;  // nobody can disable the host's signals but the kernel itself
     port.boot.entry_cycles = port.replay.on ? 0 : __builtin_ia32_rdtsc();
     port.process = static_cast<uint32_t>(getpid());
     constexpr unsigned long kHasGsInstructions = 2;  // HWCAP2_FSGSBASE

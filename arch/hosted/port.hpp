@@ -117,10 +117,10 @@ struct Cpu {
     ThreadContext leave;  ///< the pthread's own context, to which a CPU goes that stops
     SanitizerStack leave_stack;
     SanitizerStack* running = nullptr;  ///< the stack that runs now
-    timer_t timer = {};
-    bool timer_armed = false;
-    uint64_t period_ns = 0;
-    uint64_t interrupts = 0;  ///< signals that arrived
+    int timer = 0;                      ///< the host's number of it
+    bool has_timer = false;
+    uint64_t deadline_ns = kNever;  ///< of set_timer; replay writes it for a CPU that waits
+    uint64_t interrupts = 0;        ///< signals that arrived
     uint32_t fault_depth = 0;
     uint64_t console_polled_ns = 0;
     uint64_t spins = 0;  ///< spin_hints; under replay those since the last sign of progress
@@ -137,6 +137,7 @@ struct Console {
     bool is_raw = false;
     termios saved{};
     uint32_t lock = 0;
+    uint32_t told = 0;  ///< value of `head` when the kernel was last told; of the CPU in charge
     uint32_t head = 0;  ///< next free position in the ring; written under lock
     uint32_t tail = 0;  ///< next byte to read; written by the one reader
     uint8_t ring[kConsoleRing] = {};
@@ -145,6 +146,7 @@ struct Console {
     size_t script_size = 0;
     size_t script_capacity = 0;
     size_t script_next = 0;
+    bool script_told = false;
 };
 
 /// The state of a replay. Everything in it follows from the seed and the kernel's own doing.
@@ -309,6 +311,12 @@ void console_restore(Console& console);
 /// Fetches what was typed, if there is room. True if bytes wait to be read. Preemption off.
 bool console_refill(Console& console);
 bool console_has_bytes(const Console& console);
+/// Whether bytes came that the kernel does not know of. Preemption off.
+bool console_is_news(const Console& console);
+inline void console_told(Console& console) {
+    console.told = __atomic_load_n(&console.head, __ATOMIC_RELAXED);
+    console.script_told = true;
+}
 
 // ---- context.cpp
 void sanitizer_adopt(Cpu& cpu);
@@ -323,6 +331,13 @@ bool is_mapped(const Port& port, uint64_t address);
 
 // ---- time.cpp
 uint64_t host_now_ns();
+/// Ends the calling CPU's timer.
+void timer_end(Cpu& cpu);
+/// Whether the deadline was reached; then none is set any more. An interrupt may be late for another deadline, or have
+/// been lost: otherwise the host is told once more. Own CPU, not under replay.
+bool timer_is_due(Cpu& cpu);
+/// If a deadline is set: tells the host once more, after an interrupt that was lost. Own CPU.
+void timer_again(Cpu& cpu);
 /// Tells the kernel that bytes wait. Preemption count as for deliver_pending.
 void deliver_console_input();
 

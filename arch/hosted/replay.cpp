@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Replay: a manual clock, and ticks and turns of CPUs at points drawn from a seed. The same seed gives the same run.
+// Replay: a manual clock, which moves at points drawn from a seed, and so do turns of CPUs. The same seed gives the
+// same run.
 //
 // All CPUs share the boot CPU's pthread. Each is suspended in a call of replay_switch while another one goes on; they
 // pass control on at preemption points, in idle and where they spin, so nothing here needs a lock.
@@ -12,9 +13,11 @@ namespace helix::arch::hosted {
 
 namespace {
 
-/// One preemption point in this many brings a tick, and one in this many lets another CPU go on.
-constexpr uint64_t kPointsPerTick = 16;
+/// At one preemption point in this many time passes, and one in this many lets another CPU go on.
+constexpr uint64_t kPointsPerStep = 16;
 constexpr uint64_t kPointsPerTurn = 4;
+/// How much time passes then, for all CPUs together.
+constexpr uint64_t kStepNs = 1'000'000;
 /// So many spin_hints of a CPU, without any other sign of life, and the one it waits for will never come.
 constexpr uint64_t kEndlessSpins = 5'000'000;
 /// So many looks in a row, time.cpp says how far apart, must have found no progress.
@@ -32,12 +35,6 @@ uint64_t draw(Replay& replay) {
 
 void hash_word(Replay& replay, uint64_t word) {
     replay_hash(replay, {reinterpret_cast<const uint8_t*>(&word), sizeof(word)});
-}
-
-void advance(Port& port, uint64_t period_ns) {
-    port.replay.clock_ns += period_ns;
-    hash_word(port.replay, port.replay.steps);
-    hash_word(port.replay, port.replay.clock_ns);
 }
 
 bool is_on(const Cpu& cpu) {
@@ -60,24 +57,33 @@ void give_turn(Port& port, Cpu& self, uint64_t number) {
     if (Cpu* const other = other_cpu(port, self, number)) replay_switch(self, *other);
 }
 
-/// One CPU, the `number`th of those that are on, gets a tick; the clock moves by its share of the period.
-void tick_one(Port& port, uint64_t number) {
-    uint64_t left = number % port.replay.running;
+/// The clock moves to `clock_ns`; all CPUs whose deadline that reaches get their interrupt.
+void advance_to(Port& port, uint64_t clock_ns) {
+    Replay& replay = port.replay;
+    if (clock_ns > replay.clock_ns) replay.clock_ns = clock_ns;
+    hash_word(replay, replay.steps);
+    hash_word(replay, replay.clock_ns);
     for (uint32_t i = 0; i < port.cpu_count; ++i) {
         Cpu& cpu = port.cpus[i];
-        if (!is_on(cpu) || left-- != 0) continue;
-        if (cpu.period_ns == 0) return;
-        advance(port, cpu.period_ns / port.replay.running);
+        if (!is_on(cpu) || cpu.deadline_ns > replay.clock_ns) continue;
+        cpu.deadline_ns = kNever;
         cpu.pending |= kPendingTick;
-        return;
     }
 }
 
-/// All CPUs get a tick, as if time had passed.
-void tick_all(Port& port, uint64_t period_ns) {
-    advance(port, period_ns);
+/// Some time passes: the more CPUs work meanwhile, the less.
+void advance(Port& port) {
+    advance_to(port, port.replay.clock_ns + kStepNs / port.replay.running);
+}
+
+/// To the next deadline of any CPU; false if there is none.
+bool advance_to_deadline(Port& port) {
+    uint64_t next = kNever;
     for (uint32_t i = 0; i < port.cpu_count; ++i)
-        if (is_on(port.cpus[i]) && port.cpus[i].period_ns != 0) port.cpus[i].pending |= kPendingTick;
+        if (is_on(port.cpus[i]) && port.cpus[i].deadline_ns < next) next = port.cpus[i].deadline_ns;
+    if (next == kNever) return false;
+    advance_to(port, next);
+    return true;
 }
 
 }  // namespace
@@ -112,7 +118,7 @@ void replay_point(Port& port) {
     Cpu& cpu = *this_cpu();
     cpu.spins = 0;
     const uint64_t drawn = draw(replay);
-    if (drawn % kPointsPerTick == 0) tick_one(port, drawn >> 8);
+    if (drawn % kPointsPerStep == 0) advance(port);
     if ((drawn >> 4) % kPointsPerTurn == 0) give_turn(port, cpu, drawn >> 32);
     deliver_pending();
 }
@@ -122,7 +128,7 @@ void replay_spin(Port& port) {
     Cpu& cpu = *this_cpu();
     if (++cpu.spins > kEndlessSpins) fatal("replay: a CPU spins for ever, CPU ", cpu.index);
     const uint64_t drawn = draw(port.replay);
-    if (drawn % kPointsPerTick == 0) tick_one(port, drawn >> 8);
+    if (drawn % kPointsPerStep == 0) advance(port);
     give_turn(port, cpu, drawn >> 32);
     deliver_pending();
 }
@@ -137,11 +143,11 @@ void replay_idle(Port& port) {
     if (cpu.pending == 0 && replay.running > 1) give_turn(port, cpu, draw(replay));
     cpu.idle = false;
     // Either somebody left something for this CPU, or nobody has anything to do.
-    if (cpu.pending == 0 && console_has_bytes(port.console)) {
+    if (cpu.pending == 0 && console_is_news(port.console)) {
         deliver_console_input();
         if (reschedule_wanted()) return;
     }
-    if (cpu.pending == 0) tick_all(port, cpu.period_ns);
+    if (cpu.pending == 0 && !advance_to_deadline(port)) fatal("replay: no CPU has anything to do, ever");
     deliver_pending();
 }
 
@@ -161,7 +167,7 @@ Result<void> replay_start_cpu(Port& port, Cpu& cpu) {
 void replay_stop_cpu(Port& port, Cpu& cpu) {
     Replay& replay = port.replay;
     cpu.state = kCpuOff;
-    cpu.period_ns = 0;
+    cpu.deadline_ns = kNever;
     if (--replay.running == 0) fatal("replay: the last CPU stopped");
     Cpu* next = nullptr;
     for (uint32_t i = 0; i < port.cpu_count && next == nullptr; ++i)
@@ -207,12 +213,8 @@ void replay_stalled(Port& port, kernel::TrapFrame& frame) {
         } else if (take_pending(cpu, kPendingWatchdog) != 0) {
             kernel::on_watchdog(frame);
         } else {
-            if (replay.running > 1)
-                tick_all(port, cpu.period_ns);
-            else
-                advance(port, cpu.period_ns);
-            cpu.pending &= ~static_cast<uint32_t>(kPendingTick);
-            kernel::on_timer(frame);
+            advance_to(port, replay.clock_ns + kStepNs);
+            if (take_pending(cpu, kPendingTick) != 0) kernel::on_timer(frame);
         }
         if (trap_instruction_pointer(frame) != at || replay.progress != progress) return;
         // Perhaps it waits for another CPU.

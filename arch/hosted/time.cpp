@@ -1,10 +1,9 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Time of a hosted machine: clocks, ticks and the wait for them.
+// Time of a hosted machine: the clock, deadlines and the wait for them.
 #include "arch/hosted/port.hpp"
 
 #include <asm/prctl.h>
-#include <errno.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -41,6 +40,20 @@ void sleep_until_interrupt(Cpu& cpu, uint64_t interrupts) {
     system_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&before), 0, sizeof(before));
 }
 
+/// Makes the host's timer expire when the machine's clock says `deadline_ns`.
+void tell_host(const Cpu& cpu, uint64_t deadline_ns) {
+    // The host takes zero for no timer at all, and has a limit.
+    constexpr uint64_t kLongest = uint64_t{1} << 62;
+    itimerspec setting{};
+    if (deadline_ns != kNever) {
+        const uint64_t at = cpu.port->start_ns + (deadline_ns < kLongest ? deadline_ns : kLongest);
+        setting.it_value.tv_sec = static_cast<time_t>(at / 1'000'000'000);
+        setting.it_value.tv_nsec = static_cast<long>(at % 1'000'000'000);
+    }
+    if (system_call(SYS_timer_settime, static_cast<uint64_t>(cpu.timer), TIMER_ABSTIME, word_of(&setting), 0) != 0)
+        fatal("a CPU has no timer: interrupts were not started");
+}
+
 }  // namespace
 
 uint64_t hosted::host_now_ns() {
@@ -52,6 +65,7 @@ uint64_t hosted::host_now_ns() {
 
 void hosted::deliver_console_input() {
     preempt_disable();
+    console_told(this_port().console);
     kernel::TrapFrame frame{nullptr, 1};
     kernel::on_console_input(frame);
     if (frame.gate != nullptr) gate_resume(*frame.gate, frame.failure);
@@ -72,28 +86,56 @@ uint64_t cycles() {
     return port.replay.on ? port.replay.clock_ns : __builtin_ia32_rdtsc();
 }
 
-void start_timer(uint64_t period_ns) {
-    HostCall guard;
+void start_interrupts() {
+    PreemptionGuard guard;
     Cpu& cpu = *this_cpu();
-    if (cpu.period_ns != 0) fatal("the timer of a CPU was started twice");
-    cpu.period_ns = period_ns;
     const bool replay = cpu.port->replay.on;
     // Under replay one timer looks after the one pthread.
     Cpu& owner = replay ? cpu.port->cpus[0] : cpu;
-    if (owner.timer_armed) return;
+    if (owner.has_timer) {
+        if (replay) return;
+        fatal("the interrupts of a CPU were started twice");
+    }
     sigevent event{};
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = tick_signal();
     event._sigev_un._tid = static_cast<pid_t>(owner.tid);
-    if (timer_create(replay ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &event, &owner.timer) != 0)
-        fatal("the host gives no timer, error ", static_cast<uint64_t>(errno));
-    owner.timer_armed = true;
-    const uint64_t interval = replay ? kStallCheckNs : period_ns;
+    const long error = system_call(SYS_timer_create, replay ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC,
+                                   word_of(&event), word_of(&owner.timer));
+    if (error != 0) fatal("the host gives no timer, error ", static_cast<uint64_t>(-error));
+    owner.has_timer = true;
+    if (!replay) return;
     itimerspec setting{};
-    setting.it_interval.tv_sec = static_cast<time_t>(interval / 1'000'000'000);
-    setting.it_interval.tv_nsec = static_cast<long>(interval % 1'000'000'000);
+    setting.it_interval.tv_nsec = kStallCheckNs;
     setting.it_value = setting.it_interval;
-    timer_settime(owner.timer, 0, &setting, nullptr);
+    system_call(SYS_timer_settime, static_cast<uint64_t>(owner.timer), 0, word_of(&setting), 0);
+}
+
+void set_timer(uint64_t deadline_ns) {
+    Cpu& cpu = *this_cpu();
+    __atomic_store_n(&cpu.deadline_ns, deadline_ns, __ATOMIC_RELAXED);
+    if (!cpu.port->replay.on) tell_host(cpu, deadline_ns);
+}
+
+void hosted::timer_end(Cpu& cpu) {
+    if (cpu.has_timer) system_call(SYS_timer_delete, static_cast<uint64_t>(cpu.timer));
+    cpu.has_timer = false;
+}
+
+bool hosted::timer_is_due(Cpu& cpu) {
+    const uint64_t deadline_ns = __atomic_load_n(&cpu.deadline_ns, __ATOMIC_RELAXED);
+    if (deadline_ns == kNever) return false;
+    if (now_ns() < deadline_ns) {
+        tell_host(cpu, deadline_ns);
+        return false;
+    }
+    __atomic_store_n(&cpu.deadline_ns, kNever, __ATOMIC_RELAXED);
+    return true;
+}
+
+void hosted::timer_again(Cpu& cpu) {
+    const uint64_t deadline_ns = __atomic_load_n(&cpu.deadline_ns, __ATOMIC_RELAXED);
+    if (deadline_ns != kNever && !cpu.port->replay.on) tell_host(cpu, deadline_ns);
 }
 
 void hosted::set_gs(const Port& port, CpuLocal* local) {
@@ -153,7 +195,7 @@ void idle() {
     if (reschedule_wanted()) return;
     // Elsewhere the signals have brought what is pending, or are about to.
     if (!HELIX_THREAD_SANITIZER || __atomic_load_n(&cpu.pending, __ATOMIC_RELAXED) == 0) {
-        if (has_console(cpu) && console_has_bytes(port.console)) {
+        if (has_console(cpu) && console_is_news(port.console)) {
             deliver_console_input();
             if (reschedule_wanted()) return;
         }
@@ -168,7 +210,10 @@ void idle() {
     }
     if constexpr (HELIX_THREAD_SANITIZER) deliver_pending();
     stop_if_asked(port);
-    if (has_console(cpu) && console_refill(port.console)) deliver_console_input();
+    if (has_console(cpu)) {
+        console_refill(port.console);
+        if (console_is_news(port.console)) deliver_console_input();
+    }
 }
 
 }  // namespace helix::arch

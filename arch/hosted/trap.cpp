@@ -220,7 +220,9 @@ static void deliver_signal(bool is_call, ucontext_t* context) {
         const uint64_t now = arch::now_ns();
         if (now - cpu.console_polled_ns >= kConsolePollNs) {
             cpu.console_polled_ns = now;
-            if (console_refill(port.console)) {
+            console_refill(port.console);
+            if (console_is_news(port.console)) {
+                console_told(port.console);
                 // Once more, so that the kernel switches threads below only: the tick is this CPU's.
                 preempt_disable();
                 frame.raised = 2;
@@ -230,7 +232,7 @@ static void deliver_signal(bool is_call, ucontext_t* context) {
             }
         }
     }
-    kernel::on_timer(frame);
+    if (timer_is_due(cpu)) kernel::on_timer(frame);
 }
 
 /// A tick, or an interrupt by another CPU. Preemption count raised by one, on the interrupted thread's stack, other
@@ -245,7 +247,13 @@ void helix_hosted_on_tick(int signal, siginfo_t*, ucontext_t* context) {
     // nothing that is instrumented may be called from here.
     if (HELIX_THREAD_SANITIZER && !cpu.port->in_region(reg(*context, REG_RIP))) {
         // A call is pending already.
-        if (!is_call && !is_replay) __atomic_fetch_or(&cpu.pending, kPendingTick, __ATOMIC_RELAXED);
+        if (!is_call && !is_replay) {
+            __atomic_fetch_or(&cpu.pending, kPendingTick, __ATOMIC_RELAXED);
+            // A module that begins before the next safe place, and never ends, is interrupted again.
+            itimerspec later{};
+            later.it_value.tv_nsec = 1'000'000;
+            system_call(SYS_timer_settime, static_cast<uint64_t>(cpu.timer), 0, word_of(&later), 0);
+        }
         return;
     }
     // Where the thread may be switched away its CPU needs its signals. Elsewhere the kernel only takes a note, and one
@@ -299,6 +307,8 @@ void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context) {
         kernel::on_fault(frame, fault_of(cpu, signal, *info, *context));
     }
     --cpu.fault_depth;
+    // The fault may have been that the timer's signal found no room.
+    timer_again(cpu);
     // If the fault was that a call's signal found no room, the call is pending still, and would wait for ever.
     if ((__atomic_load_n(&cpu.pending, __ATOMIC_RELAXED) & kPendingCall) != 0)
         system_call(SYS_tgkill, cpu.port->process, cpu.tid, static_cast<uint64_t>(call_signal()));

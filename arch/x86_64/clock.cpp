@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Time from the cycle counter, ticks from the local APIC; both measured once against what the machine has.
+// Time from the cycle counter, deadlines by the local APIC; both measured once against what the machine has.
 //
 // All CPUs read the same time because their counters agree: a CPU that starts compares its own with that of the CPU
 // that starts it, and sets it when the order of the readings shows that it is wrong. From then on, no CPU is told a
@@ -20,8 +20,11 @@ constexpr uint64_t kSecond = 1'000'000'000;
 
 // Written at boot, before any second CPU or interrupt.
 uint64_t start_cycles = 0;
-uint64_t nanoseconds_per_cycle = 0;  // fixed point, 32 bits behind the point
+uint64_t nanoseconds_per_cycle = 0;  // fixed point, 32 bits behind the point; so is the next
+uint64_t cycles_per_nanosecond = 0;
 uint64_t apic_hertz = 0;
+
+uint64_t deadlines[arch::kMaximumCpus];  // each its own CPU's, with interrupts off
 
 std::atomic<bool> counters_disagree;   // once true, always
 std::atomic<uint64_t> latest_elapsed;  // the largest count that now_ns has seen; only where counters disagree
@@ -163,7 +166,42 @@ Difference measure(Comparison& with, uint32_t& question, Patience& patience) {
     return out;
 }
 
+/// Starts this CPU's timer so that it expires at `deadline_ns`, or before it: then it is started again. Interrupts off.
+///
+/// The APIC's own units are known to a part in some hundreds. Where the difference would matter, the timer first
+/// expires a little early.
+void start_timer(uint64_t deadline_ns) {
+    constexpr uint64_t kShort = 2'500'000, kConsolePoll = 10'000'000;
+    const uint64_t now = arch::now_ns();
+    uint64_t wait = deadline_ns > now ? deadline_ns - now : 0;
+    if (console_is_polled()) {
+        if (wait > kConsolePoll) wait = kConsolePoll;
+    } else if (deadline_ns == arch::kNever) {
+        return apic_timer_start(0);
+    }
+    if (wait > kSecond) wait = kSecond;
+    if (apic_timer_takes_cycles()) {
+        const auto cycles = static_cast<unsigned __int128>(wait) * cycles_per_nanosecond >> 32;
+        return apic_timer_start_at(read_cycles() + static_cast<uint64_t>(cycles) + 1);
+    }
+    if (wait > kShort) wait -= wait / 128;
+    const uint64_t count = wait * apic_hertz / kSecond + 1;
+    apic_timer_start(count < UINT32_MAX ? static_cast<uint32_t>(count) : UINT32_MAX);
+}
+
 }  // namespace
+
+void timer_forget() {
+    deadlines[this_cpu()] = arch::kNever;
+}
+
+bool timer_is_due() {
+    uint64_t& deadline_ns = deadlines[this_cpu()];
+    const bool is_due = deadline_ns != arch::kNever && arch::now_ns() >= deadline_ns;
+    if (is_due) deadline_ns = arch::kNever;
+    if (!is_due || console_is_polled()) start_timer(deadline_ns);
+    return is_due;
+}
 
 void clock_expect(CpuId id) {
     comparisons[id].asked = kNoQuestion;
@@ -222,6 +260,8 @@ void clock_initialize(uint64_t entry_cycles) {
     apic_timer_stop();
     apic_hertz = (last.half_ticks - first.half_ticks) * hertz / (2 * (last.cycles - first.cycles));
     nanoseconds_per_cycle = (kSecond << 32) / hertz;
+    // Whole gigahertz apart, as a hertz more than 2^32 would not fit.
+    cycles_per_nanosecond = (hertz / kSecond << 32) + (hertz % kSecond << 32) / kSecond;
 }
 
 }  // namespace helix::x86_64
@@ -246,13 +286,15 @@ uint64_t now_ns() {
     return static_cast<uint64_t>(static_cast<unsigned __int128>(elapsed) * nanoseconds_per_cycle >> 32);
 }
 
-void start_timer(uint64_t period_ns) {
-    constexpr uint64_t kLongest = 1'000'000'000;
-    const uint64_t period = period_ns < kLongest ? period_ns : kLongest;
-    uint64_t count = period * apic_hertz / kSecond;
-    if (count == 0) count = 1;
-    if (count > UINT32_MAX) count = UINT32_MAX;
-    interrupts_start(static_cast<uint32_t>(count));
+void start_interrupts() {
+    interrupts_start();
+    set_timer(kNever);
+}
+
+void set_timer(uint64_t deadline_ns) {
+    const InterruptGuard guard;
+    deadlines[this_cpu()] = deadline_ns;
+    start_timer(deadline_ns);
 }
 
 }  // namespace helix::arch

@@ -32,7 +32,8 @@ void context_create(ThreadContext& context, MutableBytes stack, void (*entry)(vo
     context.stack_pointer = reinterpret_cast<uint64_t>(words);
 }
 
-// Interrupts stay as they are: on, once the timer was started. The flags need no saving.
+// The flags need no saving: interrupts are on wherever the kernel switches, and if a module turned them off and called
+// a service that waits, that must not become the next thread's affair.
 [[gnu::naked]] void context_switch(ThreadContext&, ThreadContext&) {
     asm("pushq %rbx\n\t"
         "pushq %rbp\n\t"
@@ -48,6 +49,7 @@ void context_create(ThreadContext& context, MutableBytes stack, void (*entry)(vo
         "popq %r12\n\t"
         "popq %rbp\n\t"
         "popq %rbx\n\t"
+        "sti\n\t"
         "retq");
 }
 

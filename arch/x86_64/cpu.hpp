@@ -27,6 +27,7 @@ inline uint16_t in16(uint16_t port) {
 inline constexpr uint32_t kMsrTimeStamp = 0x10;
 inline constexpr uint32_t kMsrApicBase = 0x1b;
 inline constexpr uint32_t kMsrTimeStampAdjust = 0x3b;
+inline constexpr uint32_t kMsrTimeStampDeadline = 0x6e0;
 inline constexpr uint32_t kMsrEfer = 0xc0000080;
 inline constexpr uint32_t kMsrGsBase = 0xc0000101;
 

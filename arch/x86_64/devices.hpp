@@ -22,11 +22,10 @@ void serial_keep();
 void interrupts_initialize();
 /// Sets up the calling CPU's local APIC with everything masked. interrupts_initialize does it for the boot CPU.
 void local_apic_initialize();
-/// No more ticks on this CPU.
+/// No more interrupts by this CPU's timer.
 void local_apic_stop();
-/// Lets timer ticks (every `timer_count` units of the local APIC's timer) through on this CPU, and console input on the
-/// boot CPU.
-void interrupts_start(uint32_t timer_count);
+/// Lets interrupts through on this CPU: its timer's, and on the boot CPU the console's.
+void interrupts_start();
 
 /// The calling CPU's number in the interrupt system.
 uint32_t apic_id();
@@ -45,11 +44,24 @@ void interrupts_acknowledge_lost();
 void apic_timer_count_down();
 uint32_t apic_timer_elapsed();
 void apic_timer_stop();
+/// Whether the timer takes a value of the cycle counter. After local_apic_initialize.
+bool apic_timer_takes_cycles();
+/// One interrupt by the calling CPU's timer, after `count` of its own units unless it takes cycles, or when the cycle
+/// counter reaches `cycles`, if it does; zero: none, in both cases.
+void apic_timer_start(uint32_t count);
+void apic_timer_start_at(uint64_t cycles);
+/// Whether the calling CPU has to look for console input from time to time, as nothing interrupts it for that.
+bool console_is_polled();
 
 // ---- clock.cpp
 
 /// Measures the cycle counter and the local APIC's timer. Nanoseconds count from `entry_cycles`.
 void clock_initialize(uint64_t entry_cycles);
+/// The calling CPU has no deadline, whatever an earlier start of it left behind.
+void timer_forget();
+/// This CPU's timer interrupt came. True if the deadline was reached, which is none any more; if it was not, the timer
+/// runs again. Interrupts off.
+bool timer_is_due();
 
 /// Forgets what an earlier start of CPU `id` left behind, before it is started.
 void clock_expect(CpuId id);

@@ -31,7 +31,7 @@ enum ApicRegister : uint32_t {
     kTimerDivide = 0x3e0,
 };
 constexpr uint64_t kApicEnabled = 1u << 11, kApicX2 = 1u << 10;
-constexpr uint32_t kMasked = 1u << 16, kPeriodic = 1u << 17, kSoftwareEnable = 1u << 8;
+constexpr uint32_t kMasked = 1u << 16, kByCycles = 2u << 17, kSoftwareEnable = 1u << 8;
 constexpr uint32_t kDivideByOne = 0xb;
 constexpr uint32_t kCommandPending = 1u << 12, kCommandAssert = 1u << 14;
 
@@ -42,7 +42,7 @@ constexpr uint32_t kConsoleLine = 4;  // COM1, on every machine that has one
 // Written at boot. Null: x2APIC, and no I/O APIC.
 volatile uint32_t* apic_registers = nullptr;
 volatile uint32_t* io_apic_registers = nullptr;
-bool console_input_untold = false;  // the kernel was not called for it; boot CPU only, with interrupts off
+bool timer_takes_cycles = false;
 
 void apic_write(ApicRegister index, uint32_t value) {
     if (apic_registers != nullptr)
@@ -86,11 +86,14 @@ void local_apic_initialize() {
     apic_write(kLvtLint0, kMasked);
     apic_write(kLvtTimer, kMasked);
     apic_write(kTimerDivide, kDivideByOne);
+    timer_takes_cycles = (cpuid(1).ecx & 1u << 24) != 0;
+    timer_forget();
 }
 
 void local_apic_stop() {
     apic_write(kLvtTimer, kMasked);
     apic_write(kTimerInitial, 0);
+    if (timer_takes_cycles) write_msr(kMsrTimeStampDeadline, 0);
 }
 
 void interrupts_initialize() {
@@ -106,10 +109,11 @@ void interrupts_initialize() {
     for (uint32_t line = 0; line <= last; ++line) io_apic_write(kIoApicRedirection + 2 * line, kMasked);
 }
 
-void interrupts_start(uint32_t timer_count) {
+void interrupts_start() {
     interrupts_off();
-    apic_write(kLvtTimer, kVectorTimer | kPeriodic);
-    apic_write(kTimerInitial, timer_count);
+    apic_write(kLvtTimer, kVectorTimer | (apic_timer_takes_cycles() ? kByCycles : 0));
+    // The mode is memory's affair and the deadline a register's: in this order (Intel SDM 3A, 11.5.4.1).
+    if (apic_timer_takes_cycles()) asm volatile("mfence" ::: "memory");
     if (this_cpu() == 0) {
         if (io_apic_registers != nullptr) {
             // Fixed delivery, edge triggered, active high, to the boot CPU (physical destination).
@@ -117,7 +121,7 @@ void interrupts_start(uint32_t timer_count) {
             io_apic_write(kIoApicRedirection + 2 * kConsoleLine, kVectorConsole);
         }
         // An edge that came while the line was masked is gone; what it announced is not.
-        console_input_untold |= serial_receive();
+        if (serial_receive()) apic_send(cpus[0].apic_id, kVectorConsole);
     }
     interrupts_on();
 }
@@ -153,14 +157,13 @@ void apic_send(uint32_t apic_id, uint32_t command) {
 void interrupts_acknowledge_lost() {
     for (uint32_t pending = apic_read(kInService); pending != 0;) {
         const uint32_t highest = 31 - static_cast<uint32_t>(__builtin_clz(pending));
-        if (highest + 32 == kVectorConsole) {
-            // The line rises again only when the device was emptied; the next tick tells the kernel.
-            serial_receive();
-            console_input_untold = true;
-        }
+        // The line rises again only when the device was emptied.
+        if (highest + 32 == kVectorConsole) serial_receive();
         apic_write(kEndOfInterrupt, 0);
-        if (highest + 32 == kVectorFlush) answer_shootdown();
-        if (highest + 32 == kVectorCall) apic_send(cpus[this_cpu()].apic_id, kVectorCall);
+        if (highest + 32 == kVectorFlush)
+            answer_shootdown();
+        else
+            apic_send(cpus[this_cpu()].apic_id, highest + 32);  // nobody would send it again
         pending &= ~(1u << highest);
     }
 }
@@ -174,18 +177,30 @@ uint32_t apic_timer_elapsed() {
 void apic_timer_stop() {
     apic_write(kTimerInitial, 0);
 }
+bool console_is_polled() {
+    return io_apic_registers == nullptr && this_cpu() == 0;
+}
+
+bool apic_timer_takes_cycles() {
+    return timer_takes_cycles;
+}
+void apic_timer_start(uint32_t count) {
+    if (!timer_takes_cycles)
+        apic_write(kTimerInitial, count);
+    else if (count == 0)
+        write_msr(kMsrTimeStampDeadline, 0);
+}
+void apic_timer_start_at(uint64_t cycles) {
+    write_msr(kMsrTimeStampDeadline, cycles);
+}
 
 extern "C" void x86_64_timer(kernel::TrapFrame& frame) {
     apic_write(kEndOfInterrupt, 0);
-    bool untold = false;
-    if (this_cpu() == 0) {
-        untold = console_input_untold;
-        console_input_untold = false;
-        if (io_apic_registers == nullptr) untold |= serial_receive();
-    }
+    const bool is_due = timer_is_due();
+    const bool has_input = console_is_polled() && serial_receive();
     interrupts_on();
-    if (untold) kernel::on_console_input(frame);
-    kernel::on_timer(frame);
+    if (has_input) kernel::on_console_input(frame);
+    if (is_due) kernel::on_timer(frame);
     interrupts_off();
 }
 

@@ -32,7 +32,10 @@ int64_t frames_allowed = INT64_MAX;
 
 CpuLocal local;
 volatile uint64_t ticks = 0;
+volatile uint64_t tick_ns = kTick;  // the boot CPU's
 volatile uint64_t console_inputs = 0;
+volatile bool without_ticks = false;  // the boot CPU's timer only counts:
+volatile uint64_t fired = 0, fired_ns = 0;
 volatile uint64_t kill_at_tick = 0;  // end the innermost gate then
 volatile bool switch_in_tick = false;
 volatile bool tick_at_count_one = false;
@@ -196,7 +199,7 @@ void test_endless_loops() {
 
 // Ticks that come while the stack is nearly full hit the guard page themselves.
 void test_overflow_under_ticks() {
-    arch::start_timer(20'000);
+    tick_ns = 20'000;
     for (int i = 0; i < 300; ++i) {
         depth = 0;
         check(gate_call<&Culprit::overflow>(kInstance, &culprit, nullptr) == GateFailure::Fault &&
@@ -206,7 +209,7 @@ void test_overflow_under_ticks() {
     // A tick in service without a handler would block all that follow.
     const uint64_t before = ticks;
     while (ticks < before + 3) arch::spin_hint();
-    arch::start_timer(kTick);
+    tick_ns = kTick;
 }
 
 // The frame of an interrupt itself finds no stack: run with the stack pointer at the guard page until a tick comes.
@@ -453,6 +456,46 @@ void test_archive(Bytes archive, uint64_t size, Text what) {
     check(same, what);
 }
 
+/// Waits for the one interrupt that is to come; when it came.
+uint64_t await_timer(uint64_t fired_before) {
+    // Nothing but the timer wakes this CPU, so idle() cannot be used: an interrupt right before it would be missed.
+    while (fired == fired_before) arch::spin_hint();
+    check(fired == fired_before + 1, "a deadline gives one interrupt");
+    return fired_ns;
+}
+
+void test_timer() {
+    constexpr uint64_t kHour = 3'600'000'000'000;
+    uint64_t latest = 0;
+    without_ticks = true;
+    uint64_t before = fired;
+    for (uint64_t i = 0; i < 200; ++i) {
+        const uint64_t due_ns = arch::now_ns() + i * 20'000;
+        arch::set_timer(due_ns);
+        const uint64_t late = await_timer(before++) - due_ns;
+        check(static_cast<int64_t>(late) >= 0, "no interrupt before its deadline");
+        if (late > latest) latest = late;
+    }
+    const uint64_t later_ns = arch::now_ns() + 3'000'000;
+    arch::set_timer(arch::now_ns() + 100'000);
+    arch::set_timer(later_ns);
+    check(await_timer(before++) >= later_ns, "a later deadline takes an earlier one's place");
+    arch::set_timer(arch::now_ns() + kHour);
+    arch::set_timer(arch::now_ns() + 100'000);
+    await_timer(before++);
+    arch::set_timer(arch::now_ns() + kHour);
+    arch::set_timer(0);
+    await_timer(before++);
+    arch::set_timer(arch::now_ns() + 100'000);
+    arch::set_timer(arch::kNever);
+    const uint64_t until_ns = arch::now_ns() + 1'000'000;
+    while (arch::now_ns() < until_ns) arch::spin_hint();
+    check(fired == before, "no interrupt when none is wanted");
+    without_ticks = false;
+    tick_again();
+    print("deadlines: at most ", Number(latest).text(), " ns late\n");
+}
+
 void test_time() {
     uint64_t previous = arch::now_ns();
     for (int i = 0; i < 1000; ++i) {
@@ -479,6 +522,11 @@ void test_time() {
 
 namespace helix::port_test {
 
+void tick_again() {
+    constexpr uint64_t kTickOfOthers = 1'000'000;
+    arch::set_timer(arch::now_ns() + (current_cpu() == 0 ? tick_ns : kTickOfOthers));
+}
+
 void check(bool holds, Text what) {
     if (holds) return;
     ++failures;
@@ -490,6 +538,12 @@ void check(bool holds, Text what) {
 namespace helix::kernel {
 
 void on_timer(TrapFrame& frame) {
+    if (without_ticks && current_cpu() == 0) {
+        fired_ns = arch::now_ns();
+        fired = fired + 1;
+        return;
+    }
+    tick_again();
     if (current_cpu() != 0) return on_other_timer(frame);
     if (!interrupts_are_on()) check(false, "ticks are handled with interrupts on");
     const uint32_t count = preemption_count();
@@ -581,8 +635,10 @@ void kernel_main(const arch::BootInfo& boot) {
     if (!found) {
         test_memory_functions();
         test_mapping(boot);
-        arch::start_timer(kTick);
+        arch::start_interrupts();
+        tick_again();
         test_time();
+        test_timer();
         test_faults();
         test_protection(boot);
         test_endless_loops();
@@ -590,7 +646,8 @@ void kernel_main(const arch::BootInfo& boot) {
         test_lost_interrupt();
         test_contexts();
     }
-    arch::start_timer(kTick);
+    if (found) arch::start_interrupts();
+    tick_again();
     // Below the last 2 MiB border of the region, where nothing shares a table; frames at the end of the pool.
     test_cpus(boot, reinterpret_cast<uint8_t*>(boot.region.end - (1u << 30)), pool.end - 128 * kPage);
     const Text input = value_of(line, "input=", found);

@@ -29,6 +29,9 @@ void print(const Parts&... parts) {
 /// Reports and counts a check that does not hold. Any CPU.
 void check(bool holds, Text what);
 
+/// Sets the calling CPU's timer for its next tick.
+void tick_again();
+
 inline uint32_t preemption_count() {
     uint32_t word;
     asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");

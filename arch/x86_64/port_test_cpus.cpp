@@ -16,7 +16,6 @@ namespace helix::port_test {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-constexpr uint64_t kTick = 1'000'000;
 constexpr uint64_t kHang = 30'000'000'000;
 
 /// One CPU of the test. A job is done once `jobs_done` has caught up with `jobs_given`.
@@ -114,7 +113,8 @@ void without_ticks(CpuId) {
     x86_64::local_apic_stop();
 }
 void with_ticks(CpuId) {
-    arch::start_timer(kTick);
+    arch::start_interrupts();
+    tick_again();
 }
 void stop(CpuId id) {
     test_cpus_[id].jobs_done.fetch_add(1);
@@ -519,7 +519,8 @@ void cpu_main(CpuId id) {
     check(!interrupts_are_on(), "a CPU starts with interrupts off");
     arch::set_cpu_local(&cpu.local);
     check(current_cpu() == id && cpu_local() == &cpu.local, "a CPU's own %gs");
-    arch::start_timer(kTick);
+    arch::start_interrupts();
+    tick_again();
     cpu.starts.fetch_add(1);
     work(id);
 }

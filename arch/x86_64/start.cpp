@@ -22,6 +22,7 @@ extern "C" [[noreturn]] void x86_64_start(Protocol protocol, arch::PhysicalAddre
     clock_initialize(entry_cycles);
     boot.cpu_count = cpus_initialize(boot.command_line);
     boot.entry_cycles = entry_cycles;
+    boot.has_watchdog = true;
     kernel::kernel_main(boot);
 }
 

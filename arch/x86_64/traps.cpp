@@ -292,5 +292,8 @@ uint64_t trap_stack_pointer(const TrapFrame& frame) {
 uint64_t trap_frame_pointer(const TrapFrame& frame) {
     return frame.rbp;
 }
+bool trap_interrupts_enabled(const TrapFrame& frame) {
+    return (frame.rflags & x86_64::kFlagInterrupt) != 0;
+}
 
 }  // namespace helix::arch

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernel/thread/thread.hpp"
+#include "kernel/thread/timer_queue.hpp"
 
 namespace helix::kernel {
 
@@ -48,6 +49,18 @@ struct alignas(64) Cpu {
     Thread idle_thread;
     void* work = nullptr;  ///< what run_on_each asks of this CPU; atomic
     bool stopped = false;  ///< it has left; atomic
+
+    TimerQueue timers;
+    // This CPU's timer: of its interrupt handlers, and of its threads with preemption off; timers.cpp.
+    uint64_t programmed_ns = arch::kNever;  ///< what it is set for
+    uint64_t tick_at_ns = arch::kNever;     ///< its next tick; never: it has none. Others read it
+    bool is_asleep = false;                 ///< its idle thread waits for an interrupt, and runs nothing meanwhile
+    // What it watches, of its own too; watchdog.cpp.
+    uint64_t watch_at_ns = arch::kNever;  ///< when it looks; never: it does not watch. Others read it
+    uint64_t watch_ticks = 0;             ///< what it saw last, of this CPU:
+    CpuId watch_cpu = 0;
+    uint32_t watch_wanted = 0;           ///< another CPU wants to be watched; atomic
+    uint64_t late_ticks = arch::kNever;  ///< `ticks` when this CPU was last found late, with interrupts disabled
 
     // Written by this CPU's interrupt handlers only; single machine instructions.
     uint64_t ticks = 0;

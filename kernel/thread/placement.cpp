@@ -105,6 +105,7 @@ bool Threads::pull_work(Cpu& cpu, size_t least) {
         most = waiting;
     }
     if (busiest == nullptr) return false;
+    start_ticks(cpu);  // policies will be asked
     const TwoCpuLocks locks(cpu, *busiest);
     // A CPU that is about to leave its idle thread runs its only one itself.
     if (cpu.leaving || (busiest->current->kind == ThreadClass::Idle && busiest->ready_count < 2)) return false;
@@ -147,20 +148,31 @@ void Threads::give_away_work(Cpu& cpu) {
     }
 }
 
+void Threads::sleep_until_interrupt(Cpu& cpu) {
+    __atomic_store_n(&cpu.is_asleep, true, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    arch::idle();
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&cpu.is_asleep, false, __ATOMIC_RELAXED);
+}
+
 void Threads::run_idle() {
     Cpu& cpu = this_cpu();  // an idle thread stays on its CPU
-    arch::start_timer(kTickNs);
+    arch::start_interrupts();
     cpus_.join(cpu);
+    __atomic_fetch_or(&running_, bit(cpu.local.cpu), __ATOMIC_SEQ_CST);
     for (;;) {
         if (__atomic_load_n(&cpu.leaving, __ATOMIC_ACQUIRE)) {
             give_away_work(cpu);
+            give_away_deadlines(cpu);
+            __atomic_fetch_and(&running_, ~bit(cpu.local.cpu), __ATOMIC_SEQ_CST);
             cpus_.leave(cpu);
         }
         cpus_.set_idle(cpu.local.cpu);
         if (pull_work(cpu, 1))
             want_reschedule();
         else
-            arch::idle();
+            sleep_until_interrupt(cpu);
         cpus_.clear_idle(cpu.local.cpu);
         preempt_enable();
         preempt_disable();

@@ -80,6 +80,7 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     std::atomic<bool> cancellable{false};  ///< the wait that it is in ends when it is cancelled
     std::atomic<bool> cancelled{false};  ///< every wait ends at once; set when the owner failed or is stopped by force
     uint64_t deadline_ns = 0;            ///< key in the timer queue
+    CpuId timer_cpu = 0;                 ///< whose timer queue it is in, if it is in one; atomic
     /// The instance that this thread called, and in whose code it asked the kernel for the wait it is in; the wait ends
     /// with the instance. Written by the thread itself, like `restartable`, which is set before.
     std::atomic<Owner*> waits_in{nullptr};

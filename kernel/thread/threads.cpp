@@ -22,13 +22,6 @@ Gate* ended_gate() {
     if (gate == nullptr || (gate->kind() != GateKind::Module && gate->kind() != GateKind::Thread)) return nullptr;
     return owner_of(gate->instance)->is_ended() ? gate : nullptr;
 }
-
-/// The innermost gate with a module behind it, budgets and kills apply to; null if there is none.
-Gate* module_gate(Gate* gate) {
-    while (gate != nullptr && (gate->kind() == GateKind::Kernel || gate->kind() == GateKind::Copy || is_opening(*gate)))
-        gate = gate->previous();
-    return gate != nullptr && gate->kind() != GateKind::Thread ? gate : nullptr;
-}
 }  // namespace
 
 Threads::Threads(Kernel& kernel) : kernel_(kernel), cpus_(kernel) {}
@@ -436,34 +429,6 @@ void Threads::finish_switch() {
 
 // ---- Preemption.
 
-void Threads::on_timer(TrapFrame& frame) {
-    Cpu& interrupted = this_cpu();
-    __atomic_store_n(&interrupted.ticks, interrupted.ticks + 1, __ATOMIC_RELAXED);  // `cpus` reads it elsewhere
-    interrupted.tick_pending = 1;
-    want_reschedule();
-    // Time in a service is the module's that called it; only the kill waits until the service is done.
-    Gate* const innermost = interrupted.local.gate;
-    if (Gate* const gate = module_gate(innermost); gate != nullptr) {
-        Owner& owner = *owner_of(gate->instance);
-        const bool bounded = gate->kind() == GateKind::Bounded || (gate->preempt_word & ~kNoRescheduleWanted) != 0;
-        if (++gate->ticks > (bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks)) {
-            FailureNote note;
-            note.failure = GateFailure::Budget;
-            // Not out of the kernel's own work on top of the module, such as another interrupt's: that may hold locks.
-            const bool in_module =
-                gate == innermost && preempt_count() == (gate->preempt_word & ~kNoRescheduleWanted) + 1;
-            if (in_module) note.instruction = arch::trap_instruction_pointer(frame);
-            module_failed(owner, note);
-            if (in_module) {
-                leave_gate(*gate);
-                arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
-                return;
-            }
-        }
-    }
-    preempt_interrupted(frame);
-}
-
 void Threads::on_interrupt(TrapFrame& frame) {
     want_reschedule();
     preempt_interrupted(frame);
@@ -489,6 +454,7 @@ void Threads::preempt() {
     do {
         clear_reschedule();
         Cpu& asked = this_cpu();
+        start_ticks(asked);
         cpus_.do_work(asked);
         const auto take = [](uint32_t& flag) { return __atomic_exchange_n(&flag, 0, __ATOMIC_ACQ_REL) != 0; };
         if (take(asked.input_pending)) console_input_.wake_all([&] { console_input_seen_ = true; });
@@ -499,7 +465,11 @@ void Threads::preempt() {
         if (tick) renew_cycle_rate();
         if (tick && asked.ticks % kBalanceTicks == 0 && asked.current->kind != ThreadClass::Idle)
             (void)pull_work(asked, 2);
-        timers_.expire(now, [&](Thread& thread) { wake(thread, WakeReason::TimedOut); });
+        if (tick && asked.ready_count != 0) wake_idle_cpu(asked);  // they sleep until somebody says so
+        if (__atomic_load_n(&asked.watch_wanted, __ATOMIC_RELAXED) != 0) begin_to_watch(asked, now);
+        if (asked.timers.first_ns() <= now)
+            asked.timers.expire(now, [&](Thread& thread) { wake(thread, WakeReason::TimedOut); });
+        program_timer(asked, now);
 
         Cpu& cpu = this_cpu();
         cpu.lock.acquire();
@@ -542,13 +512,9 @@ void Threads::unlock_all_cpus() {
     preempt_enable();
 }
 
-void on_timer(TrapFrame& frame) {
-    this_kernel().threads.on_timer(frame);
-}
 void on_interrupt(TrapFrame& frame) {
     this_kernel().threads.on_interrupt(frame);
 }
-void on_watchdog(TrapFrame&) {}
 void on_console_input(TrapFrame&) {
     this_kernel().threads.on_console_input();
 }

@@ -33,10 +33,26 @@ struct ThreadOptions {
     Owner* owner = nullptr;
 };
 
+class Threads;
+
+/// All CPUs' timer queues, as waiting threads use them.
+class Timers {
+public:
+    explicit Timers(Threads& threads) : threads_(threads) {}
+    /// The calling thread, which is in no queue, is woken with TimedOut at `deadline_ns`, unless it is removed before.
+    void add(Thread& thread, uint64_t deadline_ns);
+    /// Takes `thread` out if it is still in. Any thread context.
+    void remove(Thread& thread);
+
+private:
+    Threads& threads_;
+};
+
 class Threads {
 public:
     static constexpr uint64_t kTickNs = 1'000'000;
-    static constexpr uint64_t kBalanceTicks = 4;  ///< between two looks of a busy CPU at what waits on others
+    static constexpr uint64_t kWatchNs = 50'000'000;  ///< between two looks of a CPU at the one that it watches
+    static constexpr uint64_t kBalanceTicks = 4;      ///< between two looks of a busy CPU at what waits on others
     static constexpr size_t kMaximumThreads = 32'768;
 
     explicit Threads(Kernel& kernel);
@@ -87,12 +103,13 @@ public:
     void block();
     /// Ends the wait of `thread` with `reason`; false if another waker was first. Any lock below Cpu may be held.
     bool wake(Thread& thread, WakeReason reason);
-    TimerQueue& timers() { return timers_; }
+    Timers& timers() { return timers_; }
 
     // ---- The preemption path; see arch/seam.hpp.
 
     void on_timer(TrapFrame& frame);
     void on_interrupt(TrapFrame& frame);
+    void on_watchdog(TrapFrame& frame);
     void on_console_input();
     /// Reached from preempt_enable when the preemption word dropped to zero.
     static void reschedule();
@@ -163,6 +180,18 @@ private:
     void preempt_interrupted(TrapFrame& frame);
     static void ask_reschedule(Cpu& cpu);
 
+    // timers.cpp
+    friend class Timers;
+    void program_timer(Cpu& cpu, uint64_t now_ns);
+    void start_ticks(Cpu& cpu);
+    bool is_over_budget(TrapFrame& frame);
+    void give_away_deadlines(Cpu& cpu);
+    // watchdog.cpp
+    void ask_to_be_watched(Cpu& cpu);
+    void begin_to_watch(Cpu& cpu, uint64_t now_ns);
+    bool watch_ward(Cpu& cpu);
+    void watch(Cpu& cpu, uint64_t now_ns);
+
     // placement.cpp
     CpuId placement_of(const Thread& thread);
     bool place(Cpu& cpu, Thread& thread, EnqueueReason reason);
@@ -170,6 +199,7 @@ private:
     void wake_idle_cpu(Cpu& cpu);
     bool pull_work(Cpu& cpu, size_t least);
     void give_away_work(Cpu& cpu);
+    static void sleep_until_interrupt(Cpu& cpu);
 
     void reap();
     static void thread_main(void* thread);
@@ -178,7 +208,8 @@ private:
 
     Kernel& kernel_;
     PolicySlot policy_{*this};
-    TimerQueue timers_;
+    Timers timers_{*this};
+    uint64_t running_ = 0;  ///< CPUs from their idle thread's first line to its last; atomic
     Cpus cpus_;
     CpuLocal early_{};  ///< of the boot CPU until it has its area
     size_t stack_pages_ = 4;

@@ -145,7 +145,8 @@ uint64_t now_ns() {
 uint64_t cycles() {
     return __builtin_ia32_rdtsc();
 }
-void start_timer(uint64_t) {}
+void start_interrupts() {}
+void set_timer(uint64_t) {}
 
 void set_cpu_local(CpuLocal* local) {
     syscall(SYS_arch_prctl, ARCH_SET_GS, local);
@@ -213,6 +214,9 @@ uint64_t trap_stack_pointer(const kernel::TrapFrame&) {
 }
 uint64_t trap_frame_pointer(const kernel::TrapFrame&) {
     return 0;
+}
+bool trap_interrupts_enabled(const kernel::TrapFrame&) {
+    return true;
 }
 
 void* direct_map(PhysicalAddress address) {

@@ -293,7 +293,8 @@ __attribute__((noinline)) GateFailure provoke(uint64_t kind, uint64_t argument, 
     TestKernel& k = self();
     TestCpu& cpu = this_cpu();
     *errno_location() = 1000 + static_cast<int>(cpu.local.cpu);
-    if (k.with_ticks) arch::start_timer(kTickNs);
+    arch::start_interrupts();
+    if (k.with_ticks) arch::set_timer(arch::now_ns() + kTickNs);
     add(cpu.starts);
     for (;;) {
         CHECK(count() == 1);
@@ -663,6 +664,7 @@ void on_timer(TrapFrame& frame) {
     TestKernel& k = self();
     TestCpu& cpu = this_cpu();
     CHECK(k.with_ticks && cpu.tid == thread_id());
+    arch::set_timer(arch::now_ns() + kTickNs);
     add(cpu.ticks);
     Gate* const gate = cpu.local.gate;
     // Only where the gate's own code was interrupted, not a handler above it, which may hold the queue's lock.

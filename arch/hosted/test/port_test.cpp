@@ -95,6 +95,9 @@ struct TestKernel {
     size_t thread_count = 1;  // 0 is the boot context
     size_t current = 0;
     uint64_t ticks = 0;
+    bool without_ticks = false;  // on_timer only counts:
+    uint64_t fired = 0;
+    uint64_t fired_ns = 0;
     uint64_t switches = 0;
     uint64_t switched_in_handler = 0;
     uint64_t reschedules = 0;
@@ -515,6 +518,42 @@ void test_busy_console() {
     if (!kThreadSanitizer) CHECK(k.input_size == 4);
 }
 
+/// Waits for the one interrupt that is to come; when it came.
+uint64_t await_timer(uint64_t fired_before) {
+    TestKernel& k = self();
+    while (__atomic_load_n(&k.fired, __ATOMIC_RELAXED) == fired_before) arch::idle();
+    CHECK(k.fired == fired_before + 1);
+    return __atomic_load_n(&k.fired_ns, __ATOMIC_RELAXED);
+}
+
+void test_timer() {
+    TestKernel& k = self();
+    constexpr uint64_t kHour = 3'600'000'000'000;
+    preempt_disable();
+    __atomic_store_n(&k.without_ticks, true, __ATOMIC_RELAXED);
+    for (uint64_t i = 0; i < 200; ++i) {
+        const uint64_t due_ns = arch::now_ns() + i * 10'000;
+        arch::set_timer(due_ns);
+        CHECK(await_timer(i) >= due_ns);
+    }
+    // The last one counts, be it earlier or later, far away or over.
+    const uint64_t later_ns = arch::now_ns() + 3'000'000;
+    arch::set_timer(arch::now_ns() + 100'000);
+    arch::set_timer(later_ns);
+    CHECK(await_timer(200) >= later_ns);
+    arch::set_timer(arch::now_ns() + kHour);
+    arch::set_timer(arch::now_ns() + 100'000);
+    (void)await_timer(201);
+    arch::set_timer(arch::now_ns() + kHour);
+    arch::set_timer(0);
+    (void)await_timer(202);
+    arch::set_timer(arch::now_ns() + 100'000);
+    arch::set_timer(arch::kNever);
+    for (const uint64_t until_ns = arch::now_ns() + 2'000'000; arch::now_ns() < until_ns;) arch::preemption_point();
+    CHECK(k.fired == 203);
+    preempt_enable();
+}
+
 void replay_worker(void* argument) {
     auto* thread = static_cast<TestThread*>(argument);
     TestKernel& k = self();
@@ -565,6 +604,8 @@ const Scenario kScenarios[] = {
     {"memory", test_memory, "", false},
     {"console", test_console, "abc", false},
     {"busy_console", test_busy_console, "abc", false},
+    {"timer", test_timer, "", false},
+    {"timer_replay", test_timer, "", true},
     {"replay", test_replay, "abc", true},
 };
 
@@ -594,7 +635,8 @@ void kernel_main(const arch::BootInfo& boot) {
     const Scenario* found = nullptr;
     for (const Scenario& scenario : kScenarios)
         if (Text::from_c_string(scenario.name) == boot.command_line) found = &scenario;
-    arch::start_timer(kTickNs);
+    arch::start_interrupts();
+    arch::set_timer(arch::now_ns() + kTickNs);
     preempt_enable();
     found->run();
     // Other threads may still run; they end with the machine.
@@ -604,6 +646,12 @@ void kernel_main(const arch::BootInfo& boot) {
 void on_timer(TrapFrame& frame) {
     TestKernel& k = self();
     CHECK(count() >= 1);
+    if (k.without_ticks) {
+        __atomic_store_n(&k.fired_ns, arch::now_ns(), __ATOMIC_RELAXED);
+        __atomic_store_n(&k.fired, k.fired + 1, __ATOMIC_RELAXED);
+        return;
+    }
+    arch::set_timer(arch::now_ns() + kTickNs);
     __atomic_store_n(&k.ticks, k.ticks + 1, __ATOMIC_RELAXED);
     Gate* gate = k.local.gate;
     // Only where the gate's own code was interrupted, not a handler above it, which may be switching threads.

@@ -7,9 +7,20 @@
 
 namespace {
 
-constexpr helix::Text kHows[] = {
-    "null", "divide",         "ud2",   "noncanonical",   "write_text",       "execute_data",
-    "loop", "stack_overflow", "abort", "exhaust_memory", "creeping_overflow"};
+constexpr helix::Text kHows[] = {"null",
+                                 "divide",
+                                 "ud2",
+                                 "noncanonical",
+                                 "write_text",
+                                 "execute_data",
+                                 "loop",
+                                 "stack_overflow",
+                                 "abort",
+                                 "exhaust_memory",
+                                 "creeping_overflow",
+                                 "interrupts_off",
+                                 "halt",
+                                 "services_without_interrupts"};
 constexpr helix::Text kWheres[] = {"none",    "init",   "start", "stop",    "event",
                                    "request", "health", "save",  "restore", "thread"};
 
@@ -196,6 +207,16 @@ private:
         if (name == "execute_data") asm volatile("call *%0" ::"r"(static_cast<void*>(g_data)) : "memory");
         if (name == "loop")
             for (;;) asm volatile("");
+        if (name == "interrupts_off")
+            for (;;) asm volatile("cli" ::: "memory");
+        if (name == "halt")
+            for (;;) asm volatile("cli; hlt" ::: "memory");
+        if (name == "services_without_interrupts") {
+            for (;;) {
+                asm volatile("cli" ::: "memory");
+                (void)context_->execution_statistics();
+            }
+        }
         if (name == "stack_overflow") context_->info("impossible: {}", recurse(0));
         if (name == "creeping_overflow") context_->info("impossible: {}", creep(0));
         if (name == "exhaust_memory")

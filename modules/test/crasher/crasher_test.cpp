@@ -66,7 +66,10 @@ TEST_F(CrasherTest, EachWayToFailIsWhatItsNameSays) {
                  {"stack_overflow", SIGSEGV},
                  {"abort", SIGABRT},
                  {"exhaust_memory", SIGABRT},
-                 {"creeping_overflow", SIGSEGV}};
+                 {"creeping_overflow", SIGSEGV},
+                 {"interrupts_off", SIGSEGV},
+                 {"halt", SIGSEGV},
+                 {"services_without_interrupts", SIGSEGV}};
     static_assert(sizeof(kWays) / sizeof(kWays[0]) == sizeof(kHows) / sizeof(kHows[0]));
     start();
     for (const auto& way : kWays) {

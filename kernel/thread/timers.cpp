@@ -1,0 +1,137 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Timers: what each CPU's timer is set for, ticks, and the budgets that they count.
+//
+// The timer is set for the earliest of three: the first deadline of the CPU's queue, its next tick, and its next look
+// at the CPU that it watches (watchdog.cpp). A CPU that has something to run has ticks. One that goes idle takes the
+// tick that is under way, uncounted, and no more until it leaves its sleep with something to do.
+//
+// Only a CPU itself touches its timer: its interrupt handlers at any time, its threads with preemption off.
+
+#include "kernel/kernel.hpp"
+#include "kernel/thread/gates.hpp"
+#include "kernel/thread/owner.hpp"
+#include "kernel/thread/threads.hpp"
+
+namespace helix::kernel {
+
+namespace {
+
+/// What the timer of `cpu` should be set for. A deadline that has passed is no affair of the timer's: preempt() is
+/// about to look after it.
+uint64_t next_event_ns(const Cpu& cpu, uint64_t now_ns) {
+    const uint64_t tick_ns = __atomic_load_n(&cpu.tick_at_ns, __ATOMIC_RELAXED);
+    const uint64_t watch_ns = __atomic_load_n(&cpu.watch_at_ns, __ATOMIC_RELAXED);
+    const uint64_t deadline_ns = cpu.timers.first_ns();
+    uint64_t next_ns = tick_ns < watch_ns ? tick_ns : watch_ns;
+    if (deadline_ns > now_ns && deadline_ns < next_ns) next_ns = deadline_ns;
+    return next_ns;
+}
+
+}  // namespace
+
+/// Sets the timer of the calling CPU if it is not set early enough.
+void Threads::program_timer(Cpu& cpu, uint64_t now_ns) {
+    uint64_t next_ns = next_event_ns(cpu, now_ns);
+    if (next_ns >= cpu.programmed_ns) return;
+    for (;;) {
+        cpu.programmed_ns = next_ns;
+        arch::set_timer(next_ns);
+        // An interrupt in between may have wanted something else, and set it before this did.
+        const uint64_t wanted_ns = next_event_ns(cpu, now_ns);
+        if (wanted_ns == next_ns) return;
+        next_ns = wanted_ns;
+    }
+}
+
+/// The calling CPU has something to run, or to ask a policy. Preemption off.
+void Threads::start_ticks(Cpu& cpu) {
+    if (__atomic_load_n(&cpu.tick_at_ns, __ATOMIC_RELAXED) != arch::kNever) return;
+    const uint64_t now_ns = arch::now_ns();
+    __atomic_store_n(&cpu.tick_at_ns, now_ns + kTickNs, __ATOMIC_SEQ_CST);
+    program_timer(cpu, now_ns);
+    ask_to_be_watched(cpu);
+}
+
+void Timers::add(Thread& thread, uint64_t deadline_ns) {
+    const PreemptionGuard no_preemption;
+    Cpu& cpu = this_cpu();
+    cpu.timers.add(thread, deadline_ns, cpu.local.cpu);
+    if (deadline_ns >= cpu.programmed_ns) return;
+    const uint64_t now_ns = arch::now_ns();
+    if (deadline_ns <= now_ns) want_reschedule();  // preempt() finds that it has passed
+    threads_.program_timer(cpu, now_ns);
+}
+
+void Timers::remove(Thread& thread) {
+    for (;;) {
+        const CpuId id = __atomic_load_n(&thread.timer_cpu, __ATOMIC_ACQUIRE);
+        if (id == TimerQueue::kMoving)
+            arch::spin_hint();
+        else if (threads_.cpu(id).timers.remove(thread, id))
+            return;
+    }
+}
+
+/// Hands the deadlines of `cpu`, which is leaving, to the boot CPU, which never leaves. Its idle thread; preemption
+/// off.
+void Threads::give_away_deadlines(Cpu& cpu) {
+    bool any = false;
+    while (Thread* const thread = cpu.timers.take_first()) {
+        this->cpu(0).timers.add(*thread, thread->deadline_ns, 0);
+        any = true;
+    }
+    if (any) arch::interrupt_cpu(0, arch::CpuInterrupt::Call);  // it looks what its timer should be set for
+}
+
+void Threads::on_timer(TrapFrame& frame) {
+    Cpu& interrupted = this_cpu();
+    const uint64_t now_ns = arch::now_ns();
+    interrupted.programmed_ns = arch::kNever;
+    const uint64_t tick_ns = interrupted.tick_at_ns;
+    const bool was_asleep = interrupted.is_asleep;
+    const bool tick = now_ns >= tick_ns && !was_asleep;
+    if (now_ns >= tick_ns) {
+        // In step with the ticks before, unless some were missed.
+        const uint64_t next_ns = tick_ns + kTickNs > now_ns ? tick_ns + kTickNs : now_ns + kTickNs;
+        __atomic_store_n(&interrupted.tick_at_ns, was_asleep ? arch::kNever : next_ns, __ATOMIC_SEQ_CST);
+    }
+    if (now_ns >= interrupted.watch_at_ns) watch(interrupted, now_ns);
+    program_timer(interrupted, now_ns);
+    if (interrupted.timers.first_ns() <= now_ns) want_reschedule();
+    if (tick) {
+        __atomic_store_n(&interrupted.ticks, interrupted.ticks + 1, __ATOMIC_RELAXED);  // others read it
+        interrupted.tick_pending = 1;
+        want_reschedule();
+        ask_to_be_watched(interrupted);
+        if (is_over_budget(frame)) return;
+    }
+    preempt_interrupted(frame);
+}
+
+/// Counts a tick against the budget of the module that runs, or whose service does. True if that ended its call.
+bool Threads::is_over_budget(TrapFrame& frame) {
+    // Time in a service is the module's that called it; only the kill waits until the service is done.
+    Gate* const innermost = current_gate();
+    Gate* const gate = module_gate(innermost);
+    if (gate == nullptr) return false;
+    Owner& owner = *owner_of(gate->instance);
+    const bool bounded = gate->kind() == GateKind::Bounded || (gate->preempt_word & ~kNoRescheduleWanted) != 0;
+    if (++gate->ticks <= (bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks)) return false;
+    FailureNote note;
+    note.failure = GateFailure::Budget;
+    // Not out of the kernel's own work on top of the module, such as another interrupt's: that may hold locks.
+    const bool in_module = gate == innermost && preempt_count() == (gate->preempt_word & ~kNoRescheduleWanted) + 1;
+    if (in_module) note.instruction = arch::trap_instruction_pointer(frame);
+    module_failed(owner, note);
+    if (!in_module) return false;
+    leave_gate(*gate);
+    arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
+    return true;
+}
+
+void on_timer(TrapFrame& frame) {
+    this_kernel().threads.on_timer(frame);
+}
+
+}  // namespace helix::kernel
