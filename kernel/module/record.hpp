@@ -42,7 +42,7 @@ public:
     boost::intrusive::list<KeptRegion> kept;
     uint32_t pins = 0;  ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
-    Mutex call_lock;
+    Mutex call_lock{LockRank::ModuleCall};
 };
 
 /// Keeps a record from being removed while a call is on its way.

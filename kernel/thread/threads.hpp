@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernel/thread/cpus.hpp"
+#include "kernel/thread/inheritance.hpp"
 #include "kernel/thread/policy_slot.hpp"
 #include "kernel/thread/spin_lock.hpp"
 #include "kernel/thread/timer_queue.hpp"
@@ -19,7 +20,8 @@ struct ThreadSnapshot {
     FixedText<29> name;
     ThreadState state;
     ThreadClass kind;
-    uint32_t priority;
+    uint32_t base_priority;
+    uint32_t priority;  ///< with what it inherits from those who wait for it
     CpuId cpu;
     uint64_t runtime_ns;
     uint64_t switches;
@@ -61,6 +63,7 @@ public:
     Result<void> sleep(uint64_t duration_ns);
     void yield();
     [[noreturn]] void exit();
+    /// It runs with `priority` from now on, or with what it inherits if that is higher. Errors: OutOfRange, NotFound.
     Result<void> set_priority(ThreadId thread, uint32_t priority);
     /// Ends every wait of the threads of `owner` and lets none begin; they end when they reach their gate.
     void cancel_threads_of(Owner& owner);
@@ -78,6 +81,14 @@ public:
     /// Ends the wait of `thread` with `reason`; false if another waker was first. Any lock below Cpu may be held.
     bool wake(Thread& thread, WakeReason reason);
     TimerQueue& timers() { return timers_; }
+
+    // ---- For inheritance.hpp, with its lock held.
+
+    Inheritance& inheritance() { return inheritance_; }
+    /// False if `thread` is no longer `id`. What it runs with has to be adjusted.
+    bool set_base_priority(Thread& thread, ThreadId id, uint32_t priority);
+    /// Tells the policies, and lets its CPU look for another thread where that may now be due.
+    void set_effective_priority(Thread& thread, uint32_t priority);
 
     // ---- The preemption path; see arch/seam.hpp.
 
@@ -169,6 +180,7 @@ private:
     Kernel& kernel_;
     PolicySlot policy_{*this};
     TimerQueue timers_;
+    Inheritance inheritance_{*this};
     Cpus cpus_;
     CpuLocal early_{};  ///< of the boot CPU until it has its area
     size_t stack_pages_ = 4;
