@@ -42,7 +42,6 @@ Result<void> measure(kernel::Kernel& kernel) {
     return {};
 }
 
-/// In tenths, so that a difference below one nanosecond shows.
 std::vector<double> for_each(const uint64_t (&batches)[kBatches]) {
     std::vector<double> pairs(kBatches);
     for (size_t i = 0; i < kBatches; ++i)
