@@ -11,7 +11,7 @@
 namespace helix::test {
 
 inline constexpr uint64_t kLong = 3'600'000'000'000;  ///< a time-out that no run sees
-inline constexpr uint64_t kShort = 1'000'000'000;
+inline constexpr uint64_t kShort = 50'000'000;
 
 struct Order {
     uint32_t what = 0;  ///< the model's own number
