@@ -58,8 +58,9 @@ int main() {
     auto peer_pairs = for_each(peers);
     std::sort(own_pairs.begin(), own_pairs.end());
     std::sort(peer_pairs.begin(), peer_pairs.end());
-    printf("{\"metric\":\"mutex.uncontended\",\"unit\":\"ns\",\"median\":%.2f,\"p99\":%.2f,\"runs\":%zu,"
-           "\"peers\":{\"std::mutex\":%.2f}}\n",
-           own_pairs[kBatches / 2], own_pairs[kBatches * 99 / 100], kBatches, peer_pairs[kBatches / 2]);
+    printf(
+        "{\"metric\":\"mutex.uncontended\",\"unit\":\"ns\",\"median\":%.2f,\"p99\":%.2f,\"runs\":%zu,"
+        "\"peers\":{\"std::mutex\":%.2f}}\n",
+        own_pairs[kBatches / 2], own_pairs[kBatches * 99 / 100], kBatches, peer_pairs[kBatches / 2]);
     return 0;
 }

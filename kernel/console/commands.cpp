@@ -52,6 +52,7 @@ constexpr Command kCommands[] = {
     {"threads", "", "List the threads.", run_threads, 0, 0},
     {"cpus", "", "List the CPUs.", run_cpus, 0, 0},
     {"cpu", "online|offline N", "Let a CPU take part, or move its threads away and let it sleep.", run_cpu, 2, 2},
+    {"locks", "", "List the ranks of locks, outermost first, and how often each was waited for.", run_locks, 0, 0},
     {"memory", "", "Show how memory is used.", run_memory, 0, 0},
     {"config",
      "NAME [KEY]",

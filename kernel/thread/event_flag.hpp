@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// EventFlag: something has happened, or not yet; threads wait for it. Module events are another thing (event_queue.hpp).
+// EventFlag: something has happened, or not yet; threads wait for it. Module events are another thing
+// (event_queue.hpp).
 #pragma once
 
 #include "kernel/thread/wait_queue.hpp"

@@ -15,10 +15,10 @@ namespace helix::kernel {
 
 namespace {
 
-constexpr Text kRankNames[] = {"ModuleChange", "ModuleCall", "ModuleRegistry", "CpuChange",   "SleepingLeaf",
-                               "Slot",         "ThreadTable", "WaitQueue",     "Semaphore",   "Inheritance",
-                               "Timer",        "Cpu",        "CpuAreas",       "Heap",        "Region",
-                               "Mapping",      "Pages",      "Log",            "Console"};
+constexpr Text kRankNames[] = {"ModuleChange", "ModuleCall", "ModuleRegistry", "CpuChange",   "SleepingLeaf", "Slot",
+                               "ThreadTable",  "WaitQueue",  "Semaphore",      "Inheritance", "Timer",        "Cpu",
+                               "CpuAreas",     "Heap",       "Region",         "Mapping",     "Pages",        "Log",
+                               "Console"};
 static_assert(sizeof(kRankNames) / sizeof(kRankNames[0]) == kLockRanks);
 
 constinit LockCounts counts[kLockRanks] = {};  // atomic

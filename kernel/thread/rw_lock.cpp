@@ -23,8 +23,8 @@ bool RwLock::acquire(bool alone, uint64_t deadline_ns, Cancellable cancellable) 
         for (;;) {
             const WakeReason reason = wait_unlocking(lock_, deadline_ns, cancellable);
             lock_.lock();
-            const bool over = reason == WakeReason::TimedOut ||
-                              (reason == WakeReason::Cancelled && cancellable == Cancellable::Yes);
+            const bool over =
+                reason == WakeReason::TimedOut || (reason == WakeReason::Cancelled && cancellable == Cancellable::Yes);
             if (self.granted || over) break;
         }
         entered = waiting_.leave(self);

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Spin locks exclude, keep preemption off, and their order is checked in debug builds.
 
-#include "kernel/thread/cpu.hpp"
 #include "kernel/thread/spin_lock.hpp"
+#include "kernel/thread/cpu.hpp"
 
 #include "tests/unit/fake_port.hpp"
 

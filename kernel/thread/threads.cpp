@@ -336,11 +336,10 @@ void Threads::set_effective_priority(Thread& thread, uint32_t priority) {
         policy_.set_priority(home, thread, priority);
         if (thread.kind != ThreadClass::Policy) return;
         // Either the thread that runs is no longer the most urgent, or one that waits has become it.
-        const bool give_way =
-            thread.state == ThreadState::Running
-                ? falls && home.ready_count != 0
-                : thread.state == ThreadState::Runnable && home.current->kind == ThreadClass::Policy &&
-                      policy_.should_preempt(home, thread);
+        const bool give_way = thread.state == ThreadState::Running ? falls && home.ready_count != 0
+                                                                   : thread.state == ThreadState::Runnable &&
+                                                                         home.current->kind == ThreadClass::Policy &&
+                                                                         policy_.should_preempt(home, thread);
         if (!give_way) return;
         home.give_way = true;
         ask_reschedule(home);

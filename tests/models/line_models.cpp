@@ -90,8 +90,7 @@ private:
         subject_.changed();
     }
     void check() {
-        for (uint32_t i = 0; i < kPlayers; ++i)
-            MODEL_CHECK(players_[i].busy == (waiting_.find(i) < waiting_.count));
+        for (uint32_t i = 0; i < kPlayers; ++i) MODEL_CHECK(players_[i].busy == (waiting_.find(i) < waiting_.count));
     }
 
     KernelRandom random_;

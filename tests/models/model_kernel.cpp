@@ -52,7 +52,7 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
         current_body = body;
         current_cpus = cpus;
         current_seed = seed;
-        current_steps = environment("HELIX_TEST_STEPS", 1500);
+        current_steps = environment("HELIX_TEST_STEPS", 4000);
         const benchmark::KernelOptions options{.cpus = cpus, .seed = seed, .scheduler = scheduler, .strip = false};
         _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
     }
@@ -76,8 +76,9 @@ void run_model(ModelBody body, Machines machines, const std::string& scheduler) 
                 run_one(body, cpus, replay ? std::optional(seed) : std::nullopt, scheduler, status);
             if (status == 0) continue;
             const auto* const info = ::testing::UnitTest::GetInstance()->current_test_info();
-            ADD_FAILURE() << output << "\nwith " << cpus << " CPUs, seed " << seed << "; repeat with HELIX_TEST_SEED="
-                          << seed << " HELIX_TEST_STEPS=" << environment("HELIX_TEST_STEPS", 1500)
+            ADD_FAILURE() << output << "\nwith " << cpus << " CPUs, seed " << seed
+                          << "; repeat with HELIX_TEST_SEED=" << seed
+                          << " HELIX_TEST_STEPS=" << environment("HELIX_TEST_STEPS", 4000)
                           << " helix_model_tests --gtest_filter=" << info->test_suite_name() << "." << info->name();
             return;
         }

@@ -4,7 +4,7 @@
 // many seeds and numbers of virtual CPUs, and on real pthreads.
 //
 // A body runs on the kernel's main thread; it and the threads it makes call no libc and allocate nothing. Environment:
-// HELIX_TEST_SEED repeats one seed, HELIX_TEST_STEPS (1,500) says how many steps a run takes, HELIX_TEST_SEEDS (3) how
+// HELIX_TEST_SEED repeats one seed, HELIX_TEST_STEPS (4,000) says how many steps a run takes, HELIX_TEST_SEEDS (3) how
 // many seeds each number of CPUs gets.
 #pragma once
 
@@ -55,7 +55,6 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
 /// Ends the run as failed. Any thread of the kernel.
 [[noreturn]] void model_failed(const char* what, const char* file, int line);
 
-#define MODEL_CHECK(condition) \
-    ((condition) ? (void)0 : ::helix::test::model_failed(#condition, __FILE__, __LINE__))
+#define MODEL_CHECK(condition) ((condition) ? (void)0 : ::helix::test::model_failed(#condition, __FILE__, __LINE__))
 
 }  // namespace helix::test

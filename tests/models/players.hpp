@@ -53,8 +53,7 @@ public:
     void start(Player& player, uint32_t priority) {
         player.cancelled = player.busy = false;
         player.owner.ended = 0;
-        auto created =
-            threads_.create("player", main, &player, {.priority = priority, .owner = &player.owner});
+        auto created = threads_.create("player", main, &player, {.priority = priority, .owner = &player.owner});
         MODEL_CHECK(created.ok());
         player.id = created.value();
         settle();
