@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 
@@ -108,16 +109,29 @@ fs::path stripped_module(const std::string& name) {
 
 bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel),
                    uint32_t cpus) {
+    KernelOptions options;
+    options.cpus = cpus;
+    return run_in_kernel(loadable, measure, options);
+}
+
+bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel),
+                   const KernelOptions& wanted) {
+    std::vector<std::string> modules(std::begin(kStatic), std::end(kStatic));
+    if (std::find(modules.begin(), modules.end(), wanted.scheduler) == modules.end())
+        modules.push_back(wanted.scheduler);
+    const auto file_of = [&](const std::string& name) {
+        return wanted.strip ? stripped_module(name) : build_directory() / "modules" / (name + ".hmod");
+    };
     std::string names;
-    for (const char* name : kStatic) names += (names.empty() ? "" : " ") + std::string(name);
+    for (const std::string& name : modules) names += (names.empty() ? "" : " ") + name;
     Archive bundle;
     bundle.add("profile", "profile.name=benchmark\nmodules.static=" + names +
-                              "\nprimary.helix.scheduler=helix-scheduler-round-robin\n"
-                              "primary.helix.allocator=helix-allocator-slab\nconsole.log_level=error\n"
+                              "\nprimary.helix.scheduler=" + wanted.scheduler +
+                              "\nprimary.helix.allocator=helix-allocator-slab\nconsole.log_level=error\n"
                               "kernel.stack_size_kb=32\n");  // a busy host delivers ticks late, several on one stack
-    for (const char* name : kStatic) bundle.add(std::string(name) + ".hmod", read_file(stripped_module(name)));
+    for (const std::string& name : modules) bundle.add(name + ".hmod", read_file(file_of(name)));
     Archive initrd;
-    for (const std::string& name : loadable) initrd.add(name + ".hmod", read_file(stripped_module(name)));
+    for (const std::string& name : loadable) initrd.add(name + ".hmod", read_file(file_of(name)));
 
     const std::string bundle_bytes = bundle.finish();
     const std::string initrd_bytes = initrd.finish();
@@ -125,7 +139,9 @@ bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*meas
     options.bundle = bytes_of(bundle_bytes);
     options.initrd = bytes_of(initrd_bytes);
     options.input = -1;
-    options.cpu_count = cpus;
+    options.cpu_count = wanted.cpus;
+    options.replay = wanted.seed.has_value();
+    options.seed = wanted.seed.value_or(0);
     options.output = 2;
     measurement = measure;
     auto machine = arch::hosted::Machine::start(options);

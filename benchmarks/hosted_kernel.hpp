@@ -6,10 +6,19 @@
 #include "kernel/kernel.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace helix::benchmark {
+
+/// How a kernel is started; the rest is as in the minimal profile.
+struct KernelOptions {
+    uint32_t cpus = 1;             ///< 1 to 64
+    std::optional<uint64_t> seed;  ///< replay with this seed, instead of real time
+    std::string scheduler = "helix-scheduler-round-robin";
+    bool strip = true;  ///< modules without debug information and symbols, as archives carry them
+};
 
 /// Boots the modules of the minimal profile; files of `loadable` (names without the ending) wait in the initrd. When
 /// all run, `measure` is called on the kernel's main thread: preemption on, no libc, what it prints it leaves in
@@ -17,6 +26,8 @@ namespace helix::benchmark {
 /// `cpus` CPUs, 1 to 64.
 bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel),
                    uint32_t cpus = 1);
+bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel),
+                   const KernelOptions& options);
 
 /// The file of module `name` in this build, without debug information and symbols, as archives carry it. The
 /// path is valid until the process ends.

@@ -58,6 +58,7 @@ constexpr Command kCommands[] = {
      2,
      2,
      {ArgumentKind::CpuAction, ArgumentKind::Cpu}},
+    {"locks", "", "List the ranks of locks, outermost first, and how often each was waited for.", run_locks, 0, 0},
     {"memory", "", "Show how memory is used.", run_memory, 0, 0},
     {"config",
      "NAME [KEY]",

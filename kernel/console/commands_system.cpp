@@ -91,7 +91,8 @@ Result<void> run_threads(Invocation& invocation) {
             json.field("state", describe(thread.state));
             json.field("class", describe(thread.kind));
             json.field("cpu", thread.cpu);
-            json.field("priority", thread.priority);
+            json.field("priority", thread.base_priority);
+            json.field("effective_priority", thread.priority);
             json.field("runtime_ns", thread.runtime_ns);
             json.field("switches", thread.switches);
             json.end_object();
@@ -100,14 +101,16 @@ Result<void> run_threads(Invocation& invocation) {
         invocation.out.write("\n");
         return {};
     }
-    constexpr Column kColumns[] = {{"ID", Right},       {"NAME"},       {"STATE"},          {"CLASS"},
-                                   {"PRIORITY", Right}, {"CPU", Right}, {"RUNTIME", Right}, {"SWITCHES", Right}};
+    constexpr Column kColumns[] = {
+        {"ID", Right},        {"NAME"},       {"STATE"},          {"CLASS"},          {"PRIORITY", Right},
+        {"RUNS WITH", Right}, {"CPU", Right}, {"RUNTIME", Right}, {"SWITCHES", Right}};
     Table table(invocation.out, kColumns, invocation.scratch);
     each([&](const ThreadSnapshot& thread) {
         table.cell(static_cast<uint32_t>(thread.id));
         table.cell(thread.name.text());
         table.cell(describe(thread.state));
         table.cell(describe(thread.kind));
+        table.cell(thread.base_priority);
         table.cell(thread.priority);
         table.cell(thread.cpu);
         table.cell(describe_duration(thread.runtime_ns).text());
@@ -194,6 +197,41 @@ Result<void> run_cpu(Invocation& invocation) {
         invocation.out.write("\n");
     } else {
         invocation.out.print("CPU {} is {}\n", id, action);
+    }
+    return {};
+}
+
+Result<void> run_locks(Invocation& invocation) {
+    JsonWriter json(invocation.out);
+    constexpr Column kColumns[] = {
+        {"RANK"}, {"WAITERS"}, {"CONTENDED", Right}, {"GAVE UP", Right}, {"INHERITED", Right}};
+    Table table(invocation.out, kColumns, invocation.scratch);
+    if (invocation.json) json.begin_array();
+    for (size_t i = 0; i < kLockRanks; ++i) {
+        const auto rank = static_cast<LockRank>(i);
+        const LockCounts counts = lock_counts(rank);
+        const Text waiters = sleeps(rank) ? Text("sleep") : Text("spin");
+        if (invocation.json) {
+            json.begin_object();
+            json.field("rank", describe(rank));
+            json.field("waiters", waiters);
+            json.field("contended", counts.contended);
+            json.field("expired", counts.expired);
+            json.field("inherited", counts.inherited);
+            json.end_object();
+            continue;
+        }
+        table.cell(describe(rank));
+        table.cell(waiters);
+        table.cell(counts.contended);
+        table.cell(counts.expired);
+        table.cell(counts.inherited);
+    }
+    if (invocation.json) {
+        json.end_array();
+        invocation.out.write("\n");
+    } else {
+        table.finish();
     }
     return {};
 }

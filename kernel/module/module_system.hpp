@@ -207,8 +207,8 @@ private:
     Kernel& kernel_;
     Archive bundle_;
     Archive initrd_;
-    Mutex change_;
-    Mutex registry_;
+    Mutex change_{LockRank::ModuleChange};
+    Mutex registry_ HELIX_ACQUIRED_AFTER(change_){LockRank::ModuleRegistry};
     boost::intrusive::list<ModuleRecord> records_;  // in order of start
     boost::intrusive::list<NotStarted> not_started_;
     InterfaceRegistry interfaces_;

@@ -50,7 +50,7 @@ public:
     uint64_t heard_event = 0;
     uint32_t pins = 0;  ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
-    Mutex call_lock;
+    Mutex call_lock{LockRank::ModuleCall};
 };
 
 /// Keeps a record from being removed while a call is on its way.

@@ -12,17 +12,28 @@ struct Kernel;
 
 /// Guards one CPU's queues and the scheduling state of its threads. Held across a context switch and released by
 /// whoever runs next, so it is not tied to a scope. Preemption is off while it is held; the holder sees to that.
-/// Several are taken in ascending CPU order. Nothing but the timer queue's lock may be held when it is taken.
+/// Several are taken in ascending CPU order. The checks at run time see it; those at compile time do not, since who
+/// releases it holds it by another CPU's name.
 class CpuLock {
 public:
-    void acquire() {
-        while (__atomic_exchange_n(&held_, 1, __ATOMIC_ACQUIRE) != 0)
-            while (__atomic_load_n(&held_, __ATOMIC_RELAXED) != 0) arch::spin_hint();
+    void acquire() HELIX_PREEMPTION_OFF {
+        lock_order::acquire(LockRank::Cpu, this);
+        if (__builtin_expect(__atomic_exchange_n(&held_, 1, __ATOMIC_ACQUIRE) != 0, 0)) spin();
     }
-    void release() { __atomic_store_n(&held_, 0, __ATOMIC_RELEASE); }
+    void release() HELIX_PREEMPTION_OFF {
+        lock_order::release(LockRank::Cpu, this);
+        __atomic_store_n(&held_, 0, __ATOMIC_RELEASE);
+    }
     bool is_held() const { return __atomic_load_n(&held_, __ATOMIC_RELAXED) != 0; }
 
 private:
+    __attribute__((noinline)) void spin() {
+        count_lock(LockRank::Cpu, LockCount::Contended);
+        do {
+            while (__atomic_load_n(&held_, __ATOMIC_RELAXED) != 0) arch::spin_hint();
+        } while (__atomic_exchange_n(&held_, 1, __ATOMIC_ACQUIRE) != 0);
+    }
+
     uint32_t held_ = 0;
 };
 
@@ -78,6 +89,12 @@ inline Thread& current_thread() {
     Thread* thread;
     asm volatile("movq %%gs:24, %0" : "=r"(thread)::"memory");
     return *thread;
+}
+/// Null before the first thread runs, and in unit tests of what knows no threads.
+inline Thread* current_thread_or_null() {
+    Thread* thread;
+    asm volatile("movq %%gs:24, %0" : "=r"(thread)::"memory");
+    return thread;
 }
 
 /// The CPU will look for another thread as soon as preemption allows. Own CPU; any context.

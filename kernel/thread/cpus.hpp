@@ -72,8 +72,8 @@ private:
 
     Kernel& kernel_;
     CpuAreas areas_;
-    Mutex change_;         // held while CPUs come and go, and while work is done on each
-    uint64_t online_ = 0;  // written by the CPU itself when it joins, under change_ when it is to leave
+    Mutex change_{LockRank::CpuChange};  // held while CPUs come and go, and while work is done on each
+    uint64_t online_ = 0;                // written by the CPU itself when it joins, under change_ when it is to leave
     uint64_t idle_ = 0;
 };
 

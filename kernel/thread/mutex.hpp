@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Mutex: mutual exclusion between threads; whoever waits sleeps.
+// Mutex: mutual exclusion between threads; whoever waits sleeps, and the holder inherits the waiter's priority.
 #pragma once
 
 #include "kernel/thread/cpu.hpp"
@@ -9,32 +9,63 @@
 
 namespace helix::kernel {
 
+/// Free it is taken by one compare-exchange and freed by another. Everything else happens under the inheritance lock
+/// (inheritance.hpp): the most urgent waiter gets the mutex from who unlocks it, first come first served among equals.
+/// Not recursive. Unlocked by the thread that locked it, which never ends in between.
 class HELIX_CAPABILITY("mutex") Mutex {
 public:
-    /// Thread context, preemption on. Not recursive: see held_by_me.
-    void lock() HELIX_ACQUIRE() HELIX_NO_THREAD_SAFETY_ANALYSIS {
-        queue_.wait_until([&] { return take(); }, kForever, Cancellable::No);
-    }
-    /// False if it was not free within `timeout_ns`, or the thread was cancelled meanwhile.
-    bool lock_for(uint64_t timeout_ns) HELIX_TRY_ACQUIRE(true) HELIX_NO_THREAD_SAFETY_ANALYSIS {
-        return queue_.wait_until([&] { return take(); }, deadline_after(timeout_ns)) == WakeReason::Signalled;
-    }
-    void unlock() HELIX_RELEASE() {
-        queue_.wake_one([&] { owner_ = nullptr; });
-    }
-    bool held_by_me() {
-        return queue_.locked([&] { return owner_ == &current_thread(); });
-    }
+    explicit Mutex(LockRank rank) : rank_(rank) {}
+    Mutex(const Mutex&) = delete;
+    Mutex& operator=(const Mutex&) = delete;
 
-private:
-    bool take() {
-        if (owner_ != nullptr) return false;
-        owner_ = &current_thread();
+    void lock() HELIX_ACQUIRE() HELIX_MAY_SLEEP HELIX_NO_THREAD_SAFETY_ANALYSIS {
+        lock_order::check_sleeping(rank_, this, lock_order::Wait::Forever);
+        if (!take()) (void)wait(kForever, Cancellable::No);
+        lock_order::acquire_sleeping(rank_, this);
+    }
+    /// False if it was not free within `timeout_ns`, or the thread was cancelled meanwhile. Such a wait ends, so it may
+    /// be for a mutex of any rank.
+    bool lock_for(uint64_t timeout_ns) HELIX_TRY_ACQUIRE(true) HELIX_MAY_SLEEP HELIX_NO_THREAD_SAFETY_ANALYSIS {
+        lock_order::check_sleeping(rank_, this, lock_order::Wait::Bounded);
+        if (!take() && (timeout_ns == 0 || !wait(deadline_after(timeout_ns), Cancellable::Yes))) return false;
+        lock_order::acquire_sleeping(rank_, this);
         return true;
     }
+    /// False if somebody holds it.
+    bool try_lock() HELIX_TRY_ACQUIRE(true) { return lock_for(0); }
+    void unlock() HELIX_RELEASE() HELIX_MAY_SPIN HELIX_NO_THREAD_SAFETY_ANALYSIS {
+        lock_order::release_sleeping(rank_, this);
+        uintptr_t word = word_of(current_thread());
+        // The thread may be preempted anywhere here, but remains the same.
+        if (!word_.compare_exchange_strong(word, 0, std::memory_order_release, std::memory_order_relaxed)) hand_over();
+    }
+    bool held_by_me() const {
+        return (word_.load(std::memory_order_relaxed) & ~kContended) == word_of(current_thread());
+    }
+    LockRank rank() const { return rank_; }
 
-    WaitQueue queue_;
-    Thread* owner_ = nullptr;  // guarded by the queue's lock
+private:
+    friend class Inheritance;
+    using Waiters = boost::intrusive::list<Thread, boost::intrusive::base_hook<WaitHook>>;
+
+    /// Bit 0 of the word, beside the address of the holder: it must come to the inheritance lock when it unlocks.
+    static constexpr uintptr_t kContended = 1;
+
+    static uintptr_t word_of(const Thread& thread) { return reinterpret_cast<uintptr_t>(&thread); }
+    bool take() {
+        uintptr_t word = 0;
+        return __builtin_expect(word_.compare_exchange_strong(word, word_of(current_thread()),
+                                                              std::memory_order_acquire, std::memory_order_relaxed),
+                                1);
+    }
+    bool wait(uint64_t deadline_ns, Cancellable cancellable);
+    void hand_over();
+
+    std::atomic<uintptr_t> word_{0};
+    // Guarded by the inheritance lock.
+    Waiters waiters_;                  // most urgent first
+    Mutex* next_contended_ = nullptr;  // of its holder's
+    const LockRank rank_;
 };
 
 class HELIX_SCOPED_CAPABILITY MutexGuard {

@@ -3,6 +3,7 @@
 // Spin locks exclude, keep preemption off, and their order is checked in debug builds.
 
 #include "kernel/thread/spin_lock.hpp"
+#include "kernel/thread/cpu.hpp"
 
 #include "tests/unit/fake_port.hpp"
 
@@ -85,14 +86,14 @@ TEST_F(SpinLockDeathTest, TakingTheSameRankTwiceIsAPanic) {
 }
 
 TEST_F(SpinLockDeathTest, CpuLocksGoInAscendingOrder) {
-    SpinLock first(LockRank::Cpu, 0);
-    SpinLock second(LockRank::Cpu, 1);
-    {
-        SpinLockGuard first_guard(first);
-        SpinLockGuard second_guard(second);
-    }
-    SpinLockGuard guard(second);
-    EXPECT_DEATH(take(first), "rank Cpu taken while rank Cpu is held");
+    CpuLock locks[2];
+    preempt_disable();
+    for (CpuLock& lock : locks) lock.acquire();
+    for (CpuLock& lock : locks) lock.release();
+    locks[1].acquire();
+    EXPECT_DEATH(locks[0].acquire(), "rank Cpu taken while rank Cpu is held");
+    locks[1].release();
+    preempt_enable();
 }
 
 TEST_F(SpinLockDeathTest, ReleasingWhatIsNotHeldIsAPanic) {

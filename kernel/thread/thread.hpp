@@ -7,6 +7,7 @@
 #include "arch/seam.hpp"
 #include "helix/abi.hpp"
 #include "helix/interfaces/scheduler.hpp"
+#include "kernel/thread/lock_order.hpp"
 #include "kernel/thread/relaxed.hpp"
 
 #include <boost/intrusive/list.hpp>
@@ -17,7 +18,7 @@
 namespace helix::kernel {
 
 struct Owner;
-class WaitQueue;
+class Mutex;
 
 enum class ThreadState : uint8_t {
     Free,      ///< the entry of the table is unused
@@ -41,6 +42,13 @@ constexpr Text describe(ThreadState state) {
 enum class ThreadClass : uint8_t { Kernel, Policy, Idle };
 
 enum class WakeReason : uint8_t { None = 0, Signalled = 1, TimedOut = 2, Cancelled = 3 };
+
+#if defined(HELIX_DEBUG_LOCKS)
+struct HeldLock {
+    const void* lock;
+    LockRank rank;
+};
+#endif
 
 struct ReadyTag;
 struct WaitTag;
@@ -66,7 +74,8 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     // Guarded by the lock of `cpu`, which is held across every switch: state saved means lock free.
     Relaxed<ThreadState> state = ThreadState::Free;
     CpuId cpu = 0;
-    uint32_t priority = kDefaultPriority;
+    uint32_t base_priority = kDefaultPriority;  ///< what was asked for; written under the inheritance lock too
+    uint32_t priority = kDefaultPriority;       ///< what the policy goes by: the base, or what is inherited if higher
     arch::ThreadContext context;
     Gate* gate = nullptr;     ///< innermost gate while it does not run
     uint64_t runtime_ns = 0;  ///< up to its last switch
@@ -91,6 +100,17 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     /// waits in it last no longer than to the deadline. Written by the thread itself.
     Owner* kernel_call = nullptr;
     uint64_t kernel_call_deadline_ns = UINT64_MAX;
+
+    // Guarded by the inheritance lock (inheritance.hpp).
+    Mutex* waits_for = nullptr;        ///< the mutex in whose list of waiters it is
+    Mutex* first_contended = nullptr;  ///< the mutexes it holds and others wait for
+
+#if defined(HELIX_DEBUG_LOCKS)
+    // Of the thread itself: the locks it holds whose waiters sleep.
+    static constexpr size_t kMaximumHeld = 16;
+    HeldLock held[kMaximumHeld] = {};
+    size_t held_count = 0;
+#endif
 };
 
 using ReadyList = boost::intrusive::list<Thread, boost::intrusive::base_hook<ReadyHook>>;

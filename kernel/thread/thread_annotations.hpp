@@ -23,8 +23,16 @@
 #define HELIX_ACQUIRE(...) HELIX_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
 #define HELIX_TRY_ACQUIRE(...) HELIX_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define HELIX_RELEASE(...) HELIX_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define HELIX_ACQUIRE_SHARED(...) HELIX_THREAD_ANNOTATION(acquire_shared_capability(__VA_ARGS__))
+#define HELIX_TRY_ACQUIRE_SHARED(...) HELIX_THREAD_ANNOTATION(try_acquire_shared_capability(__VA_ARGS__))
+#define HELIX_RELEASE_SHARED(...) HELIX_THREAD_ANNOTATION(release_shared_capability(__VA_ARGS__))
+#define HELIX_RELEASE_GENERIC(...) HELIX_THREAD_ANNOTATION(release_generic_capability(__VA_ARGS__))
 #define HELIX_ASSERT_CAPABILITY(...) HELIX_THREAD_ANNOTATION(assert_capability(__VA_ARGS__))
 #define HELIX_RETURN_CAPABILITY(lock) HELIX_THREAD_ANNOTATION(lock_returned(lock))
+
+/// On locks: `lock` is taken before this one, or after it, where both are held.
+#define HELIX_ACQUIRED_AFTER(lock) HELIX_THREAD_ANNOTATION(acquired_after(lock))
+#define HELIX_ACQUIRED_BEFORE(lock) HELIX_THREAD_ANNOTATION(acquired_before(lock))
 
 /// For the few functions that hand a lock on in a way the analysis cannot follow; a comment says how.
 #define HELIX_NO_THREAD_SAFETY_ANALYSIS HELIX_THREAD_ANNOTATION(no_thread_safety_analysis)

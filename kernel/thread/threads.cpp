@@ -108,8 +108,8 @@ size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
             uint64_t runtime_ns = thread.runtime_ns;
             if (thread.state == ThreadState::Running)
                 runtime_ns += cycles_to_ns(arch::cycles() - cpu(thread.cpu).switched_at_cycles);
-            out[count++] = {thread.id,  thread.name, thread.state,    thread.kind, thread.priority,
-                            thread.cpu, runtime_ns,  thread.switches, thread.owner};
+            out[count++] = {thread.id,       thread.name, thread.state, thread.kind,     thread.base_priority,
+                            thread.priority, thread.cpu,  runtime_ns,   thread.switches, thread.owner};
         });
     }
     return count;
@@ -160,7 +160,7 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.argument = argument;
     thread.owner = options.owner;
     thread.stack = {static_cast<uint8_t*>(stack), pages * kPageSize};
-    thread.priority = options.priority;
+    thread.base_priority = thread.priority = options.priority;
     thread.gate = nullptr;
     thread.runtime_ns = 0;
     thread.switches = 0;
@@ -207,6 +207,7 @@ void Threads::thread_main(void* argument) {
 }
 
 void Threads::exit() {
+    lock_order::require_no_sleeping("Threads::exit");
     preempt_disable();
     Cpu& cpu = this_cpu();
     cpu.lock.acquire();
@@ -320,8 +321,34 @@ Result<void> Threads::set_priority(ThreadId id, uint32_t priority) {
     if (priority >= kPriorityLevels) return Error(ErrorCode::OutOfRange, "a thread's priority is 0 to 31");
     Thread* const thread = find(id);
     if (thread == nullptr) return Error(ErrorCode::NotFound, "no such thread");
-    with_thread_locked(*thread, [&] { policy_.set_priority(cpu(thread->cpu), *thread, priority); });
+    if (!inheritance_.set_base(*thread, id, priority)) return Error(ErrorCode::NotFound, "no such thread");
     return {};
+}
+
+bool Threads::set_base_priority(Thread& thread, ThreadId id, uint32_t priority) {
+    bool found = false;
+    with_thread_locked(thread, [&] {
+        found = thread.id == id && thread.state != ThreadState::Free && thread.state != ThreadState::Ended;
+        if (found) thread.base_priority = priority;
+    });
+    return found;
+}
+
+void Threads::set_effective_priority(Thread& thread, uint32_t priority) {
+    with_thread_locked(thread, [&] {
+        Cpu& home = cpu(thread.cpu);
+        const bool falls = priority < thread.priority;
+        policy_.set_priority(home, thread, priority);
+        if (thread.kind != ThreadClass::Policy) return;
+        // Either the thread that runs is no longer the most urgent, or one that waits has become it.
+        const bool give_way = thread.state == ThreadState::Running ? falls && home.ready_count != 0
+                                                                   : thread.state == ThreadState::Runnable &&
+                                                                         home.current->kind == ThreadClass::Policy &&
+                                                                         policy_.should_preempt(home, thread);
+        if (!give_way) return;
+        home.give_way = true;
+        ask_reschedule(home);
+    });
 }
 
 void Threads::wait_console_input() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernel/thread/cpus.hpp"
+#include "kernel/thread/inheritance.hpp"
 #include "kernel/thread/owner.hpp"
 #include "kernel/thread/policy_slot.hpp"
 #include "kernel/thread/spin_lock.hpp"
@@ -20,7 +21,8 @@ struct ThreadSnapshot {
     FixedText<29> name;
     ThreadState state;
     ThreadClass kind;
-    uint32_t priority;
+    uint32_t base_priority;
+    uint32_t priority;  ///< with what it inherits from those who wait for it
     CpuId cpu;
     uint64_t runtime_ns;
     uint64_t switches;
@@ -78,6 +80,7 @@ public:
     Result<void> sleep(uint64_t duration_ns);
     void yield();
     [[noreturn]] void exit();
+    /// It runs with `priority` from now on, or with what it inherits if that is higher. Errors: OutOfRange, NotFound.
     Result<void> set_priority(ThreadId thread, uint32_t priority);
     /// Ends every wait of the threads of `owner` and lets none begin; they end when they reach their gate.
     void cancel_threads_of(Owner& owner);
@@ -104,6 +107,14 @@ public:
     /// Ends the wait of `thread` with `reason`; false if another waker was first. Any lock below Cpu may be held.
     bool wake(Thread& thread, WakeReason reason);
     Timers& timers() { return timers_; }
+
+    // ---- For inheritance.hpp, with its lock held.
+
+    Inheritance& inheritance() { return inheritance_; }
+    /// False if `thread` is no longer `id`. What it runs with has to be adjusted.
+    bool set_base_priority(Thread& thread, ThreadId id, uint32_t priority);
+    /// Tells the policies, and lets its CPU look for another thread where that may now be due.
+    void set_effective_priority(Thread& thread, uint32_t priority);
 
     // ---- The preemption path; see arch/seam.hpp.
 
@@ -210,6 +221,7 @@ private:
     PolicySlot policy_{*this};
     Timers timers_{*this};
     uint64_t running_ = 0;  ///< CPUs from their idle thread's first line to its last; atomic
+    Inheritance inheritance_{*this};
     Cpus cpus_;
     CpuLocal early_{};  ///< of the boot CPU until it has its area
     size_t stack_pages_ = 4;

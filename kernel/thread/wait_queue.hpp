@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// WaitQueue: threads that wait for a condition, with time-out and cancellation. Mutex and Semaphore build on it.
+// WaitQueue: threads that wait for a condition, with time-out and cancellation. Below it one wait of a thread, on which
+// everything that blocks is built.
 #pragma once
 
 #include "kernel/thread/spin_lock.hpp"
@@ -16,6 +17,16 @@ uint64_t deadline_after(uint64_t timeout_ns);
 /// Whether a wait ends when the owner of the thread is being ended. The kernel's own invariants wait with No.
 enum class Cancellable : uint8_t { Yes, No };
 
+/// The calling thread is about to wait and becomes visible to those who wake it as soon as the caller puts it where
+/// they look; under the lock that they take. finish_wait follows, once that lock is free.
+void begin_wait(Thread& self, uint64_t deadline_ns, Cancellable cancellable) HELIX_PREEMPTION_OFF;
+/// Blocks until somebody wakes the thread: Signalled, TimedOut, Cancelled, or None. Cancelled and None may come without
+/// reason, from those who were late for an earlier wait: look again. Preemption count one, no lock held, since before
+/// the thread became visible; the same on return.
+WakeReason finish_wait(Thread& self, uint64_t deadline_ns) HELIX_PREEMPTION_OFF;
+/// Both, with `lock` released in between and free on return. Preemption count one.
+WakeReason wait_unlocking(SpinLock& lock, uint64_t deadline_ns, Cancellable cancellable) HELIX_RELEASE(lock);
+
 class WaitQueue {
 public:
     /// `rank` places the queue's lock; the condition is evaluated with it held.
@@ -25,7 +36,8 @@ public:
     /// TimedOut, Cancelled (the thread's owner is being ended): it was not. Thread context, preemption on.
     template <typename Condition>
     WakeReason wait_until(Condition condition, uint64_t deadline_ns = kForever,
-                          Cancellable cancellable = Cancellable::Yes) {
+                          Cancellable cancellable = Cancellable::Yes) HELIX_MAY_SLEEP {
+        context::require_may_sleep("WaitQueue::wait_until");
         WakeReason reason = WakeReason::Signalled;
         for (;;) {
             lock_.lock();

@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The one vocabulary for where a function may be called from. The word stands at the declaration, the assertion of the
+// same name at the beginning of the body; it does something in builds with HELIX_DEBUG_LOCKS.
+#pragma once
+
+#include "helix/types.hpp"
+
+#if defined(__clang__)
+#define HELIX_CONTEXT(words) __attribute__((annotate("context: " words)))
+#else
+#define HELIX_CONTEXT(words)
+#endif
+
+/// On functions. A thread, preemption on, outside of bounded calls, no spin lock held: it may block.
+#define HELIX_MAY_SLEEP HELIX_CONTEXT("may sleep")
+/// Preemption is off: the caller stays on its CPU, and an interrupt cannot switch.
+#define HELIX_PREEMPTION_OFF HELIX_CONTEXT("preemption off")
+/// A thread, or an interrupt handler that found preemption on: it may take spin locks and never blocks.
+#define HELIX_MAY_SPIN HELIX_CONTEXT("may spin")
+/// Anywhere, also in an interrupt that came upon a held lock: atomics only.
+#define HELIX_ANY_CONTEXT HELIX_CONTEXT("any")
+
+namespace helix::kernel::context {
+
+#if defined(HELIX_DEBUG_LOCKS)
+/// Each panics with the name of `function` where it is called from somewhere else.
+void require_may_sleep(Text function);
+void require_preemption_off(Text function);
+#else
+inline void require_may_sleep(Text) {}
+inline void require_preemption_off(Text) {}
+#endif
+
+}  // namespace helix::kernel::context

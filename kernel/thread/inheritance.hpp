@@ -1,0 +1,44 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Inheritance: the slow path of all mutexes. A thread runs with the highest priority of all who wait for it, directly
+// or through others who wait.
+//
+// The basic protocol of Sha, Rajkumar and Lehoczky (Priority inheritance protocols, IEEE Transactions on Computers 39,
+// 1990). One spin lock guards who waits for what, so that a chain of holders is seen and changed as a whole.
+#pragma once
+
+#include "kernel/thread/mutex.hpp"
+
+namespace helix::kernel {
+
+class Threads;
+
+class Inheritance {
+public:
+    explicit Inheritance(Threads& threads) : threads_(threads) {}
+    Inheritance(const Inheritance&) = delete;
+    Inheritance& operator=(const Inheritance&) = delete;
+
+    /// Waits until the calling thread holds `mutex`; false if it gave up.
+    bool wait(Mutex& mutex, uint64_t deadline_ns, Cancellable cancellable) HELIX_EXCLUDES(lock_) HELIX_MAY_SLEEP;
+    /// The calling thread gives `mutex`, which it holds, to the most urgent waiter, or frees it.
+    void hand_over(Mutex& mutex) HELIX_EXCLUDES(lock_) HELIX_MAY_SPIN;
+    /// Changes what `thread` was asked to run with. False if it is no longer `id`.
+    bool set_base(Thread& thread, ThreadId id, uint32_t priority) HELIX_EXCLUDES(lock_) HELIX_MAY_SPIN;
+
+    /// Whether `thread` runs with what it should, as far as it can be seen from its own mutexes. For tests.
+    bool is_consistent(Thread& thread) HELIX_EXCLUDES(lock_);
+
+private:
+    void enter(Mutex& mutex, Thread& waiter) HELIX_REQUIRES(lock_);
+    /// `waiter` is in the list of `mutex`.
+    void leave(Mutex& mutex, Thread& waiter) HELIX_REQUIRES(lock_);
+    uint32_t due(const Thread& thread) const HELIX_REQUIRES(lock_);
+    /// Sets what `thread` runs with, and along the chain what holders run with for whom it waits.
+    void adjust(Thread& thread) HELIX_REQUIRES(lock_);
+
+    Threads& threads_;
+    SpinLock lock_{LockRank::Inheritance};
+};
+
+}  // namespace helix::kernel

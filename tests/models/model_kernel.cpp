@@ -1,0 +1,96 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Kernels for models: children, their seeds, and what is said when one fails.
+#include "model_kernel.hpp"
+
+#include "benchmarks/hosted_kernel.hpp"
+
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// A race ends the run at once: a child leaves without the runtime's last words.
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() {
+    return "halt_on_error=1";
+}
+
+namespace helix::test {
+
+namespace {
+
+uint64_t environment(const char* name, uint64_t otherwise) {
+    const char* const text = getenv(name);
+    return text == nullptr ? otherwise : strtoull(text, nullptr, 10);
+}
+
+ModelBody current_body;
+uint32_t current_cpus;
+std::optional<uint64_t> current_seed;
+uint64_t current_steps;
+
+Result<void> run_body(kernel::Kernel& kernel) {
+    // The end of the input: under replay a CPU with nothing to do waits for whoever reads it, not for the clock.
+    while (arch::console_read() >= 0) {
+    }
+    const ModelRun run{kernel, current_seed.value_or(1), current_steps, current_seed.has_value(), current_cpus};
+    current_body(run);
+    return {};
+}
+
+}  // namespace
+
+std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed, const std::string& scheduler,
+                    int& status) {
+    int ends[2];
+    if (pipe(ends) != 0) throw std::runtime_error("no pipe");
+    const pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        dup2(ends[1], 1);
+        dup2(ends[1], 2);
+        current_body = body;
+        current_cpus = cpus;
+        current_seed = seed;
+        current_steps = environment("HELIX_TEST_STEPS", 4000);
+        const benchmark::KernelOptions options{.cpus = cpus, .seed = seed, .scheduler = scheduler, .strip = false};
+        _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
+    }
+    close(ends[1]);
+    std::string output;
+    char buffer[4096];
+    for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;) output.append(buffer, static_cast<size_t>(n));
+    close(ends[0]);
+    waitpid(child, &status, 0);
+    return output;
+}
+
+void run_model(ModelBody body, Machines machines, const std::string& scheduler) {
+    const bool replay = machines == Machines::Replay;
+    const uint64_t first = environment("HELIX_TEST_SEED", 1);
+    const uint64_t seeds = !replay || getenv("HELIX_TEST_SEED") != nullptr ? 1 : environment("HELIX_TEST_SEEDS", 3);
+    for (const uint32_t cpus : {1u, 2u, 4u}) {
+        for (uint64_t seed = first; seed < first + seeds; ++seed) {
+            int status = 0;
+            const std::string output =
+                run_one(body, cpus, replay ? std::optional(seed) : std::nullopt, scheduler, status);
+            if (status == 0) continue;
+            const auto* const info = ::testing::UnitTest::GetInstance()->current_test_info();
+            ADD_FAILURE() << output << "\nwith " << cpus << " CPUs, seed " << seed
+                          << "; repeat with HELIX_TEST_SEED=" << seed
+                          << " HELIX_TEST_STEPS=" << environment("HELIX_TEST_STEPS", 4000)
+                          << " helix_model_tests --gtest_filter=" << info->test_suite_name() << "." << info->name();
+            return;
+        }
+    }
+}
+
+[[noreturn]] void model_failed(const char* what, const char* file, int line) {
+    preempt_disable();
+    arch::console_write(
+        format<400>("{}:{}: not so: {}\n", Text::from_c_string(file), line, Text::from_c_string(what)).text());
+    arch::halt_other_cpus();
+    arch::power_off(1);
+}
+
+}  // namespace helix::test
