@@ -8,4 +8,4 @@ source "$HELIX_ROOT/tests/system/torture_lib.sh"
 
 seed=${HELIX_SEED:-$SRANDOM}
 torture system/torture "$seed" 4 100 3 16 120
-torture system/torture "$seed" 16 50 3 5 120
+torture system/torture "$seed" 16 25 1 8 120

@@ -73,8 +73,9 @@ calm_down() {
     [[ $allocator == slab ]] || swap_allocator
     while [[ $counter != none ]]; do change_counter; done
     [[ $template == none ]] || change_template
-    printf '%s\n' "request helix-workload check" "request helix-workload stop" "unload helix-workload" "settle"
-    printf '%s\n' "memory --json"
+    printf '%s\n' "request helix-workload check" "request helix-workload stop" "unload helix-workload"
+    # A second after the last swap nothing of the policy before is kept any more; settle lets the supervisor see that.
+    printf '%s\n' "sleep 1100" "settle" "memory --json"
 }
 # torture_commands SEED CPUS THREADS ROUNDS STEPS: memory is looked at after each round; the first ones fill what is
 # kept on purpose.
@@ -109,7 +110,8 @@ memory_came_back() {
         END { exit bad || NR < 3 }'
 }
 
-# torture TEST SEED CPUS THREADS ROUNDS STEPS SECONDS: boots, tortures and judges; TEST is named where it fails.
+# torture TEST SEED CPUS THREADS ROUNDS STEPS SECONDS: boots, tortures and judges; TEST is named where it fails. Memory
+# is compared from three rounds on.
 torture() {
     local test=$1 seed=$2 cpus=$3 threads=$4 rounds=$5 steps=$6 seconds=$7
     local output=$HELIX_TEST_DIRECTORY/$cpus-$seed
@@ -134,5 +136,5 @@ torture() {
     grep -q '"name":"helix.scheduler","primary":"helix-scheduler-round-robin"' "$output" ||
         fail "$repeat: $(grep '"primary"' "$output")"
     [[ $(grep -o '"online":true' <<<"$(tail -3 "$output")" | wc -l) == "$cpus" ]] || fail "$repeat: $(tail -3 "$output")"
-    memory_came_back "$output" || fail "$repeat: memory is not what it was: $(grep '^{"pages_total"' "$output")"
+    ((rounds < 3)) || memory_came_back "$output" || fail "$repeat: memory is not what it was: $(grep '^{"pages_total"' "$output")"
 }
