@@ -15,6 +15,7 @@ void pad(std::string& bytes) {
     bytes.resize((bytes.size() + 3) & ~size_t{3}, '\0');
 }
 constexpr unsigned kRegularFile = 0100644;
+constexpr unsigned kProgram = 0100755;
 }  // namespace
 
 void ArchiveWriter::header(std::string_view name, size_t size, unsigned mode) {
@@ -28,7 +29,15 @@ void ArchiveWriter::header(std::string_view name, size_t size, unsigned mode) {
 }
 
 void ArchiveWriter::add(std::string_view name, std::string_view content) {
-    header(name, content.size(), kRegularFile);
+    add(name, content, kRegularFile);
+}
+
+void ArchiveWriter::add_program(std::string_view name, std::string_view content) {
+    add(name, content, kProgram);
+}
+
+void ArchiveWriter::add(std::string_view name, std::string_view content, unsigned mode) {
+    header(name, content.size(), mode);
     bytes_ += content;
     pad(bytes_);
 }

@@ -38,6 +38,15 @@ TEST(ArchiveWriter, IsReadByTheKernel) {
     EXPECT_FALSE(archive.find("two").ok());
 }
 
+TEST(ArchiveWriter, SaysWhatMayBeExecuted) {
+    constexpr size_t kModeAt = 14;  // behind magic number and inode, eight hexadecimal digits
+    ArchiveWriter writer;
+    writer.add("data", "");
+    EXPECT_EQ(writer.finish().substr(kModeAt, 8), "000081A4");
+    writer.add_program("init", "");
+    EXPECT_EQ(writer.finish().substr(kModeAt, 8), "000081ED");
+}
+
 BootPlan small_plan() {
     return make_plan(parse_profile("[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\"]\n"
                                    "dynamic = [\"template\"]\n",

@@ -65,7 +65,9 @@ std::vector<Json> metrics_in(std::string_view output, std::string_view source) {
     return out;
 }
 
-std::vector<Json> run_program(const fs::path& program, const Workspace& workspace) {
+/// Runs a program that measures; its lines "note: …" are passed on.
+std::vector<Json> run_program(const fs::path& program, const Session& session) {
+    const Workspace& workspace = session.workspace;
     const CapturedRun run = run_captured(
         {.arguments = {program.string()},
          .environment = {{"HELIX_ROOT", workspace.root.string()}, {"HELIX_BUILD_DIRECTORY", workspace.build.string()}},
@@ -74,6 +76,9 @@ std::vector<Json> run_program(const fs::path& program, const Workspace& workspac
     if (!run.end.ok())
         throw Failure(ExitStatus::Failed, "{}: {}: {}", program.filename().string(), run.end.describe(),
                       trim(run.output));
+    constexpr std::string_view kNote = "note: ";
+    for (const std::string& line : split(run.output, '\n'))
+        if (line.starts_with(kNote)) session.console.notice(line.substr(kNote.size()));
     return metrics_in(run.output, program.filename().string());
 }
 
@@ -158,9 +163,8 @@ std::vector<Source> find_sources(const Workspace& workspace) {
             out.push_back(
                 {Workspace::shown(file), {}, [file](Session& session) { return run_bench_script(session, file); }});
         else
-            out.push_back({file.filename().string(), {}, [file](Session& session) {
-                               return run_program(file, session.workspace);
-                           }});
+            out.push_back(
+                {file.filename().string(), {}, [file](Session& session) { return run_program(file, session); }});
     }
     out.push_back({"boot.spawn_to_prompt", "boot.spawn_to_prompt", spawn_to_prompt});
     out.push_back({"boot.instructions", "boot.instructions", boot_instructions});

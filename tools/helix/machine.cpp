@@ -40,7 +40,7 @@ std::vector<std::string> emulator_command(const MachineSpec& spec) {
     std::vector<std::string> out{"qemu-system-x86_64", "-M", spec.machine, "-m", fmt::format("{}M", spec.memory_mb)};
     const auto add = [&](std::initializer_list<std::string> more) { out.insert(out.end(), more); };
     if (spec.cpus != 1) add({"-smp", std::to_string(spec.cpus)});
-    if (!spec.count_instructions && has_hardware_virtualisation())
+    if (!spec.count_instructions && !spec.emulated && has_hardware_virtualisation())
         add({"-accel", "kvm", "-cpu", "max,-arch-capabilities"});
     else
         add({"-accel", "tcg", "-cpu", "max"});

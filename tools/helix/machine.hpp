@@ -27,6 +27,7 @@ struct MachineSpec {
     uint32_t cpus = 1;
     std::string command_line;  ///< words "key=value" for the kernel
     bool count_instructions = false;
+    bool emulated = false;           ///< even where the CPU virtualises in hardware; x86_64 only
     std::optional<uint64_t> replay;  ///< hosted only
     bool interactive = false;        ///< a person at a terminal
 };

@@ -60,6 +60,10 @@ TEST(MachineCommand, SaysWhatWasAskedFor) {
     for (const char* word : {"microvm", "8M", "shift=0,sleep=off", "json=1", "isa-debug-exit,iobase=0xf4,iosize=4"})
         EXPECT_THAT(command, ::testing::Contains(word));
 
+    MachineSpec never_virtual = spec(Architecture::X86_64);
+    never_virtual.emulated = true;
+    EXPECT_THAT(machine_command(never_virtual), ::testing::Contains("tcg"));
+
     MachineSpec process = spec(Architecture::Hosted);
     process.replay = 7;
     EXPECT_THAT(machine_command(process), ::testing::IsSupersetOf({"--replay", "7", "--memory", "256"}));
