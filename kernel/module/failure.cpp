@@ -32,12 +32,15 @@ void on_fault(TrapFrame& frame, const Fault& fault) {
 void module_failed(Owner& owner, const FailureNote& note) {
     auto& instance = static_cast<Instance&>(owner);
     if (__atomic_exchange_n(&instance.noted, 1, __ATOMIC_ACQ_REL) != 0) return;
+    // From here on a thread of the module that is preempted does not come back to this place, but behind its gate.
+    preempt_disable();
     instance.note = note;
     __atomic_store_n(&instance.ended, 1, __ATOMIC_RELEASE);
     instance.record.close_for_failed(instance);
     instance.kernel.modules.push_failed(instance);
     this_cpu().failure_pending = 1;
     want_reschedule();
+    preempt_enable_quietly();
 }
 
 void wake_supervisor() {

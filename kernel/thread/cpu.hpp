@@ -72,6 +72,7 @@ struct alignas(64) Cpu {
     CpuId watch_cpu = 0;
     uint32_t watch_wanted = 0;           ///< another CPU wants to be watched; atomic
     uint64_t late_ticks = arch::kNever;  ///< `ticks` when this CPU was last found late, with interrupts disabled
+    uint32_t late_looks = 0;             ///< how often in a row, without a tick between
 
     // Written by this CPU's interrupt handlers only; single machine instructions.
     uint64_t ticks = 0;

@@ -4,6 +4,7 @@
 # Swaps, reloads, loads, unloads, CPUs that go and come, allocators and crashing policies in an order drawn from a seed,
 # under running threads on 4 and on 16 CPUs: nothing is lost, run twice or starved, and memory comes back.
 # timeout: 300
+# long
 source "$HELIX_ROOT/tests/system/torture_lib.sh"
 
 seed=${HELIX_SEED:-$SRANDOM}
