@@ -437,15 +437,3 @@ constinit const Services kServices = {
 };
 
 }  // namespace helix::kernel
-
-namespace helix::runtime {
-
-// The kernel's own Buffers; what a module hands over is moved to this ledger or freed through its own.
-uint8_t* buffer_allocate(size_t size) {
-    return static_cast<uint8_t*>(kernel::this_kernel().modules.kernel_ledger().allocate(size, 16));
-}
-void buffer_free(uint8_t* data) {
-    kernel::Ledger::free(data);
-}
-
-}  // namespace helix::runtime
