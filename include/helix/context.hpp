@@ -74,7 +74,8 @@ public:
     Result<Response> request(Text target, Text type, Bytes payload = {}) const {
         return services_->request(instance_, target, type, payload);
     }
-    /// From now on handle_event gets events of `kind`; Custom ones by name, see below.
+    /// From now on handle_event gets events of `kind` that were sent after this module was started; Custom ones by
+    /// name, see below.
     Result<void> subscribe(EventKind kind) const {
         return services_->subscribe(instance_, static_cast<uint32_t>(kind), {});
     }
@@ -132,9 +133,10 @@ public:
         return services_->thread_create(instance_, name, entry, argument, priority);
     }
     void thread_yield() const { services_->thread_yield(instance_); }
-    /// Errors: Cancelled when the module is being stopped by force.
+    /// Errors: Cancelled when the module is being stopped by force; Restart (see ErrorCode), in a call from outside,
+    /// when the module is to be replaced.
     Result<void> thread_sleep(uint64_t duration_ns) const { return services_->thread_sleep(instance_, duration_ns); }
-    /// Waits until the thread has ended. A thread that is already gone counts as ended.
+    /// Waits until the thread has ended. A thread that is already gone counts as ended. Errors: as thread_sleep.
     Result<void> thread_join(ThreadId thread) const { return services_->thread_join(instance_, thread); }
     ThreadId thread_current() const { return services_->thread_current(instance_); }
     [[noreturn]] void thread_exit() const { services_->thread_exit(instance_); }
@@ -145,7 +147,7 @@ public:
     }
     /// Errors: NotFound; Busy while threads wait on it.
     Result<void> semaphore_destroy(SemaphoreId id) const { return services_->semaphore_destroy(instance_, id); }
-    /// Takes one unit, waiting up to `timeout_ns`. Errors: TimedOut, NotFound, Cancelled.
+    /// Takes one unit, waiting up to `timeout_ns`. Errors: TimedOut, NotFound, and as thread_sleep.
     Result<void> semaphore_wait(SemaphoreId id, uint64_t timeout_ns = kForever) const {
         return services_->semaphore_wait(instance_, id, timeout_ns);
     }

@@ -84,6 +84,11 @@ void Instance::destroy(Instance* instance) {
     unmake(instance->kernel.heap, instance);
 }
 
+void Instance::begin_restart() {
+    __atomic_store_n(&restarting, kernel.modules.next_hold_number(), __ATOMIC_SEQ_CST);
+    kernel.threads.end_waits_in(*this);
+}
+
 void Instance::become(ModuleState next) {
     HELIX_ASSERT(may_become(state, next));
     state = next;

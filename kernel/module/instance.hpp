@@ -79,6 +79,10 @@ struct Instance : Owner {
         const KernelCall timed(*this, arch::now_ns() + kLifecycleWaitNs);
         return call<Method>(static_cast<Arguments&&>(arguments)...);
     }
+    /// From here to end_restart waits in calls from outside end, each thread's once, so that the calls return Restart.
+    /// Thread context, change lock held.
+    void begin_restart();
+    void end_restart() { __atomic_store_n(&restarting, 0, __ATOMIC_SEQ_CST); }
     Error failed_error() { return Error(ErrorCode::ModuleFailed, describe_failure(note, *this).text()); }
 
     Kernel& kernel;

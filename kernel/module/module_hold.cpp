@@ -40,10 +40,7 @@ FixedText<150> ModuleHold::describe_caller(Instance& instance) {
 Result<void> ModuleHold::acquire(uint64_t timeout_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     const uint64_t deadline_ns = deadline_after(timeout_ns);
     held_ = record_.current;
-    if (held_ != nullptr) {
-        __atomic_store_n(&held_->restarting, held_->kernel.modules.next_hold_number(), __ATOMIC_SEQ_CST);
-        held_->kernel.threads.end_waits_in(*held_);
-    }
+    held_->begin_restart();
     auto empty = wait_until_empty(deadline_ns);
     if (empty.ok()) return {};
     const Error error(ErrorCode::TimedOut,
@@ -77,7 +74,7 @@ Result<void> ModuleHold::empty(Slot& slot, uint64_t deadline_ns) {
 }
 
 void ModuleHold::release() HELIX_NO_THREAD_SAFETY_ANALYSIS {
-    if (held_ != nullptr) __atomic_store_n(&held_->restarting, 0, __ATOMIC_SEQ_CST);
+    if (held_ != nullptr) held_->end_restart();
     held_ = nullptr;
     while (closed_count_ > 0) closed_[--closed_count_]->open();
     if (locked_) record_.call_lock.unlock();

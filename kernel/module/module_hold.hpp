@@ -11,6 +11,7 @@ namespace helix::kernel {
 /// callers are not held. Thread context, preemption on, change lock held.
 class ModuleHold {
 public:
+    /// `record` has an instance.
     explicit ModuleHold(ModuleRecord& record) : record_(record) {}
     ~ModuleHold() { release(); }
     ModuleHold(const ModuleHold&) = delete;

@@ -37,16 +37,14 @@ Result<void> ModuleSystem::init() {
 Result<void> ModuleSystem::boot_modules() {
     MutexGuard guard(change_);
     for (Text name : kernel_.profile.words("modules.static")) {
-        HistoryRecord not_recorded;
-        PhaseClock clock(kernel_.threads, not_recorded);
-        auto record = load_record(name, Link::Static, clock);
+        Unrecorded unrecorded(kernel_.threads);
+        auto record = load_record(name, Link::Static, unrecorded.clock);
         const Result<void> plugged = record.ok() ? plug_in_primaries(*record.value()) : Result<void>(record.error());
         if (!plugged.ok()) TRY(check_boot_failure(name, plugged.error()));
     }
     for (Text name : kernel_.profile.words("boot.load")) {
-        HistoryRecord not_recorded;
-        PhaseClock clock(kernel_.threads, not_recorded);
-        TRY(load_record(name, Link::Dynamic, clock));
+        Unrecorded unrecorded(kernel_.threads);
+        TRY(load_record(name, Link::Dynamic, unrecorded.clock));
     }
     return {};
 }
@@ -81,9 +79,8 @@ Result<void> ModuleSystem::plug_in_primaries(ModuleRecord& record) {
             interface.name == InterfaceTraits<Allocator>::kId.name && interface.primary_record == nullptr;
         if (wanted != record.name() && !first_allocator) continue;
         if (interface.primary_record == &record) continue;
-        HistoryRecord not_recorded;  // nothing was replaced while it served
-        PhaseClock clock(kernel_.threads, not_recorded);
-        TRY(swap_primary(interface, record, clock));
+        Unrecorded unrecorded(kernel_.threads);  // nothing was replaced while it served
+        TRY(swap_primary(interface, record, unrecorded.clock));
     }
     return {};
 }
@@ -319,9 +316,8 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
 
 Result<void> ModuleSystem::load(Text file) {
     MutexGuard guard(change_);
-    HistoryRecord not_recorded;
-    PhaseClock clock(kernel_.threads, not_recorded);
-    TRY(load_record(file, Link::Dynamic, clock));
+    Unrecorded unrecorded(kernel_.threads);
+    TRY(load_record(file, Link::Dynamic, unrecorded.clock));
     return {};
 }
 

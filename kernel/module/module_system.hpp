@@ -135,9 +135,10 @@ public:
 private:
     friend class EventQueue;
 
+    // calls.cpp
+    Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload);
     // module_system.cpp
     RecordPin find(Text name);
-    Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload);
     ModuleRecord* find_record(Text name);
     Result<Bytes> find_file(Text name, FixedText<62>& full_name) const;
     Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock);

@@ -42,4 +42,11 @@ private:
     bool running_ = true;
 };
 
+/// The clock of what leaves no record.
+struct Unrecorded {
+    explicit Unrecorded(const Threads& threads) : clock(threads, entry) {}
+    HistoryRecord entry;
+    PhaseClock clock;
+};
+
 }  // namespace helix::kernel

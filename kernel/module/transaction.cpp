@@ -186,9 +186,8 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, P
 /// What comes back if the new instance fails on probation: the previous image, initialised. Null, with a word in the
 /// log, if there is none.
 Instance* ModuleSystem::make_spare(ModuleRecord& record) {
-    HistoryRecord not_recorded;
-    PhaseClock clock(kernel_.threads, not_recorded);
-    auto spare = make_candidate(record, *record.current->image, clock);
+    Unrecorded unrecorded(kernel_.threads);
+    auto spare = make_candidate(record, *record.current->image, unrecorded.clock);
     if (spare.ok()) return spare.value();
     kernel_.log.warning("kernel", "{}: no spare for probation: {}", record.name(), spare.error().sentence());
     return nullptr;
@@ -283,14 +282,10 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
     HistoryRecord& entry = clock.entry();
     clock.enter(Phase::Hold);
     Instance* const old = interface.primary_record == nullptr ? nullptr : interface.primary_record->current;
-    const auto restarting = [&](uint32_t value) {
-        if (old != nullptr) __atomic_store_n(&old->restarting, value, __ATOMIC_SEQ_CST);
-    };
     interface.primary->close();
-    restarting(next_hold_number());
-    if (old != nullptr) kernel_.threads.end_waits_in(*old);
+    if (old != nullptr) old->begin_restart();
     const bool empty = interface.primary->wait_empty(kHoldDeadlineNs).ok();
-    restarting(0);
+    if (old != nullptr) old->end_restart();
     if (!empty) {
         const auto who = ModuleHold::describe_caller(*old);
         interface.primary->open();

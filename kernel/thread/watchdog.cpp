@@ -8,7 +8,7 @@
 // runs something it asks for it, once in a while: who watches goes on for a while after there was something to see.
 //
 // Whoever is late gets a non-maskable interrupt. That proves nothing yet: an emulator may just have had no time for
-// that CPU. What counts is whether interrupts are disabled where it came, twice in a row if that is in the kernel.
+// that CPU. What counts is whether interrupts are disabled where it came, and in the kernel how often in a row.
 
 #include "kernel/kernel.hpp"
 #include "kernel/thread/gates.hpp"
