@@ -85,7 +85,7 @@ void Inheritance::hand_over(Mutex& mutex) {
     }
     mutex.word_.store(Mutex::word_of(next) | (mutex.waiters_.empty() ? 0 : Mutex::kContended),
                       std::memory_order_release);
-    adjust(next);
+    // Who waits on is no more urgent than `next`, which therefore inherits nothing new.
     adjust(self);
     // If its time ran out before, it finds that it holds the mutex.
     threads_.wake(next, WakeReason::Signalled);

@@ -17,8 +17,7 @@ namespace {
 
 constexpr Text kRankNames[] = {"ModuleChange", "ModuleCall", "ModuleRegistry", "CpuChange",   "SleepingLeaf", "Slot",
                                "ThreadTable",  "WaitQueue",  "Semaphore",      "Inheritance", "Timer",        "Cpu",
-                               "CpuAreas",     "Heap",       "Region",         "Mapping",     "Pages",        "Log",
-                               "Console"};
+                               "CpuAreas",     "Heap",       "Region",         "Mapping",     "Pages"};
 static_assert(sizeof(kRankNames) / sizeof(kRankNames[0]) == kLockRanks);
 
 constinit LockCounts counts[kLockRanks] = {};  // atomic

@@ -29,11 +29,9 @@ enum class LockRank : uint8_t {
     Heap,
     Region,
     Mapping,  ///< around the port's page tables, which take frames from Pages
-    Pages,
-    Log,
-    Console,  ///< leaf
+    Pages,    ///< leaf
 };
-inline constexpr size_t kLockRanks = static_cast<size_t>(LockRank::Console) + 1;
+inline constexpr size_t kLockRanks = static_cast<size_t>(LockRank::Pages) + 1;
 constexpr bool sleeps(LockRank rank) {
     return rank <= LockRank::SleepingLeaf;
 }
