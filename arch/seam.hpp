@@ -178,17 +178,17 @@ struct Fault {
 /// Starts the kernel on the boot CPU, on a stack of at least 16 KiB; `%gs` is not set yet. Never returns.
 [[noreturn]] void kernel_main(const arch::BootInfo& boot);
 
-/// A deadline of set_timer was reached; none is set now. The handler has raised the preemption count by one,
-/// acknowledged the interrupt and enabled interrupts; it lowers the count afterwards without rescheduling and returns
-/// to `frame`. May switch threads when the count is exactly one.
+/// A deadline of set_timer was reached; none is set now. The handler has raised the preemption count by one and
+/// acknowledged the interrupt; it lowers the count afterwards without rescheduling and returns to `frame`. When the
+/// count is exactly one, interrupts are enabled and this may switch threads; when it is more, interrupts may be
+/// disabled, so that they do not pile up on a stack.
 void on_timer(TrapFrame& frame);
 
 /// The first code of a CPU that start_cpu started, on a stack of the port's own of at least 16 KiB; `%gs` is not set
 /// yet. Never returns: it may leave that stack and must not come back to it.
 [[noreturn]] void cpu_main(CpuId id);
 
-/// Another CPU used interrupt_cpu with Call. Same conditions as on_timer; but interrupts may be disabled where the
-/// count is more than one, so that calls do not pile up on a stack.
+/// Another CPU used interrupt_cpu with Call. Same conditions as on_timer.
 void on_interrupt(TrapFrame& frame);
 
 /// Another CPU used interrupt_cpu with Watchdog. Conditions as for on_fault, except that nothing went wrong in the

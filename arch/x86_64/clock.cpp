@@ -47,7 +47,11 @@ constexpr uint8_t kPitCountDown = 0x30;  // mode 0, both bytes
 constexpr uint8_t kPitReadStatus = 0xe2, kPitLatch = 0x00;
 constexpr uint8_t kPitModeMask = 0x3f;
 constexpr uint64_t kPitHertz = 1'193'182;
-constexpr uint64_t kPitLongest = kPitHertz / 1'000;  // a millisecond
+constexpr uint64_t kPitWrap = kPitHertz * 50 / 1'000;  // before its 16 bits wrap, after 55 milliseconds
+
+// Elapsed time over what the readings leave open. A millisecond usually gives the fine one; where the host took the
+// CPU away within every reading, more time makes up for it.
+constexpr uint64_t kFine = 500, kCoarse = 128;
 
 /// Another counter stood at `half_ticks` halves of its tick when the cycle counter stood at `cycles`, give or take
 /// half of `uncertainty`. Access to a device takes as long as the machine, or its emulator, likes: the tightest of a
@@ -104,7 +108,12 @@ Sample sample_apic() {
     return best;
 }
 
-/// The cycle counter's frequency by the PIT, or 0 without one. Ends as soon as it is right to a part in 500.
+bool is_right_to(uint64_t parts, const Sample& first, const Sample& last) {
+    return (first.uncertainty + last.uncertainty) * parts < last.cycles - first.cycles;
+}
+
+/// The cycle counter's frequency by the PIT, or 0 without one. Ends as soon as it is right to a part in 500, after a
+/// millisecond if to a part in 128, after fifty in any case.
 uint64_t measured_hertz() {
     if (!pit_start()) return 0;
     const Sample first = sample_pit();
@@ -113,7 +122,8 @@ uint64_t measured_hertz() {
         if (first.uncertainty == UINT64_MAX || last.uncertainty == UINT64_MAX) return 0;  // it does not count
         const uint64_t elapsed = last.cycles - first.cycles;
         const uint64_t half_ticks = last.half_ticks - first.half_ticks;
-        if (half_ticks >= 2 * kPitLongest || (first.uncertainty + last.uncertainty) * 500 < elapsed)
+        if (is_right_to(kFine, first, last) || half_ticks >= 2 * kPitWrap ||
+            (half_ticks >= 2 * kPitHertz / 1'000 && is_right_to(kCoarse, first, last)))
             return elapsed * 2 * kPitHertz / half_ticks;
     }
 }
@@ -168,8 +178,8 @@ Difference measure(Comparison& with, uint32_t& question, Patience& patience) {
 
 /// Starts this CPU's timer so that it expires at `deadline_ns`, or before it: then it is started again. Interrupts off.
 ///
-/// The APIC's own units are known to a part in some hundreds. Where the difference would matter, the timer first
-/// expires a little early.
+/// The APIC's own units are known to a part in 128. Where the difference would matter, the timer first expires a little
+/// early.
 void start_timer(uint64_t deadline_ns) {
     constexpr uint64_t kShort = 2'500'000, kConsolePoll = 10'000'000;
     const uint64_t now = arch::now_ns();
@@ -184,7 +194,7 @@ void start_timer(uint64_t deadline_ns) {
         const auto cycles = static_cast<unsigned __int128>(wait) * cycles_per_nanosecond >> 32;
         return apic_timer_start_at(read_cycles() + static_cast<uint64_t>(cycles) + 1);
     }
-    if (wait > kShort) wait -= wait / 128;
+    if (wait > kShort) wait -= wait / kCoarse;
     const uint64_t count = wait * apic_hertz / kSecond + 1;
     apic_timer_start(count < UINT32_MAX ? static_cast<uint32_t>(count) : UINT32_MAX);
 }
@@ -254,9 +264,9 @@ void clock_initialize(uint64_t entry_cycles) {
         arch::console_write("helix: no clock: neither cpuid nor a PIT tells the cycle counter's frequency\n");
         arch::power_off(127);
     }
-    while (read_cycles() - first.cycles < hertz / 50'000) {
-    }  // at least 20 microseconds
-    const Sample last = sample_apic();
+    Sample last;
+    do last = sample_apic();
+    while (!is_right_to(kCoarse, first, last) && last.cycles - first.cycles < hertz / 20);
     apic_timer_stop();
     apic_hertz = (last.half_ticks - first.half_ticks) * hertz / (2 * (last.cycles - first.cycles));
     nanoseconds_per_cycle = (kSecond << 32) / hertz;

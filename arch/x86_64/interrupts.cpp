@@ -68,6 +68,14 @@ void pic_mask() {
     out8(0xa1, 0xff);
 }
 
+/// In a handler: interrupts on, if this is the outermost. Above a count of one the kernel makes but a note, and cannot
+/// switch: there another interrupt can wait, and they do not pile up on the stack however fast they come.
+void interrupts_on_in_outermost() {
+    uint32_t word;
+    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
+    if ((word & ~kNoRescheduleWanted) == 1) interrupts_on();
+}
+
 }  // namespace
 
 void local_apic_initialize() {
@@ -198,20 +206,16 @@ extern "C" void x86_64_timer(kernel::TrapFrame& frame) {
     apic_write(kEndOfInterrupt, 0);
     const bool is_due = timer_is_due();
     const bool has_input = console_is_polled() && serial_receive();
-    interrupts_on();
+    interrupts_on_in_outermost();
     if (has_input) kernel::on_console_input(frame);
     if (is_due) kernel::on_timer(frame);
     interrupts_off();
 }
 
-/// Other CPUs may call faster than this one can handle. So that calls do not pile up on the stack, interrupts are on
-/// only in the outermost: above a count of one the kernel makes but a note, and cannot switch.
 extern "C" void x86_64_call(kernel::TrapFrame& frame) {
     apic_write(kEndOfInterrupt, 0);
     cpus[this_cpu()].call_pending.exchange(false);
-    uint32_t word;
-    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
-    if ((word & ~kNoRescheduleWanted) == 1) interrupts_on();
+    interrupts_on_in_outermost();
     kernel::on_interrupt(frame);
     interrupts_off();
 }
@@ -224,7 +228,7 @@ extern "C" void x86_64_flush(kernel::TrapFrame&) {
 extern "C" void x86_64_console(kernel::TrapFrame& frame) {
     serial_receive();
     apic_write(kEndOfInterrupt, 0);
-    interrupts_on();
+    interrupts_on_in_outermost();
     kernel::on_console_input(frame);
     interrupts_off();
 }

@@ -38,6 +38,7 @@ volatile bool without_ticks = false;  // the boot CPU's timer only counts:
 volatile uint64_t fired = 0, fired_ns = 0;
 volatile uint64_t kill_at_tick = 0;  // end the innermost gate then
 volatile bool switch_in_tick = false;
+volatile uint32_t slow_ticks = 0, deepest_tick = 0;
 volatile bool tick_at_count_one = false;
 kernel::Fault last_fault;
 uint64_t last_fault_instruction = 0;
@@ -282,6 +283,14 @@ void test_contexts() {
     switch_in_tick = false;
     check(handed > 0, "a tick switches threads");
     check(preemption_count() == 0, "preemption count after switches in ticks");
+}
+
+/// Where handling a tick takes longer than a tick, they must not pile up on the stack.
+void test_slow_ticks() {
+    slow_ticks = 20;
+    while (slow_ticks != 0) arch::spin_hint();
+    check(deepest_tick == 2, "a slow tick is interrupted once");
+    check(preemption_count() == 0, "preemption count after slow ticks");
 }
 
 // ---- Memory.
@@ -545,8 +554,13 @@ void on_timer(TrapFrame& frame) {
     }
     tick_again();
     if (current_cpu() != 0) return on_other_timer(frame);
-    if (!interrupts_are_on()) check(false, "ticks are handled with interrupts on");
     const uint32_t count = preemption_count();
+    if (count == 1 && !interrupts_are_on()) check(false, "ticks are handled with interrupts on");
+    if (slow_ticks != 0) {
+        slow_ticks = slow_ticks - 1;
+        if (count > deepest_tick) deepest_tick = count;
+        for (const uint64_t begin = arch::now_ns(); arch::now_ns() - begin < 3 * kTick;) arch::spin_hint();
+    }
     if (count == 1) tick_at_count_one = true;
     ticks = ticks + 1;
     if (kill_at_tick != 0 && ticks >= kill_at_tick && local.gate != nullptr) {
@@ -645,6 +659,7 @@ void kernel_main(const arch::BootInfo& boot) {
         test_overflow_under_ticks();
         test_lost_interrupt();
         test_contexts();
+        test_slow_ticks();
     }
     if (found) arch::start_interrupts();
     tick_again();
