@@ -150,8 +150,9 @@ void ModuleSystem::handle_failed(Instance& instance) {
     for (Probation& probation : probations_) {
         if (!probation.active) continue;
         if (probation.record == &record && record.current == &instance) {
-            roll_back(probation, sentence.text());
-            return;
+            if (can_return(probation)) return roll_back(probation, sentence.text());
+            end_probation(probation);
+            break;
         }
         if (probation.previous_policy == &instance) {
             // The policy that waited behind the ruling one failed: there is nothing to go back to.
@@ -320,6 +321,14 @@ void ModuleSystem::expire_probations(uint64_t now_ns) {
     }
 }
 
+/// False if the policy that stands by has failed as well. Where it has not, it rules already.
+bool ModuleSystem::can_return(const Probation& probation) {
+    if (probation.previous_policy == nullptr) return true;
+    PolicySlot& policy = kernel_.threads.policy();
+    policy.return_to_mirror();
+    return policy.ruling_instance() == probation.previous_policy;
+}
+
 /// Starts a spare with the state that was saved when its place was given to another.
 Result<void> ModuleSystem::start_spare(Instance& spare, Bytes state) {
     if (state.size() != 0) {
@@ -338,8 +347,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         entry.reason.assign(reason);
     });
     if (probation.previous_policy != nullptr) {
-        // The flip back has happened already, unless it failed just now; here the registry follows.
-        kernel_.threads.policy().return_to_mirror();
+        // The threads' side has flipped back; here the registry follows.
         Instance* const previous = probation.previous_policy;
         probation.active = false;
         probation.previous_policy = nullptr;

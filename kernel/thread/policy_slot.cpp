@@ -5,7 +5,6 @@
 #include "kernel/thread/policy_slot.hpp"
 
 #include "kernel/kernel.hpp"
-#include "kernel/thread/owner.hpp"
 
 namespace helix::kernel {
 
@@ -18,16 +17,12 @@ constexpr uint8_t bit(uint32_t place) {
 /// Calls `Method` of the policy in `place`, which serves; false if the call failed. `out` is null for void methods.
 template <auto Method, typename... Arguments>
 bool PolicySlot::ask(uint32_t place, void* out, Arguments&&... arguments) {
-    Place& asked = places_[place];
-    const GateFailure failure =
-        gate_call<Method>(token_of(asked.instance), asked.policy, out, static_cast<Arguments&&>(arguments)...);
-    if (failure == GateFailure::None) return true;
-    asked.failed = true;  // the fault path has noted the cause with the instance
-    return false;
+    const Place& asked = places_[place];
+    return gate_call<Method>(token_of(asked.instance), asked.policy, out, static_cast<Arguments&&>(arguments)...) ==
+           GateFailure::None;
 }
 
 void PolicySlot::break_rule(uint32_t place, Text rule) {
-    places_[place].failed = true;
     FailureNote note;
     note.failure = GateFailure::Abort;
     note.rule = rule;
@@ -145,7 +140,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
             SchedulerThread{thread.id, thread.priority, ~uint64_t{0}, thread.runtime_ns, thread.cpu, 0, {}};
     });
     threads_.lock_all_cpus();
-    places_[place] = Place{policy, instance, false};
+    places_[place] = Place{policy, instance};
     for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
         Cpu& cpu = threads_.cpu(id);
         SchedulerCpu& view = cpu.view[place];
@@ -166,7 +161,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
         thread.view[place].cpu = cpu.local.cpu;
         ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], EnqueueReason::Snapshot);
     });
-    if (places_[place].failed) {
+    if (!serves(place)) {
         drop_mirror();
         return Error(ErrorCode::ModuleFailed, "it failed while it was shown the runnable threads");
     }
@@ -195,8 +190,7 @@ void PolicySlot::audit_ruling() {
 
 bool PolicySlot::return_to_mirror() {
     threads_.lock_all_cpus();
-    const bool possible =
-        ruling_ != kNone && places_[ruling_].failed && mirror_ != kNone && stands_by_ && !places_[mirror_].failed;
+    const bool possible = ruling_failed() && stands_by_ && serves(mirror_);
     if (possible) {
         flip();
         places_[mirror_] = Place{};

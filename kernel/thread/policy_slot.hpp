@@ -9,6 +9,7 @@
 
 #include "helix/interfaces/scheduler.hpp"
 #include "kernel/thread/cpu.hpp"
+#include "kernel/thread/owner.hpp"
 
 namespace helix::kernel {
 
@@ -60,8 +61,8 @@ public:
     Owner* ruling_instance() const { return ruling_ == kNone ? nullptr : places_[ruling_].instance; }
     Owner* mirror_instance() const { return mirror_ == kNone ? nullptr : places_[mirror_].instance; }
     Scheduler* mirror_policy() const { return mirror_ == kNone ? nullptr : places_[mirror_].policy; }
-    bool mirror_failed() const { return mirror_ != kNone && places_[mirror_].failed; }
-    bool ruling_failed() const { return ruling_ != kNone && places_[ruling_].failed; }
+    bool mirror_failed() const { return mirror_ != kNone && !serves(mirror_); }
+    bool ruling_failed() const { return ruling_ != kNone && !serves(ruling_); }
     /// What a policy counts on `cpu`; compared with the kernel's truth in verify. Under the lock of `cpu`.
     /// Errors: ModuleAbsent, ModuleFailed.
     Result<SchedulerStatistics> ruling_statistics(Cpu& cpu) { return statistics_of(ruling_, cpu); }
@@ -74,16 +75,16 @@ private:
     struct Place {
         Scheduler* policy = nullptr;
         Owner* instance = nullptr;
-        Relaxed<bool> failed = false;  ///< it faulted or broke a rule: it is not asked again
     };
 
     template <auto Method, typename... Arguments>
     bool ask(uint32_t place, void* out, Arguments&&... arguments);
-    /// The policy in `place` broke `rule`, a constant text: it is not asked again and its instance has failed.
+    /// The policy in `place` broke `rule`, a constant text: its instance has failed.
     void break_rule(uint32_t place, Text rule);
     Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu);
     Thread* validated(Cpu& cpu, uint32_t place, SchedulerThread* answer);
-    bool serves(uint32_t place) const { return place != kNone && !places_[place].failed; }
+    /// Wherever its instance failed, in this interface or elsewhere: it is not asked again.
+    bool serves(uint32_t place) const { return place != kNone && !places_[place].instance->is_ended(); }
 
     Threads& threads_;
     Place places_[Thread::kPolicies];
