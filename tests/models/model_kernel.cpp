@@ -19,6 +19,8 @@ namespace helix::test {
 
 namespace {
 
+constexpr uint64_t kSteps = 2000, kSeeds = 2;  // unless the environment says otherwise
+
 uint64_t environment(const char* name, uint64_t otherwise) {
     const char* const text = getenv(name);
     return text == nullptr ? otherwise : strtoull(text, nullptr, 10);
@@ -52,7 +54,7 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
         current_body = body;
         current_cpus = cpus;
         current_seed = seed;
-        current_steps = environment("HELIX_TEST_STEPS", 4000);
+        current_steps = environment("HELIX_TEST_STEPS", kSteps);
         const benchmark::KernelOptions options{.cpus = cpus, .seed = seed, .scheduler = scheduler, .strip = false};
         _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
     }
@@ -68,7 +70,7 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
 void run_model(ModelBody body, Machines machines, const std::string& scheduler) {
     const bool replay = machines == Machines::Replay;
     const uint64_t first = environment("HELIX_TEST_SEED", 1);
-    const uint64_t seeds = !replay || getenv("HELIX_TEST_SEED") != nullptr ? 1 : environment("HELIX_TEST_SEEDS", 3);
+    const uint64_t seeds = !replay || getenv("HELIX_TEST_SEED") != nullptr ? 1 : environment("HELIX_TEST_SEEDS", kSeeds);
     for (const uint32_t cpus : {1u, 2u, 4u}) {
         for (uint64_t seed = first; seed < first + seeds; ++seed) {
             int status = 0;
@@ -78,7 +80,7 @@ void run_model(ModelBody body, Machines machines, const std::string& scheduler) 
             const auto* const info = ::testing::UnitTest::GetInstance()->current_test_info();
             ADD_FAILURE() << output << "\nwith " << cpus << " CPUs, seed " << seed
                           << "; repeat with HELIX_TEST_SEED=" << seed
-                          << " HELIX_TEST_STEPS=" << environment("HELIX_TEST_STEPS", 4000)
+                          << " HELIX_TEST_STEPS=" << environment("HELIX_TEST_STEPS", kSteps)
                           << " helix_model_tests --gtest_filter=" << info->test_suite_name() << "." << info->name();
             return;
         }

@@ -4,7 +4,7 @@
 // many seeds and numbers of virtual CPUs, and on real pthreads.
 //
 // A body runs on the kernel's main thread; it and the threads it makes call no libc and allocate nothing. Environment:
-// HELIX_TEST_SEED repeats one seed, HELIX_TEST_STEPS (4,000) says how many steps a run takes, HELIX_TEST_SEEDS (3) how
+// HELIX_TEST_SEED repeats one seed, HELIX_TEST_STEPS (2,000) says how many steps a run takes, HELIX_TEST_SEEDS (2) how
 // many seeds each number of CPUs gets.
 #pragma once
 

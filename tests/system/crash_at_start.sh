@@ -6,40 +6,51 @@
 source "$HELIX_ROOT/tests/system/lib.sh"
 
 ways=(null divide ud2 noncanonical write_text execute_data loop stack_overflow creeping_overflow abort exhaust_memory)
+profile=$HELIX_TEST_DIRECTORY/profile
+mark='in its constructor: '
+mkdir "$profile"
+sed 's/^name = "demo"/name = "crash"/; s/^    "crasher",/&CRASHERS/' "$HELIX_ROOT/profiles/demo/helix.toml" \
+    >"$profile/helix.toml"
 
-# refused ARCH PROFILE OUTPUT RUN-OPTIONS...: loads the crasher twice, which must leave nothing.
-refused() {
-    local arch=$1 profile=$2 output=$3
-    shift 3
-    printf '%s\n' "load crasher" "memory --json" "load crasher" "memory --json" "modules" |
-        "$HELIX" run "$profile" --arch "$arch" -q --memory 64 "$@" >"$output" 2>&1 || true
-    [[ $(grep -c '^error: crasher.hmod: crasher failed' "$output") == 2 ]] || fail "$output: $(cat "$output")"
-    grep -q 'helix-memory .*Running' "$output" || fail "$output: the rest did not run on"
-    ! grep -q '^crasher' "$output" || fail "$output: it is listed as loaded"
-    same_memory "$output"
-}
-
-for where in init start; do
+# A crasher for each case, under a name of the same length, so that one boot can load them all.
+names=() files=()
+for where in constructor init start; do
     for how in "${ways[@]}"; do
-        profile=$HELIX_TEST_DIRECTORY/$where-$how
-        mkdir "$profile"
-        {
-            sed 's/^name = "demo"/name = "crash"/' "$HELIX_ROOT/profiles/demo/helix.toml"
-            printf '\n[module.crasher]\nwhere = "%s"\nhow = "%s"\n' "$where" "$how"
-        } >"$profile/helix.toml"
-        for arch in hosted x86_64; do refused "$arch" "$profile" "$profile/$arch"; done
+        name=$(printf 'crash%02d' "${#names[@]}")
+        file=$profile/$name.hmod
+        sed "s/crasher/$name/g" "$modules/crasher.hmod" >"$file"
+        if [[ $where == constructor ]]; then
+            # It has no configuration: it finds what it does in the file.
+            offset=$(grep -obUa "$mark" "$file" | head -1 | cut -d: -f1)
+            printf '%s\0' "$how" | dd of="$file" bs=1 seek=$((offset + ${#mark})) conv=notrunc status=none
+        else
+            printf '\n[module.%s]\nfile = "%s"\nwhere = "%s"\nhow = "%s"\n' "$name" "$name.hmod" "$where" "$how" \
+                >>"$profile/helix.toml"
+        fi
+        [[ $where == constructor ]] || sed -i "s/CRASHERS/ \"$name\",&/" "$profile/helix.toml"
+        names+=("$name") files+=(--file "$file")
     done
 done
+sed -i 's/CRASHERS//' "$profile/helix.toml"
 
-# A constructor has no configuration: it finds what it does in the file.
-mark='in its constructor: '
-offset=$(grep -obUa "$mark" "$modules/crasher.hmod" | head -1 | cut -d: -f1)
-for how in "${ways[@]}"; do
-    folder=$HELIX_TEST_DIRECTORY/constructor-$how
-    mkdir "$folder"
-    cp "$modules/crasher.hmod" "$folder/"
-    printf '%s\0' "$how" | dd of="$folder/crasher.hmod" bs=1 seek=$((offset + ${#mark})) conv=notrunc status=none
-    for arch in hosted x86_64; do
-        refused "$arch" demo "$folder/$arch" --file "$folder/crasher.hmod"
+# Twice each, the second time from a heap whose magazines are filled.
+commands() {
+    for name in "${names[@]}"; do
+        printf '%s\n' "load $name" "echo $name" "memory --json" "load $name" "memory --json" "echo end of $name"
+    done
+    echo "modules"
+}
+
+for arch in hosted x86_64; do
+    output=$HELIX_TEST_DIRECTORY/$arch
+    commands | "$HELIX" run "$profile" --arch "$arch" -q --memory 64 --timeout 300 "${files[@]}" >"$output" 2>&1 || true
+    grep -q 'helix-memory .*Running' "$output" || fail "$arch: the rest did not run on: $(tail -5 "$output")"
+    ! grep -q '^crash.*  ' "$output" || fail "$arch: it is listed as loaded: $(grep '^crash.*  ' "$output")"
+    for name in "${names[@]}"; do
+        [[ $(grep -c "^error: $name.hmod: $name failed" "$output") == 2 ]] ||
+            fail "$arch: $name: $(grep "$name" "$output" | head)"
+        sed -n "/^$name\$/,/^end of $name\$/p" "$output" >"$output.$name"
+        [[ $(grep -c '^{"pages_total"' "$output.$name") == 2 ]] || fail "$arch: $name: no two memory reports"
+        same_memory "$output.$name"
     done
 done
