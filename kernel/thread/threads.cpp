@@ -164,6 +164,8 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.gate = nullptr;
     thread.runtime_ns = 0;
     thread.switches = 0;
+    thread.woke_at_cycles = 0;
+    thread.goes_on = false;
     thread.queued_in = 0;
     thread.wake_reason = WakeReason::Signalled;
     thread.cancelled = false;
@@ -183,9 +185,9 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     // Whoever ended the owner meanwhile may have passed this thread by.
     if (options.owner != nullptr && options.owner->is_ended()) thread.cancelled = true;
     thread.state = ThreadState::Blocked;
-    const bool placed = place(home, thread, EnqueueReason::Created);
+    const bool placed = place(home, thread, EnqueueReason::Created, Haste::Now);
     home.lock.release();
-    if (!placed) place_on_its_cpu(thread, EnqueueReason::Created);
+    if (!placed) place_on_its_cpu(thread, EnqueueReason::Created, Haste::Now);
     preempt_enable();
     return id;
 }
@@ -376,17 +378,19 @@ bool Threads::wake(Thread& thread, WakeReason reason) {
     WakeReason expected = WakeReason::None;
     if (!thread.wake_reason.compare_exchange_strong(expected, reason)) return false;
     preempt_disable();
+    const Haste haste = reason == WakeReason::Signalled ? haste_of_wakeup(this_cpu()) : Haste::Now;
     bool placed = true;
     with_thread_locked(thread, [&] {
         if (thread.state != ThreadState::Blocked) return;  // it sees the reason before it blocks
-        placed = place(cpu(thread.cpu), thread, EnqueueReason::Woken);
+        placed = place(cpu(thread.cpu), thread, EnqueueReason::Woken, haste);
     });
-    if (!placed) place_on_its_cpu(thread, EnqueueReason::Woken);
+    if (!placed) place_on_its_cpu(thread, EnqueueReason::Woken, haste);
+    if (haste == Haste::WhenWakerStays) share_later(this_cpu());
     preempt_enable();
     return true;
 }
 
-void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason) {
+void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste) {
     __atomic_store_n(&thread.cpu, cpu.local.cpu, __ATOMIC_RELEASE);
     if (thread.kind == ThreadClass::Kernel) {
         cpu.kernel_ready.push_back(thread);
@@ -400,7 +404,8 @@ void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     }
     if (cpu.give_way)
         ask_reschedule(cpu);
-    else if (thread.kind == ThreadClass::Policy)
+    else if (thread.kind == ThreadClass::Policy &&
+             (haste == Haste::Now || cpu.ready_count > 1 || &cpu != &this_cpu()))  // one is all that it can take
         wake_idle_cpu(cpu);
 }
 
@@ -429,6 +434,10 @@ void Threads::switch_away(Cpu& cpu) {
     const uint64_t now = arch::cycles();
     from.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
     cpu.switched_at_cycles = now;
+    if (from.woke_at_cycles != 0) {
+        if (from.state == ThreadState::Blocked) from.goes_on = cycles_to_ns(now - from.woke_at_cycles) > kSoonNs;
+        from.woke_at_cycles = 0;
+    }
     if (from.kind == ThreadClass::Policy)
         for (SchedulerThread& view : from.view) view.runtime_ns = from.runtime_ns;
     cpu.give_way = false;
@@ -493,6 +502,7 @@ void Threads::preempt() {
         if (tick && asked.ticks % kBalanceTicks == 0 && asked.current->kind != ThreadClass::Idle)
             (void)pull_work(asked, 2);
         if (tick && asked.ready_count != 0) wake_idle_cpu(asked);  // they sleep until somebody says so
+        if (asked.share_at_ns <= now) share_work(asked, now);
         if (__atomic_load_n(&asked.watch_wanted, __ATOMIC_RELAXED) != 0) begin_to_watch(asked, now);
         if (asked.timers.first_ns() <= now)
             asked.timers.expire(now, [&](Thread& thread) { wake(thread, WakeReason::TimedOut); });
