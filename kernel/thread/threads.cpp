@@ -435,7 +435,7 @@ void Threads::switch_away(Cpu& cpu) {
     from.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
     cpu.switched_at_cycles = now;
     if (from.woke_at_cycles != 0) {
-        if (from.state == ThreadState::Blocked) from.goes_on = cycles_to_ns(now - from.woke_at_cycles) > kSoonNs;
+        if (from.state == ThreadState::Blocked) from.goes_on = cycles_to_ns(now - from.woke_at_cycles) > kShareNs;
         from.woke_at_cycles = 0;
     }
     if (from.kind == ThreadClass::Policy)

@@ -60,8 +60,7 @@ class Threads {
 public:
     static constexpr uint64_t kTickNs = 1'000'000;
     static constexpr uint64_t kWatchNs = 50'000'000;  ///< between two looks of a CPU at the one that it watches
-    static constexpr uint64_t kSoonNs = 10'000;       ///< a waker that blocks within it does so soon
-    static constexpr uint64_t kShareNs = 50'000;      ///< how long a woken thread waits behind a waker that does not
+    static constexpr uint64_t kShareNs = 50'000;      ///< how long a woken thread waits for its waker to block
     static constexpr uint64_t kBalanceTicks = 4;      ///< between two looks of a busy CPU at what waits on others
     static constexpr size_t kMaximumThreads = 32'768;
 
