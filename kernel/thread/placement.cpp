@@ -41,8 +41,8 @@ constexpr uint64_t bit(CpuId id) {
 
 // A thread that wakes another mostly blocks soon, waiting for the answer: then its CPU has time for the other, and an
 // idle one need not be interrupted, which costs both more than the wait. So such a woken thread waits on the CPU of its
-// waker, until that blocks, kShareNs have passed, or a second one waits there. Each thread is expected to do what it did
-// the last time.
+// waker, until that blocks, kShareNs have passed, or a second one waits there. Each thread is expected to do what it
+// did the last time.
 
 /// The calling thread, which runs on `cpu`, wakes another. Preemption off.
 Haste Threads::haste_of_wakeup(Cpu& cpu) {
@@ -213,10 +213,12 @@ void Threads::run_idle() {
             cpus_.leave(cpu);
         }
         cpus_.set_idle(cpu.local.cpu);
-        if (pull_work(cpu, 1))
+        if (pull_work(cpu, 1)) {
+            if (cpu.ready_count > 1) wake_idle_cpu(cpu);  // it runs one of them itself
             want_reschedule();
-        else
+        } else {
             sleep_until_interrupt(cpu);
+        }
         cpus_.clear_idle(cpu.local.cpu);
         preempt_enable();
         preempt_disable();

@@ -83,7 +83,7 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     // Of the thread itself, while it runs: whether those that it wakes may wait for it to block; placement.cpp.
     uint64_t woke_at_cycles = 0;  ///< when it last woke another since it runs; 0: it did not
     bool goes_on = false;         ///< the last time it did not block soon afterwards
-    uint8_t queued_in = 0;  ///< bit n: the policy in place n has this thread in its queues
+    uint8_t queued_in = 0;        ///< bit n: the policy in place n has this thread in its queues
     /// What each of the two policy places sees of the thread (one rules, one may be mirrored).
     SchedulerThread view[kPolicies] = {};
 

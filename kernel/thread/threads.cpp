@@ -402,11 +402,13 @@ void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste h
             (arrived && cpu.current->kind == ThreadClass::Policy && policy_.should_preempt(cpu, thread)))
             cpu.give_way = true;
     }
-    if (cpu.give_way)
+    if (cpu.give_way) {
+        if (cpu.current->kind == ThreadClass::Idle) cpus_.clear_idle(cpu.local.cpu);  // it has something to do
         ask_reschedule(cpu);
-    else if (thread.kind == ThreadClass::Policy &&
-             (haste == Haste::Now || cpu.ready_count > 1 || &cpu != &this_cpu()))  // one is all that it can take
-        wake_idle_cpu(cpu);
+    }
+    // It has time for one of them at most.
+    const bool has_time = cpu.give_way || (haste == Haste::WhenWakerStays && &cpu == &this_cpu());
+    if (thread.kind == ThreadClass::Policy && cpu.ready_count > (has_time ? 1u : 0u)) wake_idle_cpu(cpu);
 }
 
 /// `cpu` looks for another thread as soon as it can. Preemption off.

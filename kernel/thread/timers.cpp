@@ -3,8 +3,9 @@
 // Timers: what each CPU's timer is set for, ticks, and the budgets that they count.
 //
 // The timer is set for the earliest of four: the first deadline of the CPU's queue, its next tick, its next look at the
-// CPU that it watches (watchdog.cpp), and the end of its patience with a waker (placement.cpp). A CPU that has something to run has ticks. One that goes idle takes the
-// tick that is under way, uncounted, and no more until it leaves its sleep with something to do.
+// CPU that it watches (watchdog.cpp), and the end of its patience with a waker (placement.cpp). A CPU that has
+// something to run has ticks. One that goes idle takes the tick that is under way, uncounted, and no more until it
+// leaves its sleep with something to do.
 //
 // Only a CPU itself touches its timer: its interrupt handlers at any time, its threads with preemption off.
 

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A woken thread waits for its waker to block, but not for one that does not: threads that compute spread over the CPUs.
+// A woken thread waits for its waker to block, but not for one that does not: threads that compute spread over the
+// CPUs.
 #include "model_kernel.hpp"
 
 #include "kernel/thread/semaphore.hpp"
