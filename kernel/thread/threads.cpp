@@ -88,16 +88,6 @@ Thread* Threads::find(ThreadId id) {
     return thread.id == id && thread.state != ThreadState::Free ? &thread : nullptr;
 }
 
-Thread* Threads::thread_of_view(uint32_t place, const SchedulerThread* view) {
-    const auto address = reinterpret_cast<uint64_t>(view);
-    const auto first = reinterpret_cast<uint64_t>(&table_[0].view[place]);
-    if (address < first || (address - first) % sizeof(Thread) != 0) return nullptr;
-    const size_t position = (address - first) / sizeof(Thread);
-    // Read without the table's lock, which ranks before the CPU lock that is held: the table only grows.
-    if (position >= __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE)) return nullptr;
-    return &table_[position];
-}
-
 size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
     size_t count = 0;
     const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
@@ -449,7 +439,7 @@ void Threads::switch_away(Cpu& cpu) {
     ++to.switches;
     cpu.previous = &from;
     cpu.current = &to;
-    policy_.set_current(cpu, &to);
+    policy_.set_current(cpu, to);
     from.gate = cpu.local.gate;
     cpu.local.gate = to.gate;
     cpu.local.thread = &to;

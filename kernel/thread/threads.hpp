@@ -151,7 +151,16 @@ public:
     /// `position` behind the last one looked at. Locks one CPU at a time, briefly.
     size_t snapshot(size_t& position, Span<ThreadSnapshot> out);
     /// The thread in whose view of place `place` `view` lies; null unless it is exactly the view of a living one.
-    Thread* thread_of_view(uint32_t place, const SchedulerThread* view);
+    Thread* thread_of_view(uint32_t place, const SchedulerThread* view) {
+        const auto table = reinterpret_cast<uint64_t>(table_);
+        const auto first = reinterpret_cast<uint64_t>(&table_[0].view[place]);
+        const auto address = reinterpret_cast<uint64_t>(view);
+        if (address < first || (address - first) % sizeof(Thread) != 0) return nullptr;
+        // Read without the table's lock, which ranks before the CPU lock that is held: the table only grows.
+        if ((address - first) / sizeof(Thread) >= __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE)) return nullptr;
+        // The entry of that number; whoever goes on with it need not wait for the division.
+        return reinterpret_cast<Thread*>(address - (first - table));
+    }
     /// Calls `visit` for every living thread under the lock of its CPU; preemptible in between.
     template <typename Visit>
     void for_each_locked(Visit visit) {
