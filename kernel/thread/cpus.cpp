@@ -158,7 +158,7 @@ void Cpus::adopt(CpuId id) {
     cpu.local.thread = cpu.current = cpu.idle;
     cpu.idle->state = ThreadState::Running;
     cpu.switched_at_cycles = arch::cycles();
-    cpu.programmed_ns = cpu.tick_at_ns = cpu.watch_at_ns = arch::kNever;
+    cpu.programmed_ns = cpu.tick_at_ns = cpu.watch_at_ns = cpu.share_at_ns = arch::kNever;
     cpu.watch_wanted = 0;
     arch::set_cpu_local(&cpu.local);
 }

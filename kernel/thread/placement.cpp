@@ -39,13 +39,57 @@ constexpr uint64_t bit(CpuId id) {
 
 }  // namespace
 
+// A thread that wakes another mostly blocks soon, waiting for the answer: then its CPU has time for the other, and an
+// idle one need not be interrupted, which costs both more than the wait. So such a woken thread waits on the CPU of its
+// waker, until that blocks, kShareNs have passed, or a second one waits there. Each thread is expected to do what it
+// did the last time.
+
+/// The calling thread, which runs on `cpu`, wakes another. Preemption off.
+Haste Threads::haste_of_wakeup(Cpu& cpu) {
+    Thread& waker = *cpu.current;
+    if (waker.kind != ThreadClass::Policy || (cpus_.idle() & ~bit(cpu.local.cpu)) == 0) return Haste::Now;
+    waker.woke_at_cycles = arch::cycles();
+    return waker.goes_on ? Haste::Now : Haste::WhenWakerStays;
+}
+
+/// A thread may wait on `cpu`, the calling one, for its waker to block. Preemption off.
+void Threads::share_later(Cpu& cpu) {
+    if (cpu.ready_count == 0 || cpu.share_at_ns != arch::kNever) return;
+    const uint64_t now_ns = arch::now_ns();
+    __atomic_store_n(&cpu.share_at_ns, now_ns + kShareNs, __ATOMIC_RELAXED);
+    program_timer(cpu, now_ns);
+}
+
+/// The time for which share_later set the timer of `cpu`, the calling one, has come. Preemption off.
+void Threads::share_work(Cpu& cpu, uint64_t now_ns) {
+    uint64_t again_ns = arch::kNever;
+    if (cpu.ready_count != 0) {
+        // There were others between, perhaps: what counts is the waker that runs now, and the last that it woke.
+        Thread& waker = *cpu.current;
+        const bool woke = waker.woke_at_cycles != 0;
+        const uint64_t waited_ns = woke ? cycles_to_ns(arch::cycles() - waker.woke_at_cycles) : kShareNs;
+        if (waited_ns < kShareNs) {
+            again_ns = now_ns + kShareNs - waited_ns;
+        } else {
+            waker.goes_on |= woke;
+            wake_idle_cpu(cpu);
+        }
+    }
+    __atomic_store_n(&cpu.share_at_ns, again_ns, __ATOMIC_RELAXED);
+}
+
 /// Where `thread`, which belongs to a CPU whose lock is held and which only the caller may make runnable, should wait.
-CpuId Threads::placement_of(const Thread& thread) {
+CpuId Threads::placement_of(const Thread& thread, Haste haste) {
     const uint64_t online = cpus_.online();
     const uint64_t allowed = online & (thread.kind == ThreadClass::Policy ? thread.view[0].affinity : ~uint64_t{0});
     if (thread.kind == ThreadClass::Policy && online != bit(thread.cpu)) {
-        const CpuId chosen = policy_.select_cpu(thread, current_cpu());
-        if (chosen < cpu_count() && (allowed & bit(chosen)) != 0) return chosen;
+        const CpuId here = current_cpu();
+        const CpuId chosen = policy_.select_cpu(thread, here);
+        if (chosen < cpu_count() && (allowed & bit(chosen)) != 0) {
+            const bool may_wait_here = haste == Haste::WhenWakerStays && (allowed & bit(here)) != 0;
+            const bool is_idle = (cpus_.idle() & bit(chosen)) != 0;
+            return may_wait_here && is_idle && cpu(here).ready_count == 0 ? here : chosen;
+        }
     }
     if ((allowed & bit(thread.cpu)) != 0) return thread.cpu;
     return static_cast<CpuId>(__builtin_ctzll(allowed != 0 ? allowed : online));
@@ -53,26 +97,26 @@ CpuId Threads::placement_of(const Thread& thread) {
 
 /// Makes `thread` runnable if it is to wait on `cpu`, to which it belongs and whose lock is held. Otherwise it belongs
 /// to another CPU from now on, and place_on_its_cpu has to follow, without the lock.
-bool Threads::place(Cpu& cpu, Thread& thread, EnqueueReason reason) {
-    const CpuId chosen = placement_of(thread);
+bool Threads::place(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste) {
+    const CpuId chosen = placement_of(thread, haste);
     if (chosen == cpu.local.cpu && !cpu.leaving) {
         thread.state = ThreadState::Runnable;
-        make_ready(cpu, thread, reason);
+        make_ready(cpu, thread, reason, haste);
         return true;
     }
     __atomic_store_n(&thread.cpu, chosen, __ATOMIC_RELEASE);
     return false;
 }
 
-void Threads::place_on_its_cpu(Thread& thread, EnqueueReason reason) {
+void Threads::place_on_its_cpu(Thread& thread, EnqueueReason reason, Haste haste) {
     for (bool placed = false; !placed;) {
         Cpu& target = cpu(thread.cpu);
         target.lock.acquire();
         if (target.leaving) {
-            placed = place(target, thread, reason);
+            placed = place(target, thread, reason, haste);
         } else {
             thread.state = ThreadState::Runnable;
-            make_ready(target, thread, reason);
+            make_ready(target, thread, reason, haste);
             placed = true;
         }
         target.lock.release();
@@ -169,10 +213,12 @@ void Threads::run_idle() {
             cpus_.leave(cpu);
         }
         cpus_.set_idle(cpu.local.cpu);
-        if (pull_work(cpu, 1))
+        if (pull_work(cpu, 1)) {
+            if (cpu.ready_count > 1) wake_idle_cpu(cpu);  // it runs one of them itself
             want_reschedule();
-        else
+        } else {
             sleep_until_interrupt(cpu);
+        }
         cpus_.clear_idle(cpu.local.cpu);
         preempt_enable();
         preempt_disable();

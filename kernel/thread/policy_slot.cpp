@@ -32,12 +32,15 @@ void PolicySlot::break_rule(uint32_t place, Text rule) {
 void PolicySlot::enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     cpu.policy_ready.push_back(thread);
     cpu.ready_count = cpu.ready_count + 1;
-    for (uint32_t place : {ruling_, mirror_}) {
-        if (!serves(place)) continue;
-        thread.queued_in |= bit(place);
-        thread.view[place].cpu = cpu.local.cpu;
-        ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], reason);
-    }
+    enqueue_in(ruling_, cpu, thread, reason);
+    if (mirror_ != kNone) enqueue_in(mirror_, cpu, thread, reason);
+}
+
+void PolicySlot::enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason) {
+    if (!serves(place)) return;
+    thread.queued_in |= bit(place);
+    thread.view[place].cpu = cpu.local.cpu;
+    ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], reason);
 }
 
 Thread* PolicySlot::validated(Cpu& cpu, uint32_t place, SchedulerThread* answer) {
@@ -112,12 +115,6 @@ bool PolicySlot::should_preempt(Cpu& cpu, Thread& woken) {
     return ask<&Scheduler::should_preempt>(ruling_, &answer, cpu.view[ruling_], woken.view[ruling_]) && answer;
 }
 
-void PolicySlot::set_current(Cpu& cpu, Thread* thread) {
-    const bool known = thread != nullptr && thread->kind == ThreadClass::Policy;
-    for (uint32_t place = 0; place < Thread::kPolicies; ++place)
-        cpu.view[place].current = known ? &thread->view[place] : nullptr;
-}
-
 void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
     const uint32_t old = thread.priority;
     thread.priority = priority;
@@ -156,10 +153,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     threads_.for_each_locked([&](Thread& thread) {
         if (thread.kind != ThreadClass::Policy || thread.state != ThreadState::Runnable) return;
         if ((thread.queued_in & bit(place)) != 0 || !serves(place)) return;
-        Cpu& cpu = threads_.cpu(thread.cpu);
-        thread.queued_in |= bit(place);
-        thread.view[place].cpu = cpu.local.cpu;
-        ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], EnqueueReason::Snapshot);
+        enqueue_in(place, threads_.cpu(thread.cpu), thread, EnqueueReason::Snapshot);
     });
     if (!serves(place)) {
         drop_mirror();

@@ -30,7 +30,11 @@ public:
     /// True if the running thread has to give way.
     bool tick(Cpu& cpu, uint64_t now_ns);
     bool should_preempt(Cpu& cpu, Thread& woken);
-    void set_current(Cpu& cpu, Thread* thread);
+    void set_current(Cpu& cpu, Thread& thread) {
+        const bool known = thread.kind == ThreadClass::Policy;
+        for (uint32_t place = 0; place < Thread::kPolicies; ++place)
+            cpu.view[place].current = known ? &thread.view[place] : nullptr;
+    }
     /// Takes `thread`, which waits on `from`, to the queues of `to`. Both locks held.
     void migrate(Cpu& from, Cpu& to, Thread& thread);
     /// Where the ruling policy would have `thread` wait; not checked. The lock of the thread's CPU held.
@@ -80,7 +84,9 @@ private:
     template <auto Method, typename... Arguments>
     bool ask(uint32_t place, void* out, Arguments&&... arguments);
     /// The policy in `place` broke `rule`, a constant text: its instance has failed.
-    void break_rule(uint32_t place, Text rule);
+    [[gnu::cold, gnu::noinline]] void break_rule(uint32_t place, Text rule);
+    /// Tells the policy in `place`, if it serves. Of its own: a gate keeps nothing in registers.
+    [[gnu::noinline]] void enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason);
     Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu);
     Thread* validated(Cpu& cpu, uint32_t place, SchedulerThread* answer);
     /// Wherever its instance failed, in this interface or elsewhere: it is not asked again.

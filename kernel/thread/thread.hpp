@@ -80,7 +80,10 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     Gate* gate = nullptr;     ///< innermost gate while it does not run
     uint64_t runtime_ns = 0;  ///< up to its last switch
     uint64_t switches = 0;
-    uint8_t queued_in = 0;  ///< bit n: the policy in place n has this thread in its queues
+    // Of the thread itself, while it runs: whether those that it wakes may wait for it to block; placement.cpp.
+    uint64_t woke_at_cycles = 0;  ///< when it last woke another since it runs; 0: it did not
+    bool goes_on = false;         ///< the last time it did not block soon afterwards
+    uint8_t queued_in = 0;        ///< bit n: the policy in place n has this thread in its queues
     /// What each of the two policy places sees of the thread (one rules, one may be mirrored).
     SchedulerThread view[kPolicies] = {};
 

@@ -88,16 +88,6 @@ Thread* Threads::find(ThreadId id) {
     return thread.id == id && thread.state != ThreadState::Free ? &thread : nullptr;
 }
 
-Thread* Threads::thread_of_view(uint32_t place, const SchedulerThread* view) {
-    const auto address = reinterpret_cast<uint64_t>(view);
-    const auto first = reinterpret_cast<uint64_t>(&table_[0].view[place]);
-    if (address < first || (address - first) % sizeof(Thread) != 0) return nullptr;
-    const size_t position = (address - first) / sizeof(Thread);
-    // Read without the table's lock, which ranks before the CPU lock that is held: the table only grows.
-    if (position >= __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE)) return nullptr;
-    return &table_[position];
-}
-
 size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
     size_t count = 0;
     const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
@@ -164,6 +154,8 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.gate = nullptr;
     thread.runtime_ns = 0;
     thread.switches = 0;
+    thread.woke_at_cycles = 0;
+    thread.goes_on = false;
     thread.queued_in = 0;
     thread.wake_reason = WakeReason::Signalled;
     thread.cancelled = false;
@@ -183,9 +175,9 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     // Whoever ended the owner meanwhile may have passed this thread by.
     if (options.owner != nullptr && options.owner->is_ended()) thread.cancelled = true;
     thread.state = ThreadState::Blocked;
-    const bool placed = place(home, thread, EnqueueReason::Created);
+    const bool placed = place(home, thread, EnqueueReason::Created, Haste::Now);
     home.lock.release();
-    if (!placed) place_on_its_cpu(thread, EnqueueReason::Created);
+    if (!placed) place_on_its_cpu(thread, EnqueueReason::Created, Haste::Now);
     preempt_enable();
     return id;
 }
@@ -376,17 +368,19 @@ bool Threads::wake(Thread& thread, WakeReason reason) {
     WakeReason expected = WakeReason::None;
     if (!thread.wake_reason.compare_exchange_strong(expected, reason)) return false;
     preempt_disable();
+    const Haste haste = reason == WakeReason::Signalled ? haste_of_wakeup(this_cpu()) : Haste::Now;
     bool placed = true;
     with_thread_locked(thread, [&] {
         if (thread.state != ThreadState::Blocked) return;  // it sees the reason before it blocks
-        placed = place(cpu(thread.cpu), thread, EnqueueReason::Woken);
+        placed = place(cpu(thread.cpu), thread, EnqueueReason::Woken, haste);
     });
-    if (!placed) place_on_its_cpu(thread, EnqueueReason::Woken);
+    if (!placed) place_on_its_cpu(thread, EnqueueReason::Woken, haste);
+    if (haste == Haste::WhenWakerStays) share_later(this_cpu());
     preempt_enable();
     return true;
 }
 
-void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason) {
+void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste) {
     __atomic_store_n(&thread.cpu, cpu.local.cpu, __ATOMIC_RELEASE);
     if (thread.kind == ThreadClass::Kernel) {
         cpu.kernel_ready.push_back(thread);
@@ -398,10 +392,13 @@ void Threads::make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason) {
             (arrived && cpu.current->kind == ThreadClass::Policy && policy_.should_preempt(cpu, thread)))
             cpu.give_way = true;
     }
-    if (cpu.give_way)
+    if (cpu.give_way) {
+        if (cpu.current->kind == ThreadClass::Idle) cpus_.clear_idle(cpu.local.cpu);  // it has something to do
         ask_reschedule(cpu);
-    else if (thread.kind == ThreadClass::Policy)
-        wake_idle_cpu(cpu);
+    }
+    // It has time for one of them at most.
+    const bool has_time = cpu.give_way || (haste == Haste::WhenWakerStays && &cpu == &this_cpu());
+    if (thread.kind == ThreadClass::Policy && cpu.ready_count > (has_time ? 1u : 0u)) wake_idle_cpu(cpu);
 }
 
 /// `cpu` looks for another thread as soon as it can. Preemption off.
@@ -429,6 +426,10 @@ void Threads::switch_away(Cpu& cpu) {
     const uint64_t now = arch::cycles();
     from.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
     cpu.switched_at_cycles = now;
+    if (from.woke_at_cycles != 0) {
+        if (from.state == ThreadState::Blocked) from.goes_on = cycles_to_ns(now - from.woke_at_cycles) > kShareNs;
+        from.woke_at_cycles = 0;
+    }
     if (from.kind == ThreadClass::Policy)
         for (SchedulerThread& view : from.view) view.runtime_ns = from.runtime_ns;
     cpu.give_way = false;
@@ -438,7 +439,7 @@ void Threads::switch_away(Cpu& cpu) {
     ++to.switches;
     cpu.previous = &from;
     cpu.current = &to;
-    policy_.set_current(cpu, &to);
+    policy_.set_current(cpu, to);
     from.gate = cpu.local.gate;
     cpu.local.gate = to.gate;
     cpu.local.thread = &to;
@@ -493,6 +494,7 @@ void Threads::preempt() {
         if (tick && asked.ticks % kBalanceTicks == 0 && asked.current->kind != ThreadClass::Idle)
             (void)pull_work(asked, 2);
         if (tick && asked.ready_count != 0) wake_idle_cpu(asked);  // they sleep until somebody says so
+        if (asked.share_at_ns <= now) share_work(asked, now);
         if (__atomic_load_n(&asked.watch_wanted, __ATOMIC_RELAXED) != 0) begin_to_watch(asked, now);
         if (asked.timers.first_ns() <= now)
             asked.timers.expire(now, [&](Thread& thread) { wake(thread, WakeReason::TimedOut); });

@@ -35,6 +35,12 @@ struct ThreadOptions {
     Owner* owner = nullptr;
 };
 
+/// Whether a thread that becomes runnable is worth an interrupt of an idle CPU at once.
+enum class Haste : uint8_t {
+    Now,
+    WhenWakerStays,  ///< only if the waker, the calling thread, does not block soon: then this CPU has time for it
+};
+
 class Threads;
 
 /// All CPUs' timer queues, as waiting threads use them.
@@ -54,6 +60,7 @@ class Threads {
 public:
     static constexpr uint64_t kTickNs = 1'000'000;
     static constexpr uint64_t kWatchNs = 50'000'000;  ///< between two looks of a CPU at the one that it watches
+    static constexpr uint64_t kShareNs = 50'000;      ///< how long a woken thread waits for its waker to block
     static constexpr uint64_t kBalanceTicks = 4;      ///< between two looks of a busy CPU at what waits on others
     static constexpr size_t kMaximumThreads = 32'768;
 
@@ -144,7 +151,16 @@ public:
     /// `position` behind the last one looked at. Locks one CPU at a time, briefly.
     size_t snapshot(size_t& position, Span<ThreadSnapshot> out);
     /// The thread in whose view of place `place` `view` lies; null unless it is exactly the view of a living one.
-    Thread* thread_of_view(uint32_t place, const SchedulerThread* view);
+    Thread* thread_of_view(uint32_t place, const SchedulerThread* view) {
+        const auto table = reinterpret_cast<uint64_t>(table_);
+        const auto first = reinterpret_cast<uint64_t>(&table_[0].view[place]);
+        const auto address = reinterpret_cast<uint64_t>(view);
+        if (address < first || (address - first) % sizeof(Thread) != 0) return nullptr;
+        // Read without the table's lock, which ranks before the CPU lock that is held: the table only grows.
+        if ((address - first) / sizeof(Thread) >= __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE)) return nullptr;
+        // The entry of that number; whoever goes on with it need not wait for the division.
+        return reinterpret_cast<Thread*>(address - (first - table));
+    }
     /// Calls `visit` for every living thread under the lock of its CPU; preemptible in between.
     template <typename Visit>
     void for_each_locked(Visit visit) {
@@ -187,7 +203,7 @@ private:
     void switch_away(Cpu& cpu);
     void finish_switch();
     /// `thread` may run: puts it into the queues of `cpu`, whose lock is held.
-    void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason);
+    void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste = Haste::Now);
     void preempt_interrupted(TrapFrame& frame);
     static void ask_reschedule(Cpu& cpu);
 
@@ -204,9 +220,12 @@ private:
     void watch(Cpu& cpu, uint64_t now_ns);
 
     // placement.cpp
-    CpuId placement_of(const Thread& thread);
-    bool place(Cpu& cpu, Thread& thread, EnqueueReason reason);
-    void place_on_its_cpu(Thread& thread, EnqueueReason reason);
+    Haste haste_of_wakeup(Cpu& cpu);
+    CpuId placement_of(const Thread& thread, Haste haste);
+    bool place(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste);
+    void place_on_its_cpu(Thread& thread, EnqueueReason reason, Haste haste);
+    void share_later(Cpu& cpu);
+    void share_work(Cpu& cpu, uint64_t now_ns);
     void wake_idle_cpu(Cpu& cpu);
     bool pull_work(Cpu& cpu, size_t least);
     void give_away_work(Cpu& cpu);

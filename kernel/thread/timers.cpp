@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Timers: what each CPU's timer is set for, ticks, and the budgets that they count.
 //
-// The timer is set for the earliest of three: the first deadline of the CPU's queue, its next tick, and its next look
-// at the CPU that it watches (watchdog.cpp). A CPU that has something to run has ticks. One that goes idle takes the
-// tick that is under way, uncounted, and no more until it leaves its sleep with something to do.
+// The timer is set for the earliest of four: the first deadline of the CPU's queue, its next tick, its next look at the
+// CPU that it watches (watchdog.cpp), and the end of its patience with a waker (placement.cpp). A CPU that has
+// something to run has ticks. One that goes idle takes the tick that is under way, uncounted, and no more until it
+// leaves its sleep with something to do.
 //
 // Only a CPU itself touches its timer: its interrupt handlers at any time, its threads with preemption off.
 
@@ -25,6 +26,8 @@ uint64_t next_event_ns(const Cpu& cpu, uint64_t now_ns) {
     const uint64_t deadline_ns = cpu.timers.first_ns();
     uint64_t next_ns = tick_ns < watch_ns ? tick_ns : watch_ns;
     if (deadline_ns > now_ns && deadline_ns < next_ns) next_ns = deadline_ns;
+    const uint64_t share_ns = __atomic_load_n(&cpu.share_at_ns, __ATOMIC_RELAXED);
+    if (share_ns > now_ns && share_ns < next_ns) next_ns = share_ns;
     return next_ns;
 }
 
@@ -98,7 +101,7 @@ void Threads::on_timer(TrapFrame& frame) {
     }
     if (now_ns >= interrupted.watch_at_ns) watch(interrupted, now_ns);
     program_timer(interrupted, now_ns);
-    if (interrupted.timers.first_ns() <= now_ns) want_reschedule();
+    if (interrupted.timers.first_ns() <= now_ns || interrupted.share_at_ns <= now_ns) want_reschedule();
     if (tick) {
         __atomic_store_n(&interrupted.ticks, interrupted.ticks + 1, __ATOMIC_RELAXED);  // others read it
         interrupted.tick_pending = 1;
