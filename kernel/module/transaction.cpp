@@ -249,7 +249,8 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
         if (record == nullptr) {
             auto loaded = load_record(name, Link::Dynamic, clock);
             if (!loaded.ok()) {
-                if (loaded.error().code() == ErrorCode::NotFound)
+                FixedText<62> full_name;  // what it needs may be what was not found
+                if (!find_file(name, full_name).ok())
                     return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
                 return loaded.error();
             }

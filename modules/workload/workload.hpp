@@ -24,8 +24,8 @@ class Workload;
 
 struct alignas(16) Slot {
     Workload* owner;
-    uint64_t progress;  ///< rounds completed; written by its own thread only
-    uint64_t random;
+    uint64_t progress;  ///< rounds completed; written by its own thread only; atomic
+    uint64_t random;    ///< its own thread's alone; atomic, for when two run it after all
     uint32_t index;
     Kind kind;
     uint32_t next;  ///< Ring: index of the slot that this one wakes
@@ -358,13 +358,14 @@ private:
     /// resumed twice from the same point, one of the exchanges would find what the other left.
     void work(Slot& slot, uint32_t limit) {
         if (__atomic_exchange_n(&slot.running, 1, __ATOMIC_ACQ_REL) != 0) note_twice(slot);
-        uint64_t value = slot.random;
+        uint64_t value = __atomic_load_n(&slot.random, __ATOMIC_RELAXED);
         for (uint64_t step = draw(slot) % limit + 1; step > 0; --step) {
             value = scramble(value);
             asm volatile("" : "+r"(value));  // the work is the point: it may not be left out
         }
         if (__atomic_exchange_n(&slot.running, 0, __ATOMIC_ACQ_REL) != 1) note_twice(slot);
-        __atomic_store_n(&slot.progress, slot.progress + 1, __ATOMIC_RELAXED);
+        const uint64_t before = __atomic_load_n(&slot.progress, __ATOMIC_RELAXED);
+        __atomic_store_n(&slot.progress, before + 1, __ATOMIC_RELAXED);
         const uint32_t number = __atomic_load_n(&check_number_, __ATOMIC_ACQUIRE);
         if (slot.seen_check == number) return;
         __atomic_store_n(&slot.seen_check, number, __ATOMIC_RELEASE);
@@ -419,7 +420,11 @@ private:
         z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
         return z ^ (z >> 31);
     }
-    static uint64_t draw(Slot& slot) { return slot.random = scramble(slot.random); }
+    static uint64_t draw(Slot& slot) {
+        const uint64_t drawn = scramble(__atomic_load_n(&slot.random, __ATOMIC_RELAXED));
+        __atomic_store_n(&slot.random, drawn, __ATOMIC_RELAXED);
+        return drawn;
+    }
 
     const Context* context_ = nullptr;
     uint64_t seed_ = 0;

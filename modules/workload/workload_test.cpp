@@ -153,4 +153,37 @@ TEST_F(WorkloadTest, ACheckNamesAThreadThatStopsRunning) {
     EXPECT_TRUE(module_.stop().ok());
 }
 
+Result<ThreadId> (*g_create)(InstanceToken*, Text, ThreadEntry, void*, uint32_t);
+Result<void> (*g_join)(InstanceToken*, ThreadId);
+
+TEST_F(WorkloadTest, ASlotThatTwoThreadsRunAtOnceIsFound) {
+    host_.set("burst", "1000000");
+    host_.set("burners", "0");
+    // Each thread has a twin with the next number, which takes itself for the same thread.
+    Services& services = host_.services();
+    g_create = services.thread_create;
+    g_join = services.thread_join;
+    services.thread_create = [](InstanceToken* self, Text name, ThreadEntry entry, void* argument, uint32_t priority) {
+        const auto first = g_create(self, name, entry, argument, priority);
+        EXPECT_TRUE(g_create(self, name, entry, argument, priority).ok());
+        return first;
+    };
+    services.thread_current = [](InstanceToken*) { return ThreadId(1); };
+    services.thread_join = [](InstanceToken* self, ThreadId id) -> Result<void> {
+        TRY(g_join(self, id));
+        return g_join(self, ThreadId(static_cast<uint32_t>(id) + 1));
+    };
+    start();
+    ASSERT_EQ(text(ask("start", "1")).find("{"), 0u);
+    std::string answer;
+    for (int i = 0; i < 1000 && answer.find("response") != 0; ++i) answer = text(ask("check"));
+    unsigned twice = 0;
+    EXPECT_EQ(
+        std::sscanf(answer.c_str(), "response: of 1 threads 0 starved, 0 lost, %u run twice; ids: slot 0", &twice), 1)
+        << answer;
+    EXPECT_GT(twice, 0u) << answer;
+    EXPECT_TRUE(module_.stop().ok());
+    EXPECT_TRUE(host_.all_threads_ended());
+}
+
 }  // namespace
