@@ -377,7 +377,8 @@ __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
     if (gate == nullptr || !runs_module(*gate)) panic("a module aborted outside of any call into it");
     FailureNote note;
     note.failure = GateFailure::Abort;
-    note.instruction = reinterpret_cast<uint64_t>(__builtin_return_address(0));
+    // The call does not return, so what follows it may be the next function: the call itself is what to name.
+    note.instruction = reinterpret_cast<uint64_t>(__builtin_return_address(0)) - 1;
     {
         ServiceScope scope(__builtin_return_address(0));
         note.reason = FixedText<100>(CopiedText<100>(instance, reason).value.text());

@@ -1,10 +1,17 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// What every module links: memory functions, operator new on the kernel's services, abort. Stays hidden in it.
+// What every module links: memory functions, operator new on the kernel's services, abort, and what the headers of the
+// standard library call. Stays hidden in it; what is not called is not linked.
 
 #include "helix/abi.hpp"
 
 #include <new>
+#ifdef _LIBCPP_VERSION
+#include <__verbose_abort>
+#include <cstdarg>
+#else
+#include <bits/functexcept.h>
+#endif
 
 namespace {
 const helix::Services* g_services = nullptr;  // one for each mapping, set before the module is constructed
@@ -17,6 +24,20 @@ void* allocate(size_t size, size_t alignment) {
 }
 void release(void* block) {
     if (block != nullptr) g_services->free(g_instance, block);
+}
+
+/// Where the standard library would throw, the call into the module ends. `argument` stands for `%s` in `format`.
+[[noreturn]] void give_up(const char* format, const char* argument) {
+    helix::FixedText<100> reason;
+    for (; *format != '\0'; ++format) {
+        if (format[0] != '%' || format[1] != 's' || argument == nullptr) {
+            reason.append(*format);
+            continue;
+        }
+        for (++format; *argument != '\0'; ++argument) reason.append(*argument);
+        argument = nullptr;
+    }
+    g_services->abort(g_instance, reason.text());
 }
 }  // namespace
 
@@ -61,6 +82,12 @@ int memcmp(const void* a, const void* b, size_t size) {
         if (left[i] != right[i]) return left[i] < right[i] ? -1 : 1;
     return 0;
 }
+void* memchr(const void* bytes, int value, size_t size) {
+    const auto* at = static_cast<const unsigned char*>(bytes);
+    for (; size > 0; --size, ++at)
+        if (*at == static_cast<unsigned char>(value)) return const_cast<unsigned char*>(at);
+    return nullptr;
+}
 size_t strlen(const char* text) {
     size_t size = 0;
     while (text[size] != '\0') {
@@ -78,7 +105,54 @@ size_t strlen(const char* text) {
 int __cxa_atexit(void (*)(void*), void*, void*) {
     return 0;
 }
+/// g++ calls it for std::popcount: not every x86-64 has the instruction. Sums in fields of 2, 4, 8 bits, then of all
+/// bytes by a multiplication (Knuth, The Art of Computer Programming 4A, 7.1.3).
+int __popcountdi2(long value) {
+    auto bits = static_cast<unsigned long>(value);
+    bits -= (bits >> 1) & 0x5555555555555555;
+    bits = (bits & 0x3333333333333333) + ((bits >> 2) & 0x3333333333333333);
+    bits = (bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0F;
+    return static_cast<int>((bits * 0x0101010101010101) >> 56);
 }
+}
+
+#ifdef _LIBCPP_VERSION
+void std::__libcpp_verbose_abort(const char* format, ...) {
+    // The library's messages have at most one argument, a text.
+    va_list arguments;
+    va_start(arguments, format);
+    for (const char* at = format; *at != '\0'; ++at)
+        if (at[0] == '%' && at[1] == 's') give_up(format, va_arg(arguments, const char*));
+    give_up(format, nullptr);
+}
+#else
+namespace std {
+void __throw_bad_alloc() {
+    give_up("std::bad_alloc", nullptr);
+}
+void __throw_bad_array_new_length() {
+    give_up("std::bad_array_new_length", nullptr);
+}
+void __throw_bad_function_call() {
+    give_up("std::bad_function_call", nullptr);
+}
+void __throw_logic_error(const char* message) {
+    give_up("std::logic_error: %s", message);
+}
+void __throw_invalid_argument(const char* message) {
+    give_up("std::invalid_argument: %s", message);
+}
+void __throw_length_error(const char* message) {
+    give_up("std::length_error: %s", message);
+}
+void __throw_out_of_range(const char* message) {
+    give_up("std::out_of_range: %s", message);
+}
+void __throw_out_of_range_fmt(const char* format, ...) {
+    give_up("std::out_of_range: %s", format);  // the format names the function; its numbers are left out
+}
+}  // namespace std
+#endif
 
 void* operator new(size_t size) {
     return allocate(size, 16);
