@@ -88,7 +88,12 @@ Result<void> run_interfaces(Invocation& invocation) {
             implementors.append(slot.record->name());
         }
         table.cell(interface.name.text());
-        table.cell(format<12>("{}.{}", interface.major, interface.minor).text());
+        const InterfaceEntry* const served =
+            interface.primary_record == nullptr
+                ? nullptr
+                : find_interface(*interface.primary_record->current->descriptor, interface.name.text());
+        table.cell(served == nullptr ? format<12>("{}", interface.major).text()
+                                     : format<12>("{}.{}", served->major, served->minor).text());
         table.cell(generation);
         table.cell(interface.primary_record == nullptr ? Text("(none)") : interface.primary_record->name());
         table.cell(implementors.text());

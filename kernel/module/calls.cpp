@@ -93,30 +93,54 @@ bool ModuleSystem::ask_health(Text name) {
 Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module) {
     MutexGuard guard(registry_);
     InterfaceRecord* const found = interfaces_.find(interface);
-    if (found == nullptr) return Error(ErrorCode::NotFound, format("nobody implements {}", interface).text());
-    if (found->major != major || found->minor < minor)
-        return Error(ErrorCode::Incompatible,
-                     format("{} is {}.{} here, not {}.{}", interface, found->major, found->minor, major, minor).text());
+    const auto nobody = [&] {
+        return Error(ErrorCode::NotFound, format("nobody implements {} {}.{}", interface, major, minor).text());
+    };
+    if (found == nullptr) return nobody();
     Slot* slot = found->primary;
+    const ModuleRecord* server = found->primary_record;
     if (!module.empty()) {
         slot = nullptr;
         for (Slot& candidate : found->implementors)
             if (candidate.record->name() == module) slot = &candidate;
         if (slot == nullptr)
             return Error(ErrorCode::NotFound, format("{} does not implement {}", module, interface).text());
+        server = slot->record;
+    }
+    if (server != nullptr) {
+        const ModuleDescriptor& implementor = *server->current->descriptor;
+        const InterfaceEntry& entry = *find_interface(implementor, interface);
+        if (entry.major != major || entry.minor < minor)
+            return versions_differ(implementor, entry, instance.name(), Relation::Needs,
+                                   {{}, major, minor, 0, nullptr});
+    } else if (found->major != major) {
+        return nobody();  // whoever comes first is checked against the handle
     }
     const bool serves_kernel =
         is_plugged_by_kernel(interface) && (slot->record == nullptr || slot->record == found->primary_record);
     if (serves_kernel)
         return Error(ErrorCode::PermissionDenied, format("the ruling {} serves the kernel alone", interface).text());
-    __atomic_fetch_add(&slot->bindings, 1, __ATOMIC_ACQ_REL);
-    __atomic_fetch_add(&instance.handles, 1, __ATOMIC_ACQ_REL);
+    TRY(interfaces_.hold(kernel_, instance, *slot, minor));
     return static_cast<SlotHead*>(slot);
 }
 
 void ModuleSystem::unbind(Instance& instance, Slot& slot) {
-    __atomic_fetch_sub(&slot.bindings, 1, __ATOMIC_ACQ_REL);
-    __atomic_fetch_sub(&instance.handles, 1, __ATOMIC_ACQ_REL);
+    MutexGuard guard(registry_);
+    interfaces_.let_go(kernel_, instance, slot);
+}
+
+void ModuleSystem::release_handles_of(Instance& instance) {
+    MutexGuard guard(registry_);
+    interfaces_.let_go_all(kernel_, instance);
+}
+
+Result<void> ModuleSystem::check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const {
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        const Slot& own = *record.slots[i];
+        TRY(interfaces_.check_holders(own, module));
+        if (own.interface.primary_record == &record) TRY(interfaces_.check_holders(*own.interface.primary, module));
+    }
+    return {};
 }
 
 Result<FixedText<46>> ModuleSystem::get_primary(Text interface) {

@@ -67,6 +67,7 @@ void Instance::give_back() {
     if (heap_owner != 0 && !kernel.heap.try_detach(heap_owner)) kernel.heap.abandon(heap_owner);
     heap_owner = 0;
     kernel.modules.release_semaphores_of(*this);
+    kernel.modules.release_handles_of(*this);
     ledger.release_all();
     event_kinds = 0;
     event_name_count = 0;

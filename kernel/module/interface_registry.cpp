@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// InterfaceRegistry: records come with their first implementor and go with their last user.
+// InterfaceRegistry: records come with their first implementor and go with their last user; who holds which handles.
 
 #include "kernel/module/interface_registry.hpp"
 
@@ -9,19 +9,33 @@
 
 namespace helix::kernel {
 
+const InterfaceEntry* find_interface(const ModuleDescriptor& descriptor, Text name) {
+    for (const InterfaceEntry& entry : descriptor.interfaces())
+        if (entry.name == name) return &entry;
+    return nullptr;
+}
+
+Error versions_differ(const ModuleDescriptor& module, const InterfaceEntry& offered, Text other, Relation relation,
+                      const InterfaceEntry& its) {
+    return Error(ErrorCode::Incompatible,
+                 format("{} implements {} {}.{}, but {} {} {}.{}", module.info.name(), offered.name.text(),
+                        offered.major, offered.minor, other,
+                        relation == Relation::Needs ? Text("needs") : Text("implements"), its.major, its.minor)
+                     .text());
+}
+
 InterfaceRecord* InterfaceRegistry::find(Text name) {
     for (InterfaceRecord& interface : records_)
         if (interface.name == name) return &interface;
     return nullptr;
 }
 
-Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, Text name, uint16_t major, uint16_t minor) {
-    if (InterfaceRecord* const found = find(name)) return found;
+Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, const InterfaceEntry& entry) {
+    if (InterfaceRecord* const found = find(entry.name.text())) return found;
     auto* const interface = make<InterfaceRecord>(kernel.heap);
     if (interface == nullptr) return ErrorCode::OutOfMemory;
-    interface->name.assign(name);
-    interface->major = major;
-    interface->minor = minor;
+    interface->name = entry.name;
+    interface->major = entry.major;
     auto slot = Slot::create(kernel, *interface, nullptr);
     if (!slot.ok()) {
         unmake(kernel.heap, interface);
@@ -30,6 +44,64 @@ Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, Text name, ui
     interface->primary = slot.value();
     records_.push_back(*interface);
     return interface;
+}
+
+Result<void> InterfaceRegistry::check_majors(const ModuleDescriptor& module) {
+    for (const InterfaceEntry& entry : module.interfaces()) {
+        InterfaceRecord* const interface = find(entry.name.text());
+        if (interface == nullptr || interface->major == entry.major) continue;
+        for (const Slot& slot : interface->implementors)
+            return versions_differ(module, entry, slot.record->name(), Relation::Implements,
+                                   *find_interface(*slot.record->current->descriptor, entry.name.text()));
+        TRY(check_holders(*interface->primary, module));
+    }
+    return {};
+}
+
+Result<void> InterfaceRegistry::check_holders(const Slot& slot, const ModuleDescriptor& module) const {
+    const InterfaceEntry& entry = *find_interface(module, slot.interface.name.text());
+    for (const Holding& holding : holdings_)
+        if (&holding.slot == &slot && (slot.interface.major != entry.major || holding.minor > entry.minor))
+            return versions_differ(module, entry, holding.by.name(), Relation::Needs,
+                                   {{}, slot.interface.major, holding.minor, 0, nullptr});
+    return {};
+}
+
+Result<void> InterfaceRegistry::hold(Kernel& kernel, Instance& by, Slot& slot, uint16_t minor) {
+    Holding* holding = nullptr;
+    for (Holding& known : holdings_)
+        if (&known.by == &by && &known.slot == &slot) holding = &known;
+    if (holding == nullptr) {
+        holding = make<Holding>(kernel.heap, by, slot);
+        if (holding == nullptr) return ErrorCode::OutOfMemory;
+        holdings_.push_back(*holding);
+    }
+    if (minor > holding->minor) holding->minor = minor;
+    ++holding->handles;
+    __atomic_fetch_add(&slot.bindings, 1, __ATOMIC_ACQ_REL);
+    __atomic_fetch_add(&by.handles, 1, __ATOMIC_ACQ_REL);
+    return {};
+}
+
+void InterfaceRegistry::let_go(Kernel& kernel, Holding& holding, uint32_t handles) {
+    __atomic_fetch_sub(&holding.slot.bindings, handles, __ATOMIC_ACQ_REL);
+    __atomic_fetch_sub(&holding.by.handles, handles, __ATOMIC_ACQ_REL);
+    holding.handles -= handles;
+    if (holding.handles != 0) return;
+    holdings_.erase(holdings_.iterator_to(holding));
+    unmake(kernel.heap, &holding);
+}
+
+void InterfaceRegistry::let_go(Kernel& kernel, Instance& by, Slot& slot) {
+    for (Holding& holding : holdings_)
+        if (&holding.by == &by && &holding.slot == &slot) return let_go(kernel, holding, 1);
+}
+
+void InterfaceRegistry::let_go_all(Kernel& kernel, Instance& by) {
+    for (auto it = holdings_.begin(); it != holdings_.end();) {
+        Holding& holding = *it++;
+        if (&holding.by == &by) let_go(kernel, holding, holding.handles);
+    }
 }
 
 void InterfaceRegistry::prune(Kernel& kernel) {

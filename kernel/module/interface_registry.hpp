@@ -15,21 +15,49 @@ constexpr bool is_plugged_by_kernel(Text interface) {
     return interface == InterfaceTraits<Scheduler>::kId.name || interface == InterfaceTraits<Allocator>::kId.name;
 }
 
+/// What `descriptor` says of the interface of that name; null if it does not implement it.
+const InterfaceEntry* find_interface(const ModuleDescriptor& descriptor, Text name);
+
+enum class Relation : uint8_t { Implements, Needs };
+/// "MODULE implements INTERFACE 1.0, but OTHER needs 1.1". Of `its` only the version counts.
+Error versions_differ(const ModuleDescriptor& module, const InterfaceEntry& offered, Text other, Relation relation,
+                      const InterfaceEntry& its);
+
 struct InterfaceRecord : boost::intrusive::list_base_hook<> {
     FixedText<46> name;
-    uint16_t major = 0;
-    uint16_t minor = 0;
+    uint16_t major = 0;       ///< of all implementors and of all handles
     Slot* primary = nullptr;  ///< leads to the same implementation as the primary implementor's own slot
     ModuleRecord* primary_record = nullptr;
     boost::intrusive::list<Slot> implementors;  ///< their own slots, in order of loading
 };
 
+/// Handles of one instance to one slot.
+struct Holding : boost::intrusive::list_base_hook<> {
+    Instance& by;
+    Slot& slot;
+    uint16_t minor = 0;  ///< the highest that a handle was bound with: who serves there has at least this
+    uint32_t handles = 0;
+
+    Holding(Instance& holder, Slot& held) : by(holder), slot(held) {}
+};
+
 /// Guarded by the module system's registry lock throughout.
 class InterfaceRegistry {
 public:
-    /// The record of `name`, made if need be. Errors: OutOfMemory.
-    Result<InterfaceRecord*> obtain(Kernel& kernel, Text name, uint16_t major, uint16_t minor);
+    /// The record of the interface, made if need be. Errors: OutOfMemory.
+    Result<InterfaceRecord*> obtain(Kernel& kernel, const InterfaceEntry& entry);
     InterfaceRecord* find(Text name);
+    /// Whether `module` can be loaded beside what is here: an interface has one major version at a
+    /// time. Errors: Incompatible.
+    Result<void> check_majors(const ModuleDescriptor& module);
+    /// Whether `module`, which implements the interface, can serve all handles that lead to `slot`. Errors:
+    /// Incompatible.
+    Result<void> check_holders(const Slot& slot, const ModuleDescriptor& module) const;
+    /// Counts a handle of `by` that needs at least `minor`. Errors: OutOfMemory.
+    Result<void> hold(Kernel& kernel, Instance& by, Slot& slot, uint16_t minor);
+    void let_go(Kernel& kernel, Instance& by, Slot& slot);
+    /// Of an instance whose memory goes, and its handles with it.
+    void let_go_all(Kernel& kernel, Instance& by);
     /// Records nobody implements and nobody is bound to are removed.
     void prune(Kernel& kernel);
 
@@ -46,7 +74,10 @@ public:
     auto end() { return records_.end(); }
 
 private:
+    void let_go(Kernel& kernel, Holding& holding, uint32_t handles);
+
     boost::intrusive::list<InterfaceRecord> records_;
+    boost::intrusive::list<Holding> holdings_;
 };
 
 }  // namespace helix::kernel

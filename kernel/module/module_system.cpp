@@ -245,6 +245,11 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
                                  .text());
         }
     }
+    {
+        MutexGuard guard(registry_);
+        interfaces_.prune(kernel_);
+        TRY(interfaces_.check_majors(image.descriptor()));
+    }
     Instance* const instance = TRY(Instance::create(kernel_, record, image));
     // Every allocator may take heap pages, whether it serves the kernel or is only being tried.
     if (const SlotTarget* const target = target_of(*instance, InterfaceTraits<Allocator>::kId.name)) {
@@ -321,24 +326,47 @@ Result<void> ModuleSystem::load(Text file) {
     return {};
 }
 
-Result<void> ModuleSystem::publish_interfaces(ModuleRecord& record) {
+/// A slot of `record` for each of its interfaces, which nobody sees yet. Registry lock held.
+Result<void> ModuleSystem::make_slots(ModuleRecord& record) {
     const Span<const InterfaceEntry> interfaces = record.current->descriptor->interfaces();
     for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i) {
-        MutexGuard guard(registry_);
-        auto interface =
-            interfaces_.obtain(kernel_, interfaces[i].name.text(), interfaces[i].major, interfaces[i].minor);
-        if (!interface.ok()) return interface.error();
-        auto slot = Slot::create(kernel_, *interface.value(), &record);
-        if (!slot.ok()) return slot.error();
-        slot.value()->fill(&record.current->targets[i]);
-        record.slots[record.slot_count++] = slot.value();
-        interface.value()->implementors.push_back(*slot.value());
-        if (interface.value()->primary_record == nullptr && !is_plugged_by_kernel(interfaces[i].name.text())) {
-            interface.value()->primary_record = &record;
-            interface.value()->primary->fill(&record.current->targets[i]);
-        }
+        InterfaceRecord& interface = *TRY(interfaces_.obtain(kernel_, interfaces[i]));
+        for (uint32_t k = 0; k < record.slot_count; ++k)
+            if (&record.slots[k]->interface == &interface)
+                return Error(ErrorCode::Incompatible,
+                             format("{} implements {} twice", record.name(), interfaces[i].name.text()).text());
+        record.slots[record.slot_count] = TRY(Slot::create(kernel_, interface, &record));
+        ++record.slot_count;
     }
     return {};
+}
+
+/// All interfaces of `record`, or none.
+Result<void> ModuleSystem::publish_interfaces(ModuleRecord& record) {
+    MutexGuard guard(registry_);
+    if (auto made = make_slots(record); !made.ok()) {
+        while (record.slot_count != 0) Slot::destroy(kernel_, record.slots[--record.slot_count]);
+        interfaces_.prune(kernel_);
+        return made;
+    }
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        Slot& slot = *record.slots[i];
+        slot.fill(&record.current->targets[i]);
+        slot.interface.implementors.push_back(slot);
+        if (slot.interface.primary_record != nullptr || !may_inherit(slot.interface, record)) continue;
+        slot.interface.primary_record = &record;
+        slot.interface.primary->fill(&record.current->targets[i]);
+    }
+    return {};
+}
+
+/// Whether `record` becomes primary by itself where nobody is. What the kernel plugs in stays empty until somebody is
+/// plugged in, and who cannot serve all handles is passed over, with a word in the log. Registry lock held.
+bool ModuleSystem::may_inherit(const InterfaceRecord& interface, ModuleRecord& record) {
+    if (is_plugged_by_kernel(interface.name.text())) return false;
+    const auto able = interfaces_.check_holders(*interface.primary, *record.current->descriptor);
+    if (!able.ok()) kernel_.log.warning("kernel", "not the primary implementor: {}", able.error().sentence());
+    return able.ok();
 }
 
 /// The slots of `record`, and the primary ones that it fills, lead to `with` from now on. Closed or bounded.
@@ -421,10 +449,9 @@ void ModuleSystem::withdraw_interfaces(ModuleRecord& record) {
         if (interface.primary_record == &record) {
             MutexGuard guard(registry_);
             ModuleRecord* next = nullptr;
-            // What the kernel plugs in itself stays empty until somebody is plugged in.
             for (Slot& other : interface.implementors)
                 if (next == nullptr && &other != &slot && other.record->state() == ModuleState::Running &&
-                    !is_plugged_by_kernel(interface.name.text()))
+                    may_inherit(interface, *other.record))
                     next = other.record;
             interface.primary_record = next;
             interface.primary->fill(next == nullptr ? nullptr : target_of(*next->current, interface.name.text()));

@@ -110,6 +110,7 @@ public:
     bool wait_for_successor(Slot& slot, uint32_t generation);
     Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module);
     void unbind(Instance& instance, Slot& slot);
+    void release_handles_of(Instance& instance);
     Result<FixedText<46>> get_primary(Text interface);
     Result<FixedText<46>> get_implementor(Text interface, size_t position);
     Result<void> subscribe(Instance& instance, EventKind kind, Text name);
@@ -146,10 +147,15 @@ private:
     Result<void> check_dependencies(const ModuleInfo& info);
     Result<void> check_cycle_in_files(const ModuleInfo& info);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
+    Result<void> make_slots(ModuleRecord& record);
     Result<void> publish_interfaces(ModuleRecord& record);
+    bool may_inherit(const InterfaceRecord& interface, ModuleRecord& record);
     void withdraw_interfaces(ModuleRecord& record);
     Result<void> plug_in_primaries(ModuleRecord& record);
     Result<void> remove_record(ModuleRecord& record);
+    /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
+    /// Incompatible. Registry lock held.
+    Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const;
     void refill_slots(ModuleRecord& record, Instance& with);
     void release_kept(ModuleRecord& record);
     Result<void> check_removable(ModuleRecord& record);
@@ -170,7 +176,7 @@ private:
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock);
     Probation* store(PhaseClock& clock, const Result<void>& result);
     InterfaceRecord* ruled_by(ModuleRecord& record) const;
-    Result<void> check_reloadable(ModuleRecord& record, const Image& image) const;
+    Result<void> check_reloadable(ModuleRecord& record, const Image& image);
     Instance* make_spare(ModuleRecord& record);
     Result<void> transfer_state(Instance& from, Instance& to, Buffer& buffer, Bytes& state);
     Result<void> check_health(Instance& candidate);

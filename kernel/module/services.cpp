@@ -242,6 +242,7 @@ Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint1
     return instance.kernel.modules.bind(instance, interface_copy.value.text(), major, minor, module_copy.value.text());
 }
 void unbind(Instance& instance, SlotHead* slot) {
+    if (!may_block()) return;  // counted until the instance goes
     instance.kernel.modules.unbind(instance, *static_cast<Slot*>(slot));
 }
 

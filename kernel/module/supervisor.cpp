@@ -386,9 +386,12 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
     if (returned.ok()) {
         spare->become(ModuleState::Running);
         MutexGuard guard(registry_);
-        __atomic_store_n(&record.current, spare, __ATOMIC_RELEASE);
-        ++record.generation;
-        refill_slots(record, *spare);
+        returned = check_holders(record, *spare->descriptor);  // on probation more may have been bound
+        if (returned.ok()) {
+            __atomic_store_n(&record.current, spare, __ATOMIC_RELEASE);
+            ++record.generation;
+            refill_slots(record, *spare);
+        }
     }
     record.open_after_failed();
     hold.release();
@@ -399,6 +402,8 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
             entry.result = TransactionResult::Cancelled;
             entry.reason.assign(returned.error().sentence());
         });
+        if (spare->state == ModuleState::Running && spare->call_in_time<&Module::stop>().ok())
+            spare->become(ModuleState::Stopped);
         dispose(*spare);
         retire_failed(record);
         return;

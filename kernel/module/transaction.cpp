@@ -97,19 +97,23 @@ InterfaceRecord* ModuleSystem::ruled_by(ModuleRecord& record) const {
     return nullptr;
 }
 
-Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& image) const {
+Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& image) {
     if (record.state() == ModuleState::Running && !has(record.current->info().flags(), ModuleFlags::HotReloadable))
         return Error(ErrorCode::PermissionDenied, format("{} does not allow hot reload", record.name()).text());
     TRY(check_not_standing_by(record));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
-        const Text interface = record.slots[i]->interface.name.text();
-        bool implemented = false;
-        for (const InterfaceEntry& entry : image.descriptor().interfaces()) implemented |= entry.name == interface;
-        if (!implemented)
+        const InterfaceRecord& interface = record.slots[i]->interface;
+        const Text name = interface.name.text();
+        const InterfaceEntry* const entry = find_interface(image.descriptor(), name);
+        if (entry == nullptr)
             return Error(ErrorCode::Incompatible,
-                         format("the new {} no longer implements {}", record.name(), interface).text());
+                         format("the new {} no longer implements {}", record.name(), name).text());
+        if (entry->major != interface.major)
+            return versions_differ(image.descriptor(), *entry, format<62>("the running {}", record.name()).text(),
+                                   Relation::Implements, *find_interface(*record.current->descriptor, name));
     }
-    return {};
+    MutexGuard guard(registry_);
+    return check_holders(record, image.descriptor());
 }
 
 Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock) {
@@ -162,10 +166,14 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, P
     clock.enter(Phase::Commit);
     {
         MutexGuard guard(registry_);
-        __atomic_store_n(&record.current, candidate.take(), __ATOMIC_RELEASE);
-        ++record.generation;
-        refill_slots(record, *record.current);
+        moved = check_holders(record, image.descriptor());  // more may have been bound meanwhile
+        if (moved.ok()) {
+            __atomic_store_n(&record.current, candidate.take(), __ATOMIC_RELEASE);
+            ++record.generation;
+            refill_slots(record, *record.current);
+        }
     }
+    if (!moved.ok()) return give_up(TransactionResult::RolledBack, moved.error());
     hold.release();
     clock.stop();
     entry.result = TransactionResult::Committed;
@@ -281,6 +289,11 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
     if (interface.name == InterfaceTraits<Allocator>::kId.name) return plug_in_allocator(record, clock);
 
     HistoryRecord& entry = clock.entry();
+    const auto check = [&] { return interfaces_.check_holders(*interface.primary, *record.current->descriptor); };
+    {
+        MutexGuard guard(registry_);
+        TRY(check());
+    }
     clock.enter(Phase::Hold);
     Instance* const old = interface.primary_record == nullptr ? nullptr : interface.primary_record->current;
     interface.primary->close();
@@ -296,13 +309,21 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
                      format("{} did not leave {}; the swap was cancelled", who, old->name()).text());
     }
     clock.enter(Phase::Commit);
+    Result<void> checked;
     {
         MutexGuard guard(registry_);
-        interface.primary_record = &record;
-        interface.primary->fill(target);
+        checked = check();  // more handles may have been bound meanwhile
+        if (checked.ok()) {
+            interface.primary_record = &record;
+            interface.primary->fill(target);
+        }
     }
     interface.primary->open();
     clock.stop();
+    if (!checked.ok()) {
+        entry.result = TransactionResult::Cancelled;
+        return checked;
+    }
     entry.result = TransactionResult::Committed;
     entry.phase = Phase::Serving;
     return {};
