@@ -10,10 +10,6 @@ namespace helix::kernel {
 
 namespace {
 
-void set_gate(Gate* gate) {
-    asm volatile("movq %0, %%gs:8" ::"r"(gate) : "memory");
-}
-
 /// While it lives the calling thread is inside the kernel, not inside the module.
 class ServiceScope {
 public:
@@ -22,9 +18,9 @@ public:
         gate_.resume = reinterpret_cast<uint64_t>(caller);
         gate_.previous_and_kind = reinterpret_cast<uint64_t>(current_gate()) | static_cast<uint64_t>(GateKind::Kernel);
         gate_.instance = nullptr;
-        set_gate(&gate_);
+        set_current_gate(&gate_);
     }
-    ~ServiceScope() { set_gate(gate_.previous()); }
+    ~ServiceScope() { set_current_gate(gate_.previous()); }
     ServiceScope(const ServiceScope&) = delete;
     ServiceScope& operator=(const ServiceScope&) = delete;
 
@@ -393,7 +389,7 @@ __attribute__((noreturn)) void thread_exit(InstanceToken* token) {
     // The gates of the module are left behind with the stack.
     if (current_thread().owner != &instance_of(token))
         abort_call(token, "thread_exit outside of a thread of the module");
-    set_gate(nullptr);
+    set_current_gate(nullptr);
     this_kernel().threads.exit();
 }
 

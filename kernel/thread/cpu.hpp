@@ -116,10 +116,14 @@ inline uint32_t preempt_count() {
     asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
     return word & ~kNoRescheduleWanted;
 }
+/// Makes `gate` the innermost of the calling thread.
+inline void set_current_gate(Gate* gate) {
+    asm volatile("movq %0, %%gs:8" ::"r"(gate) : "memory");
+}
 /// Takes `gate`, the innermost, out of the chain, since the thread is about to continue behind it: an interrupt on the
 /// way there finds nothing of the failed call any more. Own thread.
 inline void leave_gate(const Gate& gate) {
-    asm volatile("movq %0, %%gs:8" ::"r"(gate.previous()) : "memory");
+    set_current_gate(gate.previous());
 }
 /// Whether a bounded call is under way on this thread: it is not preempted, though nothing counts that.
 inline bool in_bounded_call() {
