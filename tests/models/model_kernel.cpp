@@ -70,7 +70,8 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
 void run_model(ModelBody body, Machines machines, const std::string& scheduler) {
     const bool replay = machines == Machines::Replay;
     const uint64_t first = environment("HELIX_TEST_SEED", 1);
-    const uint64_t seeds = !replay || getenv("HELIX_TEST_SEED") != nullptr ? 1 : environment("HELIX_TEST_SEEDS", kSeeds);
+    const uint64_t seeds =
+        !replay || getenv("HELIX_TEST_SEED") != nullptr ? 1 : environment("HELIX_TEST_SEEDS", kSeeds);
     for (const uint32_t cpus : {1u, 2u, 4u}) {
         for (uint64_t seed = first; seed < first + seeds; ++seed) {
             int status = 0;
