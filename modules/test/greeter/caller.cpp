@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A handle to an interface leads to its primary implementor, whoever that is; a handle to a module to that one alone.
+// greeter-caller-1-1 is the same, but needs version 1.1 of the interface.
 
 #include "greeter.hpp"
 #include "helix/module.hpp"
@@ -9,7 +10,7 @@ using helix::test::Greeter;
 
 class GreeterCaller final : public helix::Module {
 public:
-    static constexpr auto kInfo = helix::ModuleInfo{"greeter-caller"}
+    static constexpr auto kInfo = helix::ModuleInfo{CALLER_NAME}
                                       .version(1, 0, 0)
                                       .flags(helix::ModuleFlags::Experimental)
                                       .dependencies({"test.greeter"});
@@ -25,10 +26,26 @@ public:
         return {};
     }
 
-    /// `primary`: what the handle bound in init answers. `ask MODULE`: what that implementor answers. `list`: the name
-    /// of the primary implementor, then all of them.
+    /// `primary`: what the handle bound in init answers. `release` gives that handle up, `bind` gets it again, and
+    /// `part` calls the method through it that 1.1 appended. `ask MODULE`: what that implementor answers. `list`: the
+    /// name of the primary implementor, then all of them.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "primary") return greeting(primary_);
+        if (request.request_type == "release") {
+            primary_ = {};
+            return helix::Response::ok_empty();
+        }
+        if (request.request_type == "bind") {
+            primary_ = TRY(context_->bind<Greeter>());
+            return helix::Response::ok_empty();
+        }
+#if GREETER_MINOR >= 1
+        if (request.request_type == "part") {
+            uint8_t text[16];
+            const uint64_t size = TRY(primary_.call<&Greeter::part>(helix::MutableBytes(text, sizeof(text))));
+            return helix::Response::ok(helix::as_text(helix::Bytes(text, size)));
+        }
+#endif
         if (request.request_type == "list") {
             const auto primary = TRY(context_->get_primary("test.greeter"));
             helix::FixedText<200> out;

@@ -5,12 +5,27 @@
 
 #include "helix/interface.hpp"
 
+// The build sets another version for some modules: 1.1 appends a method, 2.0 begins with another one.
+#ifndef GREETER_MAJOR
+#define GREETER_MAJOR 1
+#endif
+#ifndef GREETER_MINOR
+#define GREETER_MINOR 0
+#endif
+
 namespace helix::test {
 
 class Greeter {
 public:
+#if GREETER_MAJOR >= 2
+    virtual uint64_t count_greetings(uint64_t first, uint64_t last) = 0;
+#endif
     /// Writes a greeting to `out`; how many bytes, at most out.size().
     virtual uint64_t greet(MutableBytes out) = 0;
+#if GREETER_MINOR >= 1
+    /// The same with a farewell.
+    virtual uint64_t part(MutableBytes out) = 0;
+#endif
 
 protected:
     ~Greeter() = default;
@@ -27,7 +42,13 @@ inline uint64_t write_greeting(Text greeting, MutableBytes out) {
 
 template <>
 struct helix::InterfaceTraits<helix::test::Greeter> {
-    static constexpr InterfaceId kId{"test.greeter", 1, 0};
-    static constexpr auto kMethods =
-        methods(MethodEntry<&helix::test::Greeter::greet>{"greet", MethodTraits::Blocking | MethodTraits::Pure});
+    static constexpr InterfaceId kId{"test.greeter", GREETER_MAJOR, GREETER_MINOR};
+    static constexpr auto kMethods = methods(
+#if GREETER_MAJOR >= 2
+        MethodEntry<&helix::test::Greeter::count_greetings>{"count_greetings", MethodTraits::Blocking},
+#endif
+#if GREETER_MINOR >= 1
+        MethodEntry<&helix::test::Greeter::part>{"part", MethodTraits::Blocking | MethodTraits::Pure},
+#endif
+        MethodEntry<&helix::test::Greeter::greet>{"greet", MethodTraits::Blocking | MethodTraits::Pure});
 };

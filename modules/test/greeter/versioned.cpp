@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// One module that implements test.greeter in the version that the build names; on request it crashes.
+
+#include "greeter.hpp"
+#include "helix/module.hpp"
+
+class GreeterVersioned final : public helix::Implements<helix::test::Greeter> {
+public:
+    static constexpr auto kInfo = helix::ModuleInfo{"greeter-versioned"}
+                                      .version(GREETER_MAJOR, GREETER_MINOR, 0)
+                                      .flags(helix::ModuleFlags::Experimental | helix::ModuleFlags::HotReloadable)
+                                      .provides({"test.greeter"});
+
+    helix::Result<void> init(const helix::Context& context) override {
+        context_ = &context;
+        return {};
+    }
+    helix::Result<void> start() override { return {}; }
+    helix::Result<void> stop() override { return {}; }
+    helix::Result<helix::Response> handle_request(const helix::Request& request) override {
+        if (request.request_type == "crash") context_->abort("on request");
+        return helix::ErrorCode::NotImplemented;
+    }
+
+#if GREETER_MAJOR >= 2
+    uint64_t count_greetings(uint64_t first, uint64_t last) override { return last - first; }
+#endif
+    uint64_t greet(helix::MutableBytes out) override { return helix::test::write_greeting("ahoy", out); }
+#if GREETER_MINOR >= 1
+    uint64_t part(helix::MutableBytes out) override { return helix::test::write_greeting("farewell", out); }
+#endif
+
+private:
+    const helix::Context* context_ = nullptr;
+};
+HELIX_MODULE(GreeterVersioned)
