@@ -67,9 +67,10 @@ void read_description(Bytes table, uint32_t limit) {
     }
 }
 
-/// N of the word `cpus=N`, at least 1; without the word, all that there may be.
+/// N of the last word `cpus=N`, at least 1; without the word, all that there may be.
 uint32_t wanted_cpus(Text line) {
     constexpr Text kKey = "cpus=";
+    uint32_t wanted = arch::kMaximumCpus;
     for (size_t at = 0; at < line.size();) {
         size_t end = line.find(' ', at);
         if (end == SIZE_MAX) end = line.size();
@@ -81,9 +82,9 @@ uint32_t wanted_cpus(Text line) {
             if (digit < '0' || digit > '9') return arch::kMaximumCpus;
             if (value < arch::kMaximumCpus) value = value * 10 + static_cast<uint32_t>(digit - '0');
         }
-        return value == 0 ? 1 : value < arch::kMaximumCpus ? value : arch::kMaximumCpus;
+        wanted = value == 0 ? 1 : value < arch::kMaximumCpus ? value : arch::kMaximumCpus;
     }
-    return arch::kMaximumCpus;
+    return wanted;
 }
 
 // ---- Starting.

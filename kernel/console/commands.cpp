@@ -68,7 +68,7 @@ constexpr Command kCommands[] = {
      2,
      {ArgumentKind::Module, ArgumentKind::Key}},
     {"log", "[COUNT]", "Print the latest log lines (256 at most).", run_log, 0, 1},
-    {"files", "", "List the files of the initrd.", run_files, 0, 0},
+    {"files", "", "List the files of the initrd and the boot bundle.", run_files, 0, 0},
     {"echo", "[WORD...]", "Print the words.", run_echo, 0, Command::kAnyNumber},
     {"sleep", "MS", "Wait that many milliseconds.", run_sleep, 1, 1},
     {"settle", "", "Wait until events are delivered and failures dealt with.", run_settle, 0, 0},
@@ -87,10 +87,11 @@ const Command* find_command(Text name) {
 }
 
 Text boot_word(Text command_line, Text key) {
+    Text value;
     for (Text word : Words(command_line))
         if (word.starts_with(key) && word.size() > key.size() && word[key.size()] == '=')
-            return word.substr(key.size() + 1);
-    return {};
+            value = word.substr(key.size() + 1);
+    return value;
 }
 
 void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlier, CompletionCandidates& out) {

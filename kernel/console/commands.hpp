@@ -12,6 +12,9 @@ namespace helix::kernel {
 struct Kernel;
 struct Command;
 
+/// The file of the initrd with the commands of `run --exec`. It is the tool's own, so `files` leaves it out.
+inline constexpr Text kScriptFile = "exec";
+
 /// Whether a command ended the session, and with which exit status.
 struct SessionEnd {
     static constexpr int kByOutcome = -1;  ///< 1 if a command failed, else 0
@@ -76,7 +79,7 @@ const Command* find_command(Text name);
 /// Thread context, preemption on.
 void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlier, CompletionCandidates& out);
 
-/// The value of `key` in the boot command line's words "key=value", or nothing.
+/// The value of `key` in the boot command line's words "key=value", the last one if there are several; or nothing.
 Text boot_word(Text command_line, Text key);
 
 /// `error`, with the nearest valid word when `word` is no module, file, interface … but resembles one. `earlier` as

@@ -309,23 +309,26 @@ Result<void> run_files(Invocation& invocation) {
     constexpr Column kColumns[] = {{"SIZE", Right}, {"NAME"}};
     Table table(invocation.out, kColumns, invocation.scratch);
     if (invocation.json) json.begin_array();
-    for (const ArchiveEntry& entry : Archive(invocation.kernel.boot.initrd)) {
-        if (!entry.is_file()) continue;
-        if (invocation.json) {
-            json.begin_object();
-            json.field("name", entry.name);
-            json.field("size", entry.data.size());
-            json.end_object();
-            continue;
+    const ModuleSystem& modules = invocation.kernel.modules;
+    for (const Archive* archive : {&modules.initrd(), &modules.bundle()}) {
+        for (const ArchiveEntry& entry : *archive) {
+            if (!entry.is_file() || entry.name == kScriptFile) continue;
+            if (invocation.json) {
+                json.begin_object();
+                json.field("name", entry.name);
+                json.field("size", entry.data.size());
+                json.end_object();
+                continue;
+            }
+            table.cell(entry.data.size());
+            table.cell(entry.name);
         }
-        table.cell(entry.data.size());
-        table.cell(entry.name);
     }
     if (invocation.json) {
         json.end_array();
         invocation.out.write("\n");
     } else {
-        table.finish("(the initrd holds no files)");
+        table.finish();
     }
     return {};
 }

@@ -306,7 +306,7 @@ void run_shell(Kernel& kernel) {
     Shell& shell = *new (memory) Shell(kernel);
     if (boot_word(kernel.boot.command_line, "report") == "boot")
         arch::console_write(format<48>("boot: {} cycles\n", kernel.boot_cycles).text());
-    if (const auto script = Archive(kernel.boot.initrd).find("exec"); script.ok())
+    if (const auto script = Archive(kernel.boot.initrd).find(kScriptFile); script.ok())
         (void)shell.run_script(as_text(script.value()));
     else
         shell.run_console();

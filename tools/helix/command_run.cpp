@@ -5,6 +5,7 @@
 #include "commands.hpp"
 #include "failure.hpp"
 #include "files.hpp"
+#include "profile_schema.hpp"
 #include "text.hpp"
 
 #include <unistd.h>
@@ -62,7 +63,11 @@ MachineSpec prepare_machine(const Session& session, const RunOptions& options, s
     spec.replay = options.replay;
     std::vector<std::string> command_line = words(plan.profile.command_line);
     if (options.json) command_line.push_back("json=1");
-    for (std::string& word : words(options.append)) command_line.push_back(std::move(word));
+    for (std::string& word : words(options.append)) {
+        const std::string problem = boot_word_problem(word);
+        if (notices != nullptr && !problem.empty()) notices->push_back("notice: " + problem);
+        command_line.push_back(std::move(word));
+    }
     spec.command_line = join(command_line, " ");
 
     std::vector<InitrdFile> files;

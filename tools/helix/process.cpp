@@ -40,7 +40,13 @@ void forget_group(pid_t group) {
     }
 }
 
+std::atomic<bool> g_is_ending{false};
+std::atomic<const char*> g_farewell{nullptr};
+
 void on_ending_signal(int signal_number) {
+    g_is_ending = true;  // before any child ends, so that nobody takes its end for a result
+    if (const char* const farewell = g_farewell.load(); farewell != nullptr) [[maybe_unused]]
+        const ssize_t told = ::write(STDERR_FILENO, farewell, strlen(farewell));
     for (auto& slot : g_groups) {
         const pid_t group = slot.load();
         if (group <= 0) continue;
@@ -87,6 +93,14 @@ void end_children_on_signals() {
     action.sa_handler = on_ending_signal;
     for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaction(number, &action, nullptr);
     signal(SIGPIPE, SIG_IGN);
+}
+
+void say_on_signals(const char* farewell) {
+    g_farewell = farewell;
+}
+
+void halt_if_ending() {
+    while (g_is_ending) pause();
 }
 
 void open_standard_descriptors() {

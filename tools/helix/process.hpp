@@ -93,6 +93,10 @@ inline Deadline deadline_after(std::chrono::milliseconds duration) {
 
 /// From now on SIGINT, SIGTERM and SIGHUP kill the children first.
 void end_children_on_signals();
+/// What such a signal prints from now on, a literal; null: nothing.
+void say_on_signals(const char* farewell);
+/// Does not return once such a signal has come: what children did since means nothing, and the tool is about to end.
+void halt_if_ending();
 /// Opens standard input, output and error where the caller left them closed, so that no pipe takes their numbers: input
 /// is at its end, the others refuse what is written. Before anything else is opened.
 void open_standard_descriptors();

@@ -9,6 +9,9 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <cstdio>
+#include <thread>
+
 namespace helix::tool {
 namespace {
 
@@ -54,6 +57,24 @@ TEST(Child, TalksBothWaysAndKeepsErrorsApart) {
     EXPECT_EQ(*child.read(deadline_after(milliseconds(5000))), "");
     EXPECT_TRUE(child.wait({}).ok());
     EXPECT_EQ(child.errors(), "oops\n");
+}
+
+TEST(EndingSignal, LetsNobodyTakeTheEndOfAChildForAResult) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    const auto interrupted = [] {
+        end_children_on_signals();
+        say_on_signals("interrupted\n");
+        Child child({.arguments = {"sleep", "1000"}});
+        std::thread judge([&] {
+            child.wait({});
+            halt_if_ending();
+            std::fputs("verdict\n", stderr);
+        });
+        raise(SIGINT);
+        judge.join();
+    };
+    EXPECT_EXIT(interrupted(), ::testing::KilledBySignal(SIGINT),
+                ::testing::AllOf(::testing::HasSubstr("interrupted"), ::testing::Not(::testing::HasSubstr("verdict"))));
 }
 
 TEST(Child, SaysWhichSignalEndedIt) {

@@ -329,6 +329,9 @@ private:
         slot("scheduler", "helix.scheduler", "helix-scheduler-", "module");
         slot("allocator", "helix.allocator", "helix-allocator-", "heap");
         out.command_line = string_at("boot.cmdline");
+        for (const std::string& word : words(out.command_line))
+            if (const std::string problem = boot_word_problem(word); !problem.empty())
+                notice(position_of(root_.at_path("boot.cmdline").node()->source()), problem);
         if (const std::string probation = string_at("modules.probation"); !probation.empty()) {
             if (!is_duration(probation))
                 error(*root_.at_path("modules.probation").node(),

@@ -4,6 +4,13 @@
 
 #include "profile_schema.hpp"
 
+#include "text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
 namespace helix::tool {
 
 namespace {
@@ -124,6 +131,16 @@ constexpr ProfileKey kKeys[] = {
 
 std::span<const ProfileKey> profile_keys() {
     return kKeys;
+}
+
+std::string boot_word_problem(std::string_view word) {
+    static const std::vector<std::string> kWords{"json=0", "json=1", "interactive=0", "interactive=1", "report=boot"};
+    if (std::ranges::find(kWords, word) != kWords.end()) return {};
+    constexpr std::string_view kCpus = "cpus=";
+    const bool is_number = word.size() > kCpus.size() && word.starts_with(kCpus) &&
+                           word.find_first_not_of("0123456789", kCpus.size()) == std::string_view::npos;
+    if (is_number) return {};
+    return fmt::format("the kernel has no use for the boot word \"{}\"{}", word, did_you_mean(word, kWords));
 }
 
 }  // namespace helix::tool

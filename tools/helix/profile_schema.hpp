@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace helix::tool {
@@ -27,5 +28,8 @@ struct ProfileKey {
 /// All keys, table by table. Options of modules (in [scheduler], [allocator] and [module."NAME"]) come on top: they
 /// are declared by the modules.
 std::span<const ProfileKey> profile_keys();
+
+/// What is wrong with a word of the kernel's command line, in a sentence; empty if the kernel knows it.
+std::string boot_word_problem(std::string_view word);
 
 }  // namespace helix::tool

@@ -105,6 +105,16 @@ TEST(Profile, NamesEachKeyWithoutEffectAndTheReason) {
         EXPECT_THAT(notices, ::testing::Not(HasSubstr(quiet)));
 }
 
+TEST(Profile, NamesEachBootWordThatTheKernelDoesNotKnow) {
+    const std::string notices = join(
+        parse_profile("[boot]\ncmdline = \"json=1 cpus=2 report=boot cpus=x frob=1 json=7 zap\"\n", "x").notices, "\n");
+    for (const char* word : {"cpus=x", "frob=1", "json=7", "zap"})
+        EXPECT_THAT(notices,
+                    HasSubstr(std::string("x:2:11: notice: the kernel has no use for the boot word \"") + word));
+    for (const char* word : {"cpus=2", "word \"json=1", "report"})
+        EXPECT_THAT(notices, ::testing::Not(HasSubstr(word)));
+}
+
 TEST(Profile, TakesModuleListsAsTables) {
     const Profile profile = parse_profile("[modules.static]\nscheduler = \"a\"\nmodules = [\"b\", \"c\"]\n", "x");
     std::vector<std::string> names;

@@ -85,6 +85,7 @@ TestOutcome run_one(const TestCase& test, const Status& status) {
     } catch (const std::exception& error) {
         outcome = {TestResult::Failed, error.what(), {}, {}, 0};
     }
+    halt_if_ending();
     outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     return outcome;
 }
@@ -203,6 +204,7 @@ int run_tests(Session& session, const std::vector<TestCase>& tests, const std::s
     std::vector<TestOutcome> outcomes(tests.size());
     std::atomic<size_t> next{0};
     const size_t workers = std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8);
+    say_on_signals("\nhelix: interrupted; what was running has no verdict\n");
     {
         Progress progress(console, tests.size());
         const auto work = [&] {
@@ -216,6 +218,7 @@ int run_tests(Session& session, const std::vector<TestCase>& tests, const std::s
         std::vector<std::jthread> threads;
         for (size_t i = 0; i < std::min(workers, tests.size()); ++i) threads.emplace_back(work);
     }
+    say_on_signals(nullptr);
     size_t passed = 0, failed = 0, skipped = 0;
     for (size_t i = 0; i < tests.size(); ++i) {
         passed += outcomes[i].result == TestResult::Passed;
