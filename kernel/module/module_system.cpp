@@ -331,10 +331,6 @@ Result<void> ModuleSystem::make_slots(ModuleRecord& record) {
     const Span<const InterfaceEntry> interfaces = record.current->descriptor->interfaces();
     for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i) {
         InterfaceRecord& interface = *TRY(interfaces_.obtain(kernel_, interfaces[i]));
-        for (uint32_t k = 0; k < record.slot_count; ++k)
-            if (&record.slots[k]->interface == &interface)
-                return Error(ErrorCode::Incompatible,
-                             format("{} implements {} twice", record.name(), interfaces[i].name.text()).text());
         record.slots[record.slot_count] = TRY(Slot::create(kernel_, interface, &record));
         ++record.slot_count;
     }
