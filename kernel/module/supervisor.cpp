@@ -349,6 +349,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
             interface.primary_record = probation.previous_record;
             if (&previous->record == &record) {
                 record.current = previous;
+                record.file = probation.previous_file;
                 ++record.generation;
                 refill_slots(record, *previous);
             } else {
@@ -379,6 +380,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         spare->become(ModuleState::Running);
         MutexGuard guard(registry_);
         __atomic_store_n(&record.current, spare, __ATOMIC_RELEASE);
+        record.file = probation.previous_file;
         ++record.generation;
         refill_slots(record, *spare);
     }
