@@ -13,6 +13,7 @@ struct Probation {
     uint64_t history_id = 0;
     uint64_t deadline_ns = 0;
     ModuleRecord* record = nullptr;  ///< whose instance is on trial
+    FixedText<62> previous_file;     ///< after a reload: the file of the previous instance; else empty
     /// A scheduler: the policy that ruled before, mirrored and ready; it may be the same record's older instance.
     Instance* previous_policy = nullptr;
     ModuleRecord* previous_record = nullptr;

@@ -357,6 +357,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
             interface.primary_record = probation.previous_record;
             if (&previous->record == &record) {
                 record.current = previous;
+                record.file = probation.previous_file;
                 ++record.generation;
                 refill_slots(record, *previous);
             } else {
@@ -389,6 +390,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         returned = check_holders(record, *spare->descriptor);  // on probation more may have been bound
         if (returned.ok()) {
             __atomic_store_n(&record.current, spare, __ATOMIC_RELEASE);
+            record.file = probation.previous_file;
             ++record.generation;
             refill_slots(record, *spare);
         }

@@ -52,6 +52,7 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
 
     HistoryRecord entry;
     PhaseClock clock(kernel_.threads, entry);
+    const FixedText<62> previous_file = record->file;
     entry.from = name_with_version(record->current->info());
     if (record->slot_count != 0) entry.interface = record->slots[0]->interface.name;
     auto result = [&]() -> Result<void> {
@@ -71,7 +72,7 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
         if (replaced.ok()) record->file = full_name;
         return replaced;
     }();
-    (void)store(clock, result);
+    if (Probation* const begun = store(clock, result)) begun->previous_file = previous_file;
     return result;
 }
 

@@ -22,6 +22,8 @@ replace_counter() {
     echo "reload counter counter-fails-in-$1"
     [[ $1 != request ]] || printf '%s\n' "request counter get" "settle"
     echo "$counter_questions"
+    # What came back is what a reload without a file takes again.
+    [[ $1 != request ]] || echo "reload counter"
     echo "echo it was asked"
 }
 
@@ -40,7 +42,9 @@ after_replacing_counter() {
             ;;
         *) echo "error: $1 fails on purpose" ;;
     esac
-    printf '%s\n' 2 42 2 "$2" "it was asked"
+    printf '%s\n' 2 42 2 "$2"
+    [[ $1 != request ]] || echo "counter: counter 2.0.0 -> counter 2.0.0, committed"
+    echo "it was asked"
 }
 
 commands() {
@@ -85,6 +89,7 @@ check_counter() {
         for where in "${bad_versions[@]}"; do
             [[ $where != request ]] || restored=rollback
             after_replacing_counter "$where" $restored
+            [[ $where != request ]] || restored=reload
         done
     done >"$2.expected"
     # Of the log, what the counter itself says: the supervisor speaks when it gets to it.

@@ -1,13 +1,17 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A clean stop that leaves memory, a thread, a semaphore and a subscription is reported as a leak; all is given back.
+// A clean stop that leaves memory, a thread, a semaphore, a handle and a subscription is reported as a leak; all is
+// given back, and so is the kept memory, which is none.
 
+#include "../greeter/greeter.hpp"
 #include "helix/module.hpp"
 
 class Leaks final : public helix::Module {
 public:
-    static constexpr auto kInfo = helix::ModuleInfo{"leaks"}.version(1, 0, 0).flags(helix::ModuleFlags::HotReloadable |
-                                                                                    helix::ModuleFlags::Experimental);
+    static constexpr auto kInfo = helix::ModuleInfo{"leaks"}
+                                      .version(1, 0, 0)
+                                      .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental)
+                                      .dependencies({"test.greeter"});
 
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;
@@ -17,6 +21,8 @@ public:
         block_ = new unsigned char[5000];
         block_[0] = 1;
         TRY(context_->subscribe("leaks"));
+        greeter_ = TRY(context_->bind<helix::test::Greeter>());
+        TRY(context_->kept_memory<Kept>("leaks"))->bytes[0] = 1;
         never_ = TRY(context_->semaphore_create(0));
         thread_ = TRY(context_->thread_create("leaked", wait_for_ever, this));
         return {};
@@ -24,6 +30,9 @@ public:
     helix::Result<void> stop() override { return {}; }
 
 private:
+    struct Kept {
+        unsigned char bytes[64 * 1024];
+    };
     static void wait_for_ever(void* self) {
         auto& module = *static_cast<Leaks*>(self);
         while (module.context_->semaphore_wait(module.never_).ok()) {
@@ -32,6 +41,7 @@ private:
 
     const helix::Context* context_ = nullptr;
     unsigned char* block_ = nullptr;
+    helix::Handle<helix::test::Greeter> greeter_;
     helix::SemaphoreId never_ = helix::SemaphoreId::None;
     helix::ThreadId thread_ = helix::ThreadId::None;
 };

@@ -4,11 +4,16 @@
 
 #include "../../scheduler/round_robin/round_robin.hpp"
 
+#ifndef SCHEDULER_NAME
+#define SCHEDULER_NAME "scheduler-crashes"
+#define SCHEDULER_VERSION 1
+#endif
+
 class SchedulerCrashes final : public helix::scheduling::RoundRobinPolicy {
 public:
     static constexpr auto kInfo =
-        helix::ModuleInfo{"scheduler-crashes"}
-            .version(1, 0, 0)
+        helix::ModuleInfo{SCHEDULER_NAME}
+            .version(SCHEDULER_VERSION, 0, 0)
             .flags(helix::ModuleFlags::Scheduler | helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental)
             .dependencies({"helix-execution >=1.0"})
             .provides({"helix.scheduler"});
