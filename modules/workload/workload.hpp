@@ -142,7 +142,8 @@ private:
         }
         const uint64_t twice = __atomic_load_n(&run_twice_, __ATOMIC_RELAXED);
         if (late != 0 || twice != 0) {
-            if (twice != 0 && late == 0) ids.append(format<20>(" slot {}", twice_slot_).text());
+            if (twice != 0 && late == 0)
+                ids.append(format<20>(" slot {}", __atomic_load_n(&twice_slot_, __ATOMIC_RELAXED)).text());
             return Response::err(
                 format("of {} threads {} starved, {} lost, {} run twice; ids:{}", count_, late - lost, lost, twice, ids)
                     .text());
@@ -367,7 +368,7 @@ private:
         const uint64_t before = __atomic_load_n(&slot.progress, __ATOMIC_RELAXED);
         __atomic_store_n(&slot.progress, before + 1, __ATOMIC_RELAXED);
         const uint32_t number = __atomic_load_n(&check_number_, __ATOMIC_ACQUIRE);
-        if (slot.seen_check == number) return;
+        if (__atomic_load_n(&slot.seen_check, __ATOMIC_RELAXED) == number) return;
         __atomic_store_n(&slot.seen_check, number, __ATOMIC_RELEASE);
         if (__atomic_sub_fetch(&unseen_, 1, __ATOMIC_ACQ_REL) != 0) return;
         __atomic_store_n(&slowest_, slot.index, __ATOMIC_RELAXED);
