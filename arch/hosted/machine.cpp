@@ -135,8 +135,9 @@ extern "C" HELIX_NO_SANITIZER __attribute__((visibility("default"))) const char*
 #endif
 #if HELIX_THREAD_SANITIZER
 extern "C" HELIX_NO_SANITIZER __attribute__((visibility("default"))) const char* __tsan_default_options() {
-    // No symbols: the process that looks them up does not come up on a CPU's pthread, and takes ours with it.
-    return "symbolize=0:handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:allow_user_segv_handler=1:"
-           "use_sigaltstack=0:report_signal_unsafe=0:detect_deadlocks=0";
+    // No symbols: the process that looks them up does not come up on a CPU's pthread, and takes ours with it. A race
+    // ends the run at once: the kernel leaves without the runtime's last words.
+    return "halt_on_error=1:symbolize=0:handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:"
+           "allow_user_segv_handler=1:use_sigaltstack=0:report_signal_unsafe=0:detect_deadlocks=0";
 }
 #endif

@@ -47,7 +47,8 @@ constexpr uint8_t kPitCountDown = 0x30;  // mode 0, both bytes
 constexpr uint8_t kPitReadStatus = 0xe2, kPitLatch = 0x00;
 constexpr uint8_t kPitModeMask = 0x3f;
 constexpr uint64_t kPitHertz = 1'193'182;
-constexpr uint64_t kPitWrap = kPitHertz * 50 / 1'000;  // before its 16 bits wrap, after 55 milliseconds
+constexpr uint64_t kPitMillisecond = kPitHertz / 1'000;
+constexpr uint64_t kPitLongest = 50 * kPitMillisecond;  // its 16 bits wrap after 55
 
 // Elapsed time over what the readings leave open. A millisecond usually gives the fine one; where the host took the
 // CPU away within every reading, more time makes up for it.
@@ -122,8 +123,8 @@ uint64_t measured_hertz() {
         if (first.uncertainty == UINT64_MAX || last.uncertainty == UINT64_MAX) return 0;  // it does not count
         const uint64_t elapsed = last.cycles - first.cycles;
         const uint64_t half_ticks = last.half_ticks - first.half_ticks;
-        if (is_right_to(kFine, first, last) || half_ticks >= 2 * kPitWrap ||
-            (half_ticks >= 2 * kPitHertz / 1'000 && is_right_to(kCoarse, first, last)))
+        if (is_right_to(kFine, first, last) || half_ticks >= 2 * kPitLongest ||
+            (half_ticks >= 2 * kPitMillisecond && is_right_to(kCoarse, first, last)))
             return elapsed * 2 * kPitHertz / half_ticks;
     }
 }
@@ -264,9 +265,11 @@ void clock_initialize(uint64_t entry_cycles) {
         arch::console_write("helix: no clock: neither cpuid nor a PIT tells the cycle counter's frequency\n");
         arch::power_off(127);
     }
-    Sample last;
-    do last = sample_apic();
-    while (!is_right_to(kCoarse, first, last) && last.cycles - first.cycles < hertz / 20);
+    // At least 20 microseconds, so that the APIC's own tick does not count either; at most fifty milliseconds.
+    Sample last = sample_apic();
+    while (last.cycles - first.cycles < hertz / 50'000 ||
+           (!is_right_to(kCoarse, first, last) && last.cycles - first.cycles < hertz / 20))
+        last = sample_apic();
     apic_timer_stop();
     apic_hertz = (last.half_ticks - first.half_ticks) * hertz / (2 * (last.cycles - first.cycles));
     nanoseconds_per_cycle = (kSecond << 32) / hertz;

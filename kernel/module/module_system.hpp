@@ -207,7 +207,7 @@ private:
     void finish_probation(Probation& probation);
     void end_probation(Probation& probation);
     Result<void> start_spare(Instance& spare, Bytes state);
-    bool can_return(const Probation& probation);
+    bool let_previous_rule(const Probation& probation);
     void roll_back(Probation& probation, Text reason);
     void expire_probations(uint64_t now_ns);
     uint64_t probation_ns(ModuleRecord& record) const;

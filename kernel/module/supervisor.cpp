@@ -150,7 +150,8 @@ void ModuleSystem::handle_failed(Instance& instance) {
     for (Probation& probation : probations_) {
         if (!probation.active) continue;
         if (probation.record == &record && record.current == &instance) {
-            if (can_return(probation)) return roll_back(probation, sentence.text());
+            if (probation.previous_policy == nullptr || let_previous_rule(probation))
+                return roll_back(probation, sentence.text());
             end_probation(probation);
             break;
         }
@@ -321,9 +322,8 @@ void ModuleSystem::expire_probations(uint64_t now_ns) {
     }
 }
 
-/// False if the policy that stands by has failed as well. Where it has not, it rules already.
-bool ModuleSystem::can_return(const Probation& probation) {
-    if (probation.previous_policy == nullptr) return true;
+/// The policy that stands by rules afterwards, unless it has failed as well: then false.
+bool ModuleSystem::let_previous_rule(const Probation& probation) {
     PolicySlot& policy = kernel_.threads.policy();
     policy.return_to_mirror();
     return policy.ruling_instance() == probation.previous_policy;

@@ -52,9 +52,9 @@ struct alignas(64) Cpu {
     Relaxed<size_t> ready_count = 0;  ///< of policy_ready
     uint64_t switched_at_cycles = 0;
     uint64_t switches = 0;
-    bool give_way = false;    ///< a woken thread should run before the current one
-    bool leaving = false;     ///< it is going offline: it runs nothing but its idle thread; written under the lock
-    uint64_t fifo_picks = 0;  ///< threads that the built-in FIFO had to pick
+    bool give_way = false;          ///< a woken thread should run before the current one
+    Relaxed<bool> leaving = false;  ///< it is going offline: it runs nothing but its idle thread
+    uint64_t fifo_picks = 0;        ///< threads that the built-in FIFO had to pick
     SchedulerCpu view[Thread::kPolicies] = {};
 
     Thread idle_thread;

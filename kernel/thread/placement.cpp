@@ -206,7 +206,7 @@ void Threads::run_idle() {
     cpus_.join(cpu);
     __atomic_fetch_or(&running_, bit(cpu.local.cpu), __ATOMIC_SEQ_CST);
     for (;;) {
-        if (__atomic_load_n(&cpu.leaving, __ATOMIC_ACQUIRE)) {
+        if (cpu.leaving) {
             give_away_work(cpu);
             give_away_deadlines(cpu);
             __atomic_fetch_and(&running_, ~bit(cpu.local.cpu), __ATOMIC_SEQ_CST);

@@ -182,16 +182,14 @@ void PolicySlot::audit_ruling() {
     }
 }
 
-bool PolicySlot::return_to_mirror() {
+void PolicySlot::return_to_mirror() {
     threads_.lock_all_cpus();
-    const bool possible = ruling_failed() && stands_by_ && serves(mirror_);
-    if (possible) {
+    if (ruling_failed() && stands_by_ && serves(mirror_)) {
         flip();
         places_[mirror_] = Place{};
         mirror_ = kNone;
     }
     threads_.unlock_all_cpus();
-    return possible;
 }
 
 void PolicySlot::drop_mirror() {

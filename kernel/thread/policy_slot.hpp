@@ -53,8 +53,8 @@ public:
     void audit_ruling();
     /// The mirrored policy ruled before: it may be returned to. Set by flip; needed where one is mirrored again.
     void stand_by() { stands_by_ = mirror_ != kNone; }
-    /// If the ruling policy failed and the mirrored one stands by, that one rules from now on. True if it happened.
-    bool return_to_mirror();
+    /// If the ruling policy failed and the mirrored one stands by, that one rules from now on.
+    void return_to_mirror();
     /// Ends the mirroring; the place is free again. Afterwards no CPU is inside that policy.
     void drop_mirror();
     /// Nobody rules any more: the built-in FIFO serves. For the last resort.

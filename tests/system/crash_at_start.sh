@@ -26,8 +26,8 @@ for where in constructor init start; do
         else
             printf '\n[module.%s]\nfile = "%s"\nwhere = "%s"\nhow = "%s"\n' "$name" "$name.hmod" "$where" "$how" \
                 >>"$profile/helix.toml"
+            sed -i "s/CRASHERS/ \"$name\",&/" "$profile/helix.toml"
         fi
-        [[ $where == constructor ]] || sed -i "s/CRASHERS/ \"$name\",&/" "$profile/helix.toml"
         names+=("$name") files+=(--file "$file")
     done
 done

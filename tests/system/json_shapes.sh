@@ -112,7 +112,7 @@ for arch in hosted x86_64; do
         options+=(--file "$modules/$file.hmod")
     done
     printf '%s\n' "${commands[@]}" |
-        "$HELIX" run demo --arch $arch -q --json --smp 2 "${options[@]}" --timeout 90 >"$output" 2>"$output.errors" || true
+        helix_shell $arch --json --smp 2 "${options[@]}" --timeout 90 >"$output" 2>"$output.errors"
     [[ $(wc -l <"$output") == "${#commands[@]}" ]] || fail "$arch: ${#commands[@]} values were due: $(cat "$output")"
 
     for command in modules interfaces history threads cpus "cpu offline 1" locks memory health "log 20" files help \
