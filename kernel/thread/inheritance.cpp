@@ -42,7 +42,7 @@ bool Inheritance::wait(Mutex& mutex, uint64_t deadline_ns, Cancellable cancellab
         uintptr_t word = mutex.word_.load(std::memory_order_relaxed);
         while ((word & Mutex::kContended) == 0) {
             const uintptr_t wanted = word == 0 ? mine : word | Mutex::kContended;
-            if (!mutex.word_.compare_exchange_weak(word, wanted, std::memory_order_acquire)) continue;
+            if (!mutex.word_.compare_exchange_weak(word, wanted, std::memory_order_acq_rel)) continue;
             if (word == 0) {
                 lock_.unlock();
                 return true;
@@ -114,7 +114,7 @@ bool Inheritance::is_consistent(Thread& thread) {
 }
 
 void Inheritance::enter(Mutex& mutex, Thread& waiter) {
-    Thread& owner = *holder(mutex.word_.load(std::memory_order_relaxed), Mutex::kContended);
+    Thread& owner = *holder(mutex.word_.load(std::memory_order_acquire), Mutex::kContended);
     if (mutex.waiters_.empty()) {
         mutex.next_contended_ = owner.first_contended;
         owner.first_contended = &mutex;
@@ -127,7 +127,7 @@ void Inheritance::enter(Mutex& mutex, Thread& waiter) {
 }
 
 void Inheritance::leave(Mutex& mutex, Thread& waiter) {
-    Thread& owner = *holder(mutex.word_.load(std::memory_order_relaxed), Mutex::kContended);
+    Thread& owner = *holder(mutex.word_.load(std::memory_order_acquire), Mutex::kContended);
     mutex.waiters_.erase(mutex.waiters_.iterator_to(waiter));
     waiter.waits_for = nullptr;
     if (mutex.waiters_.empty()) {
@@ -165,7 +165,7 @@ void Inheritance::adjust(Thread& thread) {
         auto behind = mutex->waiters_.end();
         while (behind != mutex->waiters_.begin() && urgency(*std::prev(behind)) < urgency(*changed)) --behind;
         mutex->waiters_.insert(behind, *changed);
-        changed = holder(mutex->word_.load(std::memory_order_relaxed), Mutex::kContended);
+        changed = holder(mutex->word_.load(std::memory_order_acquire), Mutex::kContended);
     }
 }
 

@@ -54,8 +54,9 @@ private:
     static uintptr_t word_of(const Thread& thread) { return reinterpret_cast<uintptr_t>(&thread); }
     bool take() {
         uintptr_t word = 0;
+        // Releases too: who finds this thread as the holder looks at its priority.
         return __builtin_expect(word_.compare_exchange_strong(word, word_of(current_thread()),
-                                                              std::memory_order_acquire, std::memory_order_relaxed),
+                                                              std::memory_order_acq_rel, std::memory_order_relaxed),
                                 1);
     }
     bool wait(uint64_t deadline_ns, Cancellable cancellable);

@@ -186,7 +186,7 @@ private:
         for (;;) {
             Cpu& target = cpu(__atomic_load_n(&thread.cpu, __ATOMIC_ACQUIRE));
             target.lock.acquire();
-            if (thread.cpu == target.local.cpu) {
+            if (__atomic_load_n(&thread.cpu, __ATOMIC_RELAXED) == target.local.cpu) {
                 action();
                 target.lock.release();
                 break;

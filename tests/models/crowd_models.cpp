@@ -9,6 +9,8 @@
 #include "kernel/thread/rw_lock.hpp"
 #include "kernel/thread/semaphore.hpp"
 
+#include <atomic>
+
 namespace helix::test {
 namespace {
 
@@ -38,7 +40,7 @@ struct MutexCrowd {
                                        kernel::Mutex(kernel::LockRank::SleepingLeaf)};
     uint64_t plain[kMutexes] = {};  // guarded by the mutex of the same number, and not atomic
     uint64_t counted[kMutexes] = {};
-    ThreadId ids[Crowd::kMost] = {};
+    std::atomic<ThreadId> ids[Crowd::kMost] = {};  // members run before the last is known
 };
 
 /// Takes some of the mutexes from `first` on, one inside the other.
@@ -71,13 +73,13 @@ void run_mutex_crowd(const ModelRun& run) {
         auto& all = *static_cast<MutexCrowd*>(self.shared);
         take_from(all, self, 0);
         kernel::Threads& own = kernel::this_kernel().threads;
-        const ThreadId other = all.ids[self.random.below(8)];
+        const ThreadId other = all.ids[self.random.below(8)].load(std::memory_order_relaxed);
         if (self.random.one_in(4)) (void)own.set_priority(other, static_cast<uint32_t>(self.random.below(32))).ok();
         MODEL_CHECK(own.inheritance().is_consistent(kernel::current_thread()));
         // It holds nothing and inherits nothing.
         linger(self.random);
     });
-    for (uint32_t i = 0; i < 8; ++i) shared.ids[i] = crowd.id(i);
+    for (uint32_t i = 0; i < 8; ++i) shared.ids[i].store(crowd.id(i), std::memory_order_relaxed);
     crowd.join();
     for (uint32_t i = 0; i < MutexCrowd::kMutexes; ++i) MODEL_CHECK(shared.plain[i] == shared.counted[i]);
     (void)threads;
