@@ -36,7 +36,7 @@ function(helix_add_module name)
     target_compile_options(${name} PRIVATE -fno-gnu-unique)
   endif()
   target_link_options(${name} PRIVATE
-    -nostdlib -Wl,--no-undefined -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code
+    -nostdlib -Wl,--no-undefined -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,noseparate-code
     -Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--hash-style=sysv -Wl,--gc-sections -Wl,--build-id=none
     -Wl,--version-script=${HELIX_SDK}/helix/runtime/module.version)
   set_property(GLOBAL APPEND PROPERTY HELIX_MODULES ${name})

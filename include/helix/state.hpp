@@ -356,8 +356,14 @@ private:
     StateReader(Bytes map, uint32_t schema) : map_(map), schema_(schema) {}
 
     static Error malformed() { return Error(ErrorCode::Corrupt, "the state is not well-formed"); }
-    static Error missing(Text) { return Error(ErrorCode::NotFound, "the state has no such key"); }
-    static Error mistyped(Text) { return Error(ErrorCode::InvalidArgument, "the state's key has another type"); }
+    static Error about(ErrorCode code, Text key, Text what) {
+        FixedText<Error::kCapacity> sentence("the state's key ");
+        sentence.append(key.substr(0, 64));
+        sentence.append(what);
+        return Error(code, sentence.text());
+    }
+    static Error missing(Text key) { return about(ErrorCode::NotFound, key, " is missing"); }
+    static Error mistyped(Text key) { return about(ErrorCode::InvalidArgument, key, " has another type"); }
 
     static bool read_key(Bytes bytes, size_t& position, Text& key) {
         detail::CborMajor major{};

@@ -86,6 +86,15 @@ const Command* find_command(Text name) {
     return nullptr;
 }
 
+Error unknown_command(Text name) {
+    Nearest nearest(name);
+    for (const Command& command : kCommands) nearest.offer(command.name);
+    const Text shown = name.substr(0, 60);
+    if (nearest.best().empty())
+        return Error(ErrorCode::NotFound, format("unknown command \"{}\"; help lists them", shown).text());
+    return Error(ErrorCode::NotFound, format("unknown command \"{}\"; did you mean {}?", shown, nearest.best()).text());
+}
+
 Text boot_word(Text command_line, Text key) {
     Text value;
     for (Text word : Words(command_line))

@@ -75,6 +75,9 @@ Span<const Command> all_commands();
 /// Null when there is none of that name.
 const Command* find_command(Text name);
 
+/// That no command has this name, with the nearest that there is.
+Error unknown_command(Text name);
+
 /// Offers everything that an argument of `kind` may name. `earlier` are the words before it, the command first.
 /// Thread context, preemption on.
 void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlier, CompletionCandidates& out);

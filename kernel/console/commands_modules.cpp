@@ -181,7 +181,7 @@ Result<void> with_module(Kernel& kernel, Text name, Visit visit) {
         visit(record);
     });
     if (found) return {};
-    return Error(ErrorCode::NotFound, format("no module is called {}", name.substr(0, 60)).text());
+    return Error(ErrorCode::NotFound, format("no module {} is loaded", name.substr(0, 60)).text());
 }
 
 bool is_from_file(const ModuleRecord& record, Text file) {

@@ -31,8 +31,7 @@ Result<void> run_help(Invocation& invocation) {
     JsonWriter json(out);
     if (const Text name = invocation.argument(0); !name.empty()) {
         const Command* const command = find_command(name);
-        if (command == nullptr)
-            return Error(ErrorCode::NotFound, format("there is no command {}", name.substr(0, 60)).text());
+        if (command == nullptr) return unknown_command(name);
         if (invocation.json) {
             as_json(json, *command);
             out.write("\n");

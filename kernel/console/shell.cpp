@@ -130,15 +130,7 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
         else if (unknown.empty())
             unknown = word;
     }
-    if (command == nullptr) {
-        Nearest nearest(words.words[0]);
-        for (const Command& other : all_commands()) nearest.offer(other.name);
-        const Text name = words.words[0].substr(0, 60);
-        if (nearest.best().empty())
-            return Error(ErrorCode::NotFound, format("unknown command \"{}\"; help lists them", name).text());
-        return Error(ErrorCode::NotFound,
-                     format("unknown command \"{}\"; did you mean {}?", name, nearest.best()).text());
-    }
+    if (command == nullptr) return unknown_command(words.words[0]);
     Invocation invocation{kernel_, *command, Span<const Text>(arguments, count), json, out_, Span<char>(scratch_),
                           end_};
     if (explain) {
@@ -154,7 +146,8 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
     if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
         return Error(ErrorCode::InvalidArgument,
                      format("{} {}; usage: {}{}{}", command->name,
-                            count < command->required ? Text("needs more arguments") : Text("takes fewer arguments"),
+                            count < command->required ? Text("needs more arguments")
+                                                      : Text("takes fewer arguments (quote one with spaces)"),
                             command->name, command->usage.empty() ? Text() : Text(" "), command->usage)
                          .text());
     const auto result = command->run(invocation);

@@ -87,7 +87,8 @@ void EventQueue::deliver(Kernel& kernel, Queued& queued) {
         if (next == nullptr) return;
         MutexGuard guard(next->call_lock);
         next->heard_event = queued.number;
-        if (next->state() == ModuleState::Running) {
+        // Who failed while the event waited is the supervisor's to tell of, not a second failure.
+        if (next->state() == ModuleState::Running && !next->current->is_ended()) {
             Instance& instance = *next->current;
             const KernelCall not_restarted(instance, kForever);
             auto response = instance.call<&Module::handle_event>(queued.event);

@@ -20,7 +20,9 @@ FixedText<24> with_unit(int64_t value, Span<const detail::Unit> units) {
     return format<24>("{}", value);
 }
 
-FixedText<24> bound(const Option& option, int64_t value) {
+}  // namespace
+
+FixedText<24> describe_bound(const Option& option, int64_t value) {
     constexpr detail::Unit kSizes[] = {{"G", uint64_t{1} << 30}, {"M", uint64_t{1} << 20}, {"K", uint64_t{1} << 10}};
     constexpr detail::Unit kDurations[] = {{"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"ns", 1}};
     switch (option.type) {
@@ -30,14 +32,17 @@ FixedText<24> bound(const Option& option, int64_t value) {
     }
 }
 
+namespace {
+
 /// "from 1 to 1000", or what is left of it when an end is open.
 FixedText<62> range_of(const Option& option) {
     const bool has_minimum = option.minimum != INT64_MIN;
     const bool has_maximum = option.maximum != INT64_MAX;
     if (has_minimum && has_maximum)
-        return format<62>(" from {} to {}", bound(option, option.minimum).text(), bound(option, option.maximum).text());
-    if (has_minimum) return format<62>(" of at least {}", bound(option, option.minimum).text());
-    if (has_maximum) return format<62>(" of at most {}", bound(option, option.maximum).text());
+        return format<62>(" from {} to {}", describe_bound(option, option.minimum).text(),
+                          describe_bound(option, option.maximum).text());
+    if (has_minimum) return format<62>(" of at least {}", describe_bound(option, option.minimum).text());
+    if (has_maximum) return format<62>(" of at most {}", describe_bound(option, option.maximum).text());
     return {};
 }
 

@@ -12,4 +12,7 @@ namespace helix::kernel {
 /// option, the value and what it takes.
 Result<void> check_option(const Option& option, Text value);
 
+/// `value`, an end of the range of `option`, with the largest unit that divides it: "64K", "10ms". Any context.
+FixedText<24> describe_bound(const Option& option, int64_t value);
+
 }  // namespace helix::kernel

@@ -38,7 +38,10 @@ Result<void> ModuleSystem::transfer_and_verify_scheduler(Instance* old, Instance
             clock.entry().state_bytes = state.size();
             StateReader reader = TRY(StateReader::open_unsealed(state));
             if (old->name() == candidate.name() && reader.schema() > candidate.info().state_schema())
-                return Error(ErrorCode::Incompatible, "its state schema is older than that of the ruling policy");
+                return Error(ErrorCode::Incompatible,
+                             format("{} reads state up to schema {}, the saved is {}", candidate.name(),
+                                    candidate.info().state_schema(), reader.schema())
+                                 .text());
             TRY(candidate.call<&Module::restore_state>(reader, Reason::Reload));
         }
     }
@@ -55,7 +58,10 @@ Result<void> ModuleSystem::verify_scheduler(Instance& candidate) {
         Cpu& cpu = kernel_.threads.cpu(id);
         const SchedulerStatistics statistics = TRY(policy.mirror_statistics(cpu));
         if (statistics.runnable != cpu.ready_count)
-            return Error(ErrorCode::InvalidState, "the new policy does not hold the threads that are runnable");
+            return Error(ErrorCode::InvalidState,
+                         format("{} counts {} runnable threads on CPU {}, the kernel {}", candidate.name(),
+                                statistics.runnable, id, uint64_t{cpu.ready_count})
+                             .text());
     }
     return {};
 }
@@ -101,7 +107,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         return Error(ErrorCode::TimedOut, "a call into the ruling policy did not end in time");
     }
     // The check that grows with the number of threads, one after the other.
-    auto sound = policy.self_check_mirror();
+    auto sound = policy.self_check_mirror(candidate.name());
     if (sound.ok()) sound = check_health(candidate);
     if (!sound.ok()) {
         if (old != nullptr) old->record.call_lock.unlock();

@@ -210,13 +210,17 @@ Result<void> ModuleSystem::transfer_state(Instance& from, Instance& to, Buffer& 
     state = TRY(writer.finish());
     StateReader reader = TRY(StateReader::open(state));
     if (reader.schema() > to.info().state_schema())
-        return Error(ErrorCode::Incompatible, "its state schema is older than that of the running module");
+        return Error(ErrorCode::Incompatible, format("{} reads state up to schema {}, the saved is {}", to.name(),
+                                                     to.info().state_schema(), reader.schema())
+                                                  .text());
     return to.call_in_time<&Module::restore_state>(reader, Reason::Reload);
 }
 
 Result<void> ModuleSystem::check_health(Instance& candidate) {
     const bool healthy = TRY(candidate.call<&Module::is_healthy>());
-    if (!healthy) return Error(ErrorCode::InvalidState, "the new instance says that it is not healthy");
+    if (!healthy)
+        return Error(ErrorCode::InvalidState,
+                     format("the new {} says that it is not healthy", candidate.name()).text());
     return {};
 }
 

@@ -214,17 +214,25 @@ Result<SchedulerStatistics> PolicySlot::statistics_of(uint32_t place, Cpu& cpu) 
     return out.value;
 }
 
-Result<void> PolicySlot::self_check_mirror() {
+Result<void> PolicySlot::self_check_mirror(Text name) {
     if (!serves(mirror_)) return ErrorCode::ModuleAbsent;
-    bool sound = true;
+    struct Lost {
+        bool any = false;
+        ThreadId thread = ThreadId::None;
+        CpuId cpu = 0;
+    } lost;
     threads_.for_each_locked([&](Thread& thread) {
         if ((thread.queued_in & bit(mirror_)) == 0 || !serves(mirror_)) return;
         bool held = false;
         Cpu& cpu = threads_.cpu(thread.cpu);
-        if (ask<&Scheduler::self_check>(mirror_, &held, cpu.view[mirror_], thread.view[mirror_])) sound &= held;
+        if (!ask<&Scheduler::self_check>(mirror_, &held, cpu.view[mirror_], thread.view[mirror_]) || held) return;
+        if (!lost.any) lost = {true, thread.id, thread.cpu};
     });
     if (!serves(mirror_)) return ErrorCode::ModuleFailed;
-    if (!sound) return Error(ErrorCode::InvalidState, "its self-check failed");
+    if (lost.any)
+        return Error(ErrorCode::InvalidState, format("{}: its self_check does not find thread {} on CPU {}", name,
+                                                     static_cast<uint64_t>(lost.thread), lost.cpu)
+                                                  .text());
     return {};
 }
 

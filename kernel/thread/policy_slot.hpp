@@ -73,7 +73,7 @@ public:
     Result<SchedulerStatistics> mirror_statistics(Cpu& cpu) { return statistics_of(mirror_, cpu); }
     /// Asks the mirrored policy for each waiting thread whether it holds it; locks one CPU at a time, for one thread.
     /// Preemption on. Errors: ModuleAbsent, ModuleFailed, InvalidState (it does not).
-    Result<void> self_check_mirror();
+    Result<void> self_check_mirror(Text name);
 
 private:
     struct Place {

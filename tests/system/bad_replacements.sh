@@ -34,7 +34,7 @@ after_replacing_counter() {
     case $1 in
         health)
             echo "counter: the counter that fails in health was stopped"
-            echo "error: the new instance says that it is not healthy"
+            echo "error: the new counter says that it is not healthy"
             ;;
         request)
             echo "counter: counter 2.0.0 -> counter 3.0.0, committed"

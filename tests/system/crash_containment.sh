@@ -14,7 +14,7 @@ declare -A causes=(
     [null]="page fault at address 0x0 " [divide]="divide error" [ud2]="invalid instruction"
     [noncanonical]="general protection fault" [write_text]="page fault at address 0x[1-9a-f]"
     [execute_data]="page fault at address 0x[1-9a-f]" [loop]="$long" [stack_overflow]="stack overflow"
-    [creeping_overflow]="(stack overflow|$long)" [abort]="told to abort" [exhaust_memory]="(out of memory|$long)"
+    [creeping_overflow]="(stack overflow|$long)" [abort]="told to abort in _Z" [exhaust_memory]="(out of memory|$long)"
 )
 entries=(request event health save restore stop thread blocking bounded)
 
@@ -67,7 +67,7 @@ check_crash() {
             noted=0 state=
             expect 1 "^\[.*\] kernel: crasher was removed, but did not stop cleanly: $failure"
             expect 1 "^error: crasher was removed, but did not stop cleanly: $failure"
-            expect 1 '^error: no module is called crasher'
+            expect 1 '^error: no module crasher is loaded'
             ;;
         event) expect 1 "^\[.*\] events: $failure" ;;
         health) expect 1 '^crasher  *(Running|Failed)  *unhealthy$' ;;

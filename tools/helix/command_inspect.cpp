@@ -6,6 +6,8 @@
 #include "failure.hpp"
 #include "text.hpp"
 
+#include "kernel/module/options.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <elf.h>
@@ -31,9 +33,10 @@ std::vector<std::string> texts(const List& list) {
     return out;
 }
 
-/// A bound as a person reads it; empty when it is open.
-std::string bound(int64_t value) {
-    return value == INT64_MIN || value == INT64_MAX ? std::string() : std::to_string(value);
+/// An end of the range as a person reads it; empty when it is open.
+std::string bound(const Option& option, int64_t value) {
+    if (value == INT64_MIN || value == INT64_MAX) return {};
+    return to_string(kernel::describe_bound(option, value).text());
 }
 bool has_range(const Option& option) {
     return option.type != OptionType::Boolean && option.type != OptionType::String;
@@ -101,7 +104,7 @@ std::string as_text(const Console& console, const ModuleFile& file) {
         row("description", to_string(info.description()));
         row("author", to_string(info.author()));
         row("license", to_string(info.license()));
-        row("flags", join(flag_names(info.flags()), " "));
+        row("flags", join(flag_names(info.flags()), ", "));
         row("needs", join(texts(info.dependencies()), "; "));
         row("provides", join(texts(info.provides()), ", "));
         for (const InterfaceEntry& entry : file.interfaces)
@@ -109,8 +112,8 @@ std::string as_text(const Console& console, const ModuleFile& file) {
         row("state schema", std::to_string(info.state_schema()));
         for (const Option& option : file.options) {
             std::string range;
-            if (has_range(option) && (!bound(option.minimum).empty() || !bound(option.maximum).empty()))
-                range = fmt::format(" {}..{}", bound(option.minimum), bound(option.maximum));
+            if (has_range(option) && (option.minimum != INT64_MIN || option.maximum != INT64_MAX))
+                range = fmt::format(" {}..{}", bound(option, option.minimum), bound(option, option.maximum));
             row("option",
                 fmt::format("{} ({}{}, default \"{}\") {}", to_string(option.key.text()), type_name(option.type), range,
                             to_string(option.default_value.text()), to_string(option.documentation.text())));

@@ -38,6 +38,9 @@ void check_combination(const RunOptions& options, Architecture architecture) {
         throw Failure(ExitStatus::Usage, "--replay works with --arch hosted only; x86_64 repeats itself with --icount");
     if (options.count_instructions && hosted)
         throw Failure(ExitStatus::Usage, "--icount works with --arch x86_64 only; hosted repeats itself with --replay");
+    constexpr uint64_t kMostHostedMb = 65536;
+    if (hosted && options.memory_mb && (*options.memory_mb < 4 || *options.memory_mb > kMostHostedMb))
+        throw Failure(ExitStatus::Usage, "--memory takes 4 to {} MB with --arch hosted", kMostHostedMb);
     if (options.machine != "q35" && hosted) throw Failure(ExitStatus::Usage, "--machine works with --arch x86_64 only");
 }
 
@@ -91,23 +94,22 @@ int command_run(Session& session, const RunOptions& options) {
     }
     session.console.detail(shell_command(machine_command(spec)));
 
-    const auto in_time = [&](double otherwise) -> Deadline {
-        const double seconds = options.timeout_s.value_or(otherwise);
-        if (seconds <= 0) return {};
-        return deadline_after(std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
-    };
+    const double seconds = options.timeout_s.value_or(spec.interactive ? 0 : kDefaultTimeout);
+    const Deadline in_time =
+        seconds <= 0 ? Deadline() : deadline_after(std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
     MachineEnd end;
     if (spec.interactive) {
         if (spec.architecture == Architecture::X86_64)
             session.console.notice("Type \"help\" for the commands, \"poweroff\" to end; Ctrl-A X ends the emulator.");
-        end = run_machine_on_terminal(spec, in_time(0));
+        end = run_machine_on_terminal(spec, in_time);
     } else {
         const int input = options.commands ? -1 : STDIN_FILENO;
-        MachineRun run = run_machine(
-            spec, input, [&](std::string_view text) { session.console.data(text); }, in_time(kDefaultTimeout));
+        MachineRun run = run_machine(spec, input, [&](std::string_view text) { session.console.data(text); }, in_time);
         end = run.end;
         if (!trim(run.errors).empty() && end.problem != trim(run.errors)) session.console.notice(trim(run.errors));
     }
+    if (end.status == static_cast<int>(ExitStatus::TimedOut) && !end.problem.empty())
+        end.problem += fmt::format(" after {} s; --timeout SECONDS gives it more", seconds);
     if (!end.problem.empty()) session.console.error(end.problem);
     return end.status;
 }

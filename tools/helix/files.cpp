@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 std::string read_file(const fs::path& path) {
     std::error_code error;
-    if (fs::is_directory(path, error)) throw Failure(ExitStatus::Environment, "{}: is a folder", path.string());
+    if (fs::is_directory(path, error))
+        throw Failure(ExitStatus::Environment, "{} is a folder, not a file", path.string());
     std::ifstream stream(path, std::ios::binary);
     if (!stream) throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(errno));
     std::string content{std::istreambuf_iterator<char>(stream), {}};

@@ -135,7 +135,7 @@ std::vector<std::string> machine_command(const MachineSpec& spec) {
 }
 
 MachineEnd decode_end(const MachineSpec& spec, const ChildEnd& end, std::string_view errors) {
-    if (end.timed_out) return {static_cast<int>(ExitStatus::TimedOut), "timed out; the machine was ended"};
+    if (end.timed_out) return {static_cast<int>(ExitStatus::TimedOut), "timed out: the machine was ended"};
     const auto ended_with = [](int status) -> MachineEnd {
         if (status == 0) return {};
         return {status, fmt::format("the kernel ended with status {}", status)};

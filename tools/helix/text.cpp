@@ -95,7 +95,10 @@ std::string nearest(std::string_view name, const std::vector<std::string>& candi
         size_t distance = edit_distance(name, candidate);
         // Who types the beginning of a name means it.
         if (name.size() >= 3 && candidate.starts_with(name)) distance = std::min<size_t>(distance, 1);
-        if (distance < best_distance && distance < std::max(name.size(), candidate.size())) {
+        // Of equals the longer one: letters are left out more often than added.
+        const bool nearer = distance < best_distance ||
+                            (best != nullptr && distance == best_distance && candidate.size() > best->size());
+        if (nearer && distance < std::max(name.size(), candidate.size())) {
             best = &candidate;
             best_distance = distance;
         }

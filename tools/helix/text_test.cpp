@@ -21,6 +21,9 @@ TEST(Nearest, OffersOnlyWhatMayBeMeant) {
     EXPECT_EQ(nearest("heap_size", names), "heap_size_kb");
     EXPECT_EQ(nearest("min_ram", names), "min_ram_mb");
     EXPECT_EQ(nearest("color", names), "");
+    // Of two that are equally near the longer one: letters are left out more often than added.
+    EXPECT_EQ(nearest("moduls", {"module", "modules"}), "modules");
+    EXPECT_EQ(nearest("moduls", {"modules", "module"}), "modules");
     EXPECT_EQ(did_you_mean("hep_size_kb", names), "; did you mean \"heap_size_kb\"?");
 }
 
