@@ -19,7 +19,8 @@ struct CallResult<Result<T>> {
 };
 }  // namespace detail
 
-/// Leads to whatever fills a slot; stays valid across every reload and swap. Movable; released with its owner.
+/// Leads to whatever fills a slot; stays valid across every reload and swap. Movable; released with its owner,
+/// where preemption is on: elsewhere it counts as held until the module is gone.
 template <typename Interface>
 class Handle {
 public:

@@ -98,14 +98,16 @@ public:
         copy.flags_ = flags;
         return copy;
     }
-    /// Module names or provided capabilities, each with an optional semver range: "helix-execution >=1.2, <2".
+    /// Module names or provided capabilities, each with an optional semver range: "helix-execution >=1.2, <2". The
+    /// range of a capability is compared with the version of the module that provides it: capabilities have none of
+    /// their own. The versions of interfaces are another matter, which bind checks.
     template <size_t N>
     consteval ModuleInfo dependencies(const Text (&texts)[N]) const {
         ModuleInfo copy = *this;
         copy.dependencies_ = Dependencies(texts);
         return copy;
     }
-    /// Capabilities; every interface that the module implements is one of them.
+    /// Capabilities; every interface that the module implements is one of them. Each has the module's version.
     template <size_t N>
     consteval ModuleInfo provides(const Text (&texts)[N]) const {
         ModuleInfo copy = *this;

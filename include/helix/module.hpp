@@ -25,7 +25,8 @@ public:
     virtual Result<void> init(const Context& context) = 0;
     /// Claims and publishes. On an error the module undoes what init and start did.
     virtual Result<void> start() = 0;
-    /// Gives back what start claimed. Called iff start succeeded; no code of the module runs afterwards.
+    /// Gives back what start claimed. Called iff start succeeded. The only call that follows is that of the
+    /// destructor, unless the instance has failed; threads of the module that still run are ended first.
     virtual Result<void> stop() = 0;
 
     /// An event to which the module subscribed.
