@@ -110,7 +110,7 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
             for (const Command& command : kCommands) out.offer(command.name);
             return;
         case ArgumentKind::ListedModule:
-            kernel.modules.for_each_not_started([&](const NotStarted& left_out) { out.offer(left_out.name.text()); });
+            kernel.modules.for_each_not_started([&](const NotStarted& left_out) { out.offer(left_out.info.name()); });
             [[fallthrough]];
         case ArgumentKind::Module:
             kernel.modules.for_each([&](ModuleRecord& record) { out.offer(record.name()); });

@@ -38,17 +38,22 @@ void write_flags(JsonWriter& json, ModuleFlags flags) {
 }
 
 /// The members that every listing of a module has.
-void write_common(JsonWriter& json, const ModuleRecord& record) {
-    const ModuleInfo none;
-    const ModuleInfo& info = record.current == nullptr ? none : record.current->info();
-    json.field("name", record.name());
-    json.field("version", version_of(record).text());
-    json.field("state", describe(record.state()));
+void write_common(JsonWriter& json, Text name, Text version, const ModuleInfo& info, ModuleState state, Link link,
+                  uint32_t generation) {
+    json.field("name", name);
+    json.field("version", version);
+    json.field("state", describe(state));
     write_flags(json, info.flags());
-    json.field("link", describe(record.link));
+    json.field("link", describe(link));
     json.field("placement", "kernel");
     write_texts(json, "provides", info.provides());
-    json.field("generation", record.generation);
+    json.field("generation", generation);
+}
+void write_common(JsonWriter& json, const ModuleRecord& record) {
+    const ModuleInfo none;
+    write_common(json, record.name(), version_of(record).text(),
+                 record.current == nullptr ? none : record.current->info(), record.state(), record.link,
+                 record.generation);
 }
 
 void write_details(JsonWriter& json, ModuleRecord& record) {
@@ -119,21 +124,19 @@ void print_list(Output& out, Text label, const List& list) {
 
 void write_not_started(JsonWriter& json, const NotStarted& left_out) {
     json.begin_object();
-    json.field("name", left_out.name.text());
-    json.field("version", describe_version(left_out.version).text());
-    json.field("state", describe(ModuleState::Failed));
-    json.field("link", describe(Link::Static));
+    write_common(json, left_out.info.name(), describe_version(left_out.info.version()).text(), left_out.info,
+                 ModuleState::Failed, Link::Static, 0);
     json.field("file", left_out.file.text());
     json.field("failure", left_out.reason.sentence());
     json.end_object();
 }
 
 void print_not_started(Output& out, const NotStarted& left_out) {
-    print_line(out, "name", left_out.name.text());
+    print_line(out, "name", left_out.info.name());
     print_line(out, "state", describe(ModuleState::Failed));
     print_line(out, "link", describe(Link::Static));
     print_line(out, "file", left_out.file.text());
-    print_line(out, "version", describe_version(left_out.version).text());
+    print_line(out, "version", describe_version(left_out.info.version()).text());
     print_line(out, "failure", left_out.reason.sentence());
 }
 
@@ -224,8 +227,8 @@ Result<void> run_modules(Invocation& invocation) {
             write_not_started(json, left_out);
             return;
         }
-        table.cell(left_out.name.text());
-        table.cell(describe_version(left_out.version).text());
+        table.cell(left_out.info.name());
+        table.cell(describe_version(left_out.info.version()).text());
         table.cell(describe(ModuleState::Failed));
         table.cell(describe(Link::Static));
         table.cell(0u);
@@ -243,7 +246,7 @@ Result<void> run_modules(Invocation& invocation) {
 Result<void> run_module(Invocation& invocation) {
     bool left_out_at_boot = false;
     invocation.kernel.modules.for_each_not_started([&](const NotStarted& left_out) {
-        if (left_out.name != invocation.arguments[0]) return;
+        if (left_out.info.name() != invocation.arguments[0]) return;
         left_out_at_boot = true;
         if (invocation.json) {
             JsonWriter json(invocation.out);

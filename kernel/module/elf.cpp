@@ -171,7 +171,7 @@ Result<void> ElfModule::add_segment(Text file_name, const elf::ProgramHeader& pr
     const bool execute = (program.flags & elf::kExecute) != 0;
     if (write && execute)
         return refuse(ErrorCode::NotSupported, file_name, "a segment is both writable and executable",
-                      "link it with -z separate-code");
+                      "link it as helix_add_module does");
     const ElfSegment segment{program.offset, program.file_size, program.address, program.memory_size, write, execute};
     if (segment_count_ > 0) {
         const ElfSegment& previous = segments_[segment_count_ - 1];
@@ -179,7 +179,7 @@ Result<void> ElfModule::add_segment(Text file_name, const elf::ProgramHeader& pr
             return refuse(ErrorCode::Corrupt, file_name, "its segments are not sorted by address", kRebuild);
         if (segment.first_page() < previous.first_page() + previous.page_count())
             return refuse(ErrorCode::Corrupt, file_name, "its segments overlap or share a page",
-                          "link it with -z separate-code");
+                          "link it as helix_add_module does");
     }
     segments_[segment_count_++] = segment;
     return {};
@@ -258,6 +258,7 @@ Result<void> ElfModule::read_exports(Text file_name, const DynamicTables& tables
 
     bool found = false;
     elf::Symbol descriptor = {};
+    Text other;
     for (uint64_t i = 1; i < count; ++i) {  // the first symbol means nothing
         elf::Symbol symbol;
         if (!read_record(symbols, i * sizeof(symbol), symbol)) break;
@@ -269,7 +270,10 @@ Result<void> ElfModule::read_exports(Text file_name, const DynamicTables& tables
         if ((symbol.info & 15) == elf::kSymbolThreadLocal)
             return refuse(ErrorCode::NotSupported, file_name, "it has thread-local variables",
                           "keep such data in the module's class");
-        if (name != kDescriptorName) continue;
+        if (name != kDescriptorName) {
+            if (symbol.info >> 4 != elf::kSymbolLocal && other.empty()) other = name;
+            continue;
+        }
         if (found) return refuse(ErrorCode::Corrupt, file_name, "it exports helix_module twice", kRebuild);
         found = true;
         descriptor = symbol;
@@ -281,6 +285,10 @@ Result<void> ElfModule::read_exports(Text file_name, const DynamicTables& tables
     if (!found)
         return refuse(ErrorCode::NotFound, file_name, "it exports no helix_module",
                       "end the module's source with HELIX_MODULE(Class)");
+    if (!other.empty())
+        return refuse(ErrorCode::NotSupported, file_name,
+                      format("it exports {} beside helix_module", quoted<46>(other).text()).text(),
+                      "link it with the version script of the SDK");
     return read_descriptor(file_name, descriptor);
 }
 

@@ -91,6 +91,7 @@ inline constexpr uint32_t kWrite = 2;
 inline constexpr uint32_t kSectionSymbols = 2;
 inline constexpr uint32_t kSectionStrings = 3;
 
+inline constexpr uint8_t kSymbolLocal = 0;  ///< binding, in the upper half of `info`; the rest are types
 inline constexpr uint8_t kSymbolObject = 1;
 inline constexpr uint8_t kSymbolFunction = 2;
 inline constexpr uint8_t kSymbolThreadLocal = 6;

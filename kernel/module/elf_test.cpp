@@ -157,6 +157,15 @@ uint64_t other_relocation(const ModuleFile& file) {
     throw std::runtime_error("every relocation is the descriptor's");
 }
 
+TEST(ElfModule, IsRefusedIfItExportsMoreThanItsDescriptor) {
+    const ModuleFile file("exports-more");
+    const Result<ElfModule> result = ElfModule::parse(file.bytes(), "bad.hmod");
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code(), ErrorCode::NotSupported);
+    EXPECT_EQ(std::string(result.error().sentence()),
+              "bad.hmod: it exports function_for_all beside helix_module; link it with the version script of the SDK");
+}
+
 class BadElf : public testing::TestWithParam<BadCase> {};
 
 TEST_P(BadElf, IsRefusedWithFileReasonAndRemedy) {

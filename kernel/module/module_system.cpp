@@ -57,8 +57,7 @@ Result<void> ModuleSystem::check_boot_failure(Text name, const Error& error) {
     const bool essential = has(image->info().flags(), ModuleFlags::Essential);
     NotStarted* const left_out = essential ? nullptr : make<NotStarted>(kernel_.heap);
     if (left_out != nullptr) {  // else it is in the log alone
-        left_out->name.assign(image->info().name());
-        left_out->version = image->info().version();
+        left_out->info = image->info();
         left_out->file.assign(full_name.text());
         left_out->reason = error;
         MutexGuard guard(registry_);
@@ -313,7 +312,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
         return error;
     }
     MutexGuard guard(registry_);
-    not_started_.remove_and_dispose_if([&](const NotStarted& left_out) { return left_out.name == name; },
+    not_started_.remove_and_dispose_if([&](const NotStarted& left_out) { return left_out.info.name() == name; },
                                        [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
     records_.push_back(*record);
     return record;
@@ -493,7 +492,7 @@ void ModuleSystem::release_kept(ModuleRecord& record) {
 Text ModuleSystem::why_absent(Text name) {
     Text why;
     for_each_not_started([&](const NotStarted& left_out) {
-        if (left_out.name == name) why = ": it was not started at boot; load tries again";
+        if (left_out.info.name() == name) why = ": it was not started at boot; load tries again";
     });
     HistoryRecord entry;
     for (uint64_t id = 0; why.empty() && !name.empty() && history_.next(id, entry); id = entry.id)

@@ -26,8 +26,7 @@ struct Kernel;
 
 /// A static module that boot left out, and why.
 struct NotStarted : boost::intrusive::list_base_hook<> {
-    FixedText<46> name;
-    Version version;
+    ModuleInfo info;
     FixedText<62> file;
     Error reason = ErrorCode::NotFound;
 };

@@ -25,14 +25,15 @@ segment() {
     echo $offset
 }
 damage writable-code $(($(segment 2) + 4)) '\007'      # its flags: read, write and execute
-damage overlapping $(($(segment 3) + 16)) '\000\020'   # its address: that of the second
+address=$(od -An -tu8 -j $(($(segment 3) + 16)) -N 8 "$modules/template.hmod")
+damage overlapping $(($(segment 3) + 16)) "\\x$(printf %02x $((address & 255)))\\x$(printf %02x $(((address >> 8) - 16)))"  # a page lower: where the second ends
 damage other-machine 18 '\267\000'                     # AArch64
 damage wrong-magic "$(grep -obUa HELIXMOD "$modules/template.hmod" | head -1 | cut -d: -f1)" 'X'
 # Cut in the identification, the header, the program headers, constants, code, debug information, and by a byte.
 sizes=(0 3 40 100 400 3000 6000 20000 $(($(stat -c %s "$modules/template.hmod") - 1)))
 for size in "${sizes[@]}"; do head -c "$size" "$modules/template.hmod" >"cut-$size.hmod"; done
 
-refused=(foreign text wrong-abi undefined-symbol thread-local-data writable-code overlapping other-machine wrong-magic
+refused=(foreign text wrong-abi undefined-symbol exports-more thread-local-data writable-code overlapping other-machine wrong-magic
     "${sizes[@]/#/cut-}")
 options=(--file "$modules/template.hmod")
 for file in "${refused[@]}"; do
@@ -68,11 +69,12 @@ for arch in hosted x86_64; do
         [[ $(grep -cE "^error: $file\.hmod: [^;]+; [^;]+$" output) == 2 ]] ||
             fail "$arch: no line names $file, the reason and the remedy: $(grep '^error' output)"
     done
-    line "error: writable-code.hmod: a segment is both writable and executable; link it with -z separate-code"
-    line "error: overlapping.hmod: its segments overlap or share a page; link it with -z separate-code"
+    line "error: writable-code.hmod: a segment is both writable and executable; link it as helix_add_module does"
+    line "error: overlapping.hmod: its segments overlap or share a page; link it as helix_add_module does"
     line "error: other-machine.hmod: built for ELF machine 183, not for x86_64 (62); build it for x86_64"
     line "error: thread-local-data.hmod: it has thread-local variables; keep such data in the module's class"
     line "error: undefined-symbol.hmod: the symbol function_of_nobody is undefined; define it in the module, or reach it through Context"
+    line "error: exports-more.hmod: it exports function_for_all beside helix_module; link it with the version script of the SDK"
     line "error: template.hmod: a module template is loaded already; use reload to replace it"
     line "error: wrong-magic.hmod: its descriptor does not begin with HELIXMOD; build it with helix_add_module"
     grep -q '^error: wrong-abi.hmod: .*ABI' output || fail "$arch: $(grep '^error: wrong-abi' output)"

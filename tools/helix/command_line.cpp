@@ -91,7 +91,7 @@ void add_run(CLI::App& app, Action& action) {
 void add_test(CLI::App& app, Action& action) {
     auto options = std::make_shared<TestOptions>();
     CLI::App* test = app.add_subcommand("test", "Run the tests: architecture, unit, system, boot");
-    test->add_option("FILTER", options->filter, "Part of the name, or a pattern with * and ?");
+    test->add_option("FILTER", options->filters, "Part of the name, or a pattern with * and ?; several: any of them");
     test->add_flag("--list", options->list, "Print the names and run nothing");
     test->add_option("--junit", options->junit, "Also write a JUnit report")->type_name("FILE");
     test->add_flag("--long", options->with_long, "Also the tests that take minutes");
@@ -101,7 +101,7 @@ void add_test(CLI::App& app, Action& action) {
     test->add_option("--conformance", options->conformance, "Run the conformance suites on this module")
         ->type_name("FILE");
     test->footer(
-        "Examples:\n  helix test\n  helix test boot/\n  helix test 'system/*swap*' --junit report.xml\n"
+        "Examples:\n  helix test\n  helix test boot/ unit/\n  helix test 'system/*swap*' --junit report.xml\n"
         "  helix test --conformance my_scheduler.hmod");
     test->callback(
         [options, &action] { action = [options](Session& session) { return command_test(session, *options); }; });

@@ -69,13 +69,17 @@ int command_test(Session& session, const TestOptions& options) {
                                       : conformance_tests(used, options.conformance);
     std::vector<std::string> names;
     for (const TestCase& test : tests) names.push_back(test.name);
+    std::vector<std::string> filters = options.filters;
+    if (filters.empty()) filters.emplace_back();
+    const auto chosen_by = [&](const TestCase& test, const std::string& filter) {
+        return matches_filter(test.name, filter) && (!test.is_long || options.with_long || test.name == filter);
+    };
+    for (const std::string& filter : filters)
+        if (std::ranges::none_of(tests, [&](const TestCase& test) { return chosen_by(test, filter); }))
+            throw Failure(ExitStatus::Failed, "no test matches \"{}\"{}", filter, did_you_mean(filter, names));
     std::erase_if(tests, [&](const TestCase& test) {
-        return !matches_filter(test.name, options.filter) ||
-               (test.is_long && !options.with_long && test.name != options.filter);
+        return std::ranges::none_of(filters, [&](const std::string& filter) { return chosen_by(test, filter); });
     });
-    if (tests.empty())
-        throw Failure(ExitStatus::Failed, "no test matches \"{}\"{}", options.filter,
-                      did_you_mean(options.filter, names));
     if (options.list) {
         for (const TestCase& test : tests) session.console.line("{}", test.name);
         return 0;

@@ -61,7 +61,7 @@ struct NewModuleOptions {
 int command_new_module(Session& session, const NewModuleOptions& options);
 
 struct TestOptions {
-    std::string filter;
+    std::vector<std::string> filters;  ///< any of them; none: all
     std::string junit;
     std::string sanitizer;    ///< empty, "address" or "thread"
     std::string conformance;  ///< a .hmod file, or empty
