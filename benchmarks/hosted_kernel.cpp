@@ -132,6 +132,7 @@ bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*meas
     for (const std::string& name : modules) bundle.add(name + ".hmod", read_file(file_of(name)));
     Archive initrd;
     for (const std::string& name : loadable) initrd.add(name + ".hmod", read_file(file_of(name)));
+    for (const auto& [name, content] : wanted.files) initrd.add(name, content);
 
     const std::string bundle_bytes = bundle.finish();
     const std::string initrd_bytes = initrd.finish();

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace helix::benchmark {
@@ -18,6 +19,7 @@ struct KernelOptions {
     std::optional<uint64_t> seed;  ///< replay with this seed, instead of real time
     std::string scheduler = "helix-scheduler-round-robin";
     bool strip = true;  ///< modules without debug information and symbols, as archives carry them
+    std::vector<std::pair<std::string, std::string>> files = {};  ///< more for the initrd: name and content
 };
 
 /// Boots the modules of the minimal profile; files of `loadable` (names without the ending) wait in the initrd. When

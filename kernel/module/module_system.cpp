@@ -8,7 +8,6 @@
 #include "kernel/memory/make.hpp"
 #include "kernel/module/module_hold.hpp"
 #include "kernel/module/options.hpp"
-#include "kernel/module/resolver.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
@@ -154,70 +153,6 @@ const SlotTarget* ModuleSystem::target_of(Instance& instance, Text interface) co
 }
 
 // ---- Loading.
-
-Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
-    size_t count = 0;
-    for_each([&](ModuleRecord&) { ++count; });
-    auto* const nodes = static_cast<ResolverNode*>(kernel_.heap.allocate((count + 1) * sizeof(ResolverNode)));
-    if (nodes == nullptr) return ErrorCode::OutOfMemory;
-    size_t used = 0;
-    for_each([&](ModuleRecord& record) {
-        if (record.state() == ModuleState::Running)
-            nodes[used++] = {record.name(), record.current->info().version(), &record.current->info()};
-    });
-    for (size_t i = 0; i < info.dependencies().size(); ++i) {
-        const Text text = info.dependencies()[i];
-        auto requirement = Requirement::parse(text);
-        if (!requirement.ok()) {
-            kernel_.heap.free(nodes);
-            return requirement.error();
-        }
-        auto provider = provider_of(Span<const ResolverNode>(nodes, used), requirement.value());
-        if (!provider.ok()) {
-            kernel_.heap.free(nodes);
-            TRY(check_cycle_in_files(info));
-            return Error(provider.error().code(),
-                         format("{} needs {}: {}", info.name(), text, provider.error().sentence()).text());
-        }
-    }
-    kernel_.heap.free(nodes);
-    return {};
-}
-
-/// What is missing may wait for `info` itself, in a file that is not loaded: no order of loads would help. Nothing of
-/// the files is run; one that cannot be read is none.
-Result<void> ModuleSystem::check_cycle_in_files(const ModuleInfo& info) {
-    constexpr size_t kFiles = 64;
-    struct Nodes {
-        ResolverNode nodes[1 + kFiles];
-        Image* images[1 + kFiles];
-        uint16_t scratch[1 + kFiles];
-    };
-    auto* const found = static_cast<Nodes*>(kernel_.heap.allocate(sizeof(Nodes)));
-    if (found == nullptr) return {};
-    found->nodes[0] = {info.name(), info.version(), &info};
-    size_t used = 1;
-    for (const Archive* archive : {&initrd_, &bundle_}) {
-        for (const ArchiveEntry& entry : *archive) {
-            if (!entry.is_file() || !entry.name.ends_with(".hmod") || used == 1 + kFiles) continue;
-            auto image = Image::create(kernel_.memory, entry.data, entry.name);
-            if (!image.ok()) continue;
-            const ModuleInfo& other = image.value()->info();
-            bool wanted = find_record(other.name()) == nullptr;
-            for (size_t i = 0; i < used; ++i) wanted &= found->nodes[i].name != other.name();
-            if (!wanted) {
-                image.value()->release();
-                continue;
-            }
-            found->images[used] = image.value();
-            found->nodes[used++] = {other.name(), other.version(), &other};
-        }
-    }
-    const auto result = check_cycle(Span<const ResolverNode>(found->nodes, used), 0, Span<uint16_t>(found->scratch));
-    while (--used > 0) found->images[used]->release();
-    kernel_.heap.free(found);
-    return result;
-}
 
 Result<void> ModuleSystem::check_options(ModuleRecord& record, const ModuleDescriptor& descriptor) {
     for (const Option& option : descriptor.options()) {
@@ -381,32 +316,7 @@ Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
     if (has(info.flags(), ModuleFlags::Essential))
         return Error(ErrorCode::PermissionDenied,
                      format("{} is essential and cannot be unloaded", record.name()).text());
-    if (record.state() == ModuleState::Running) {
-        FixedText<120> dependents;
-        size_t count = 0;
-        for_each([&](ModuleRecord&) { ++count; });
-        auto* const nodes = static_cast<ResolverNode*>(kernel_.heap.allocate((count + 1) * sizeof(ResolverNode)));
-        if (nodes == nullptr) return ErrorCode::OutOfMemory;
-        size_t used = 0;
-        for_each([&](ModuleRecord& other) {
-            if (&other != &record && other.state() == ModuleState::Running)
-                nodes[used++] = {other.name(), other.current->info().version(), &other.current->info()};
-        });
-        for (size_t i = 0; i < used; ++i) {
-            const ModuleInfo::Dependencies& dependencies = nodes[i].info->dependencies();
-            for (size_t k = 0; k < dependencies.size(); ++k) {
-                auto requirement = Requirement::parse(dependencies[k]);
-                if (!requirement.ok() || provider_of(Span<const ResolverNode>(nodes, used), requirement.value()).ok())
-                    continue;
-                if (!dependents.empty()) dependents.append(", ");
-                dependents.append(nodes[i].name);
-                break;
-            }
-        }
-        kernel_.heap.free(nodes);
-        if (!dependents.empty())
-            return Error(ErrorCode::Busy, format("{} is needed by {}", record.name(), dependents.text()).text());
-    }
+    TRY(check_dependents(record, nullptr));
     TRY(check_not_standing_by(record));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;

@@ -137,14 +137,19 @@ private:
 
     // calls.cpp
     Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload);
+    // dependencies.cpp; change lock held
+    class RunningModules;
+    Result<void> check_dependencies(const ModuleInfo& info);
+    Result<void> check_cycle_in_files(const ModuleInfo& info);
+    /// Whether what others need, and have, is still there when `record` is replaced by `instead`, or goes away (null).
+    /// Errors: Busy (it is needed), Incompatible (its successor does not do), OutOfMemory.
+    Result<void> check_dependents(const ModuleRecord& record, const ModuleInfo* instead);
     // module_system.cpp
     RecordPin find(Text name);
     ModuleRecord* find_record(Text name);
     Result<Bytes> find_file(Text name, FixedText<62>& full_name) const;
     Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock);
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock);
-    Result<void> check_dependencies(const ModuleInfo& info);
-    Result<void> check_cycle_in_files(const ModuleInfo& info);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
     Result<void> make_slots(ModuleRecord& record);
     Result<void> publish_interfaces(ModuleRecord& record);

@@ -9,6 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 namespace helix::test {
 
 namespace {
@@ -37,7 +41,7 @@ Result<void> run_body(kernel::Kernel& kernel) {
 }  // namespace
 
 std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed, const std::string& scheduler,
-                    int& status) {
+                    int& status, ModelFiles files) {
     int ends[2];
     if (pipe(ends) != 0) throw std::runtime_error("no pipe");
     const pid_t child = fork();
@@ -49,7 +53,8 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
         current_cpus = cpus;
         current_seed = seed;
         current_steps = environment("HELIX_TEST_STEPS", kSteps);
-        const benchmark::KernelOptions options{.cpus = cpus, .seed = seed, .scheduler = scheduler, .strip = false};
+        benchmark::KernelOptions options{.cpus = cpus, .seed = seed, .scheduler = scheduler, .strip = false};
+        if (files != nullptr) options.files = files(seed.value_or(1));
         _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
     }
     close(ends[1]);
@@ -61,7 +66,14 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
     return output;
 }
 
-void run_model(ModelBody body, Machines machines, const std::string& scheduler) {
+std::string module_file(const std::string& name) {
+    const auto build = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
+    std::ifstream file(build / "modules" / (name + ".hmod"), std::ios::binary);
+    if (!file) throw std::runtime_error("no module " + name);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void run_model(ModelBody body, Machines machines, const std::string& scheduler, ModelFiles files) {
     const bool replay = machines == Machines::Replay;
     const uint64_t first = environment("HELIX_TEST_SEED", 1);
     const uint64_t seeds =
@@ -70,7 +82,7 @@ void run_model(ModelBody body, Machines machines, const std::string& scheduler) 
         for (uint64_t seed = first; seed < first + seeds; ++seed) {
             int status = 0;
             const std::string output =
-                run_one(body, cpus, replay ? std::optional(seed) : std::nullopt, scheduler, status);
+                run_one(body, cpus, replay ? std::optional(seed) : std::nullopt, scheduler, status, files);
             if (status == 0) continue;
             const auto* const info = ::testing::UnitTest::GetInstance()->current_test_info();
             ADD_FAILURE() << output << "\nwith " << cpus << " CPUs, seed " << seed

@@ -13,6 +13,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace helix::test {
 
@@ -44,13 +46,18 @@ struct ModelRun {
 using ModelBody = void (*)(const ModelRun& run);
 
 enum class Machines { Replay, RealTime };
+/// What a body finds in the initrd, for a seed; called in the child process, before the kernel starts.
+using ModelFiles = std::vector<std::pair<std::string, std::string>> (*)(uint64_t seed);
 
 /// Runs `body` in kernels with 1, 2 and 4 CPUs; adds a test failure with the command that repeats it for each that
 /// does not end well. `scheduler` rules.
-void run_model(ModelBody body, Machines machines, const std::string& scheduler = "helix-scheduler-round-robin");
+void run_model(ModelBody body, Machines machines, const std::string& scheduler = "helix-scheduler-round-robin",
+               ModelFiles files = nullptr);
 /// The same for one kernel; what it printed is returned, and the exit status through `status`.
 std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed, const std::string& scheduler,
-                    int& status);
+                    int& status, ModelFiles files = nullptr);
+/// The file of module `name` as it was built.
+std::string module_file(const std::string& name);
 
 /// Ends the run as failed. Any thread of the kernel.
 [[noreturn]] void model_failed(const char* what, const char* file, int line);

@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A node of a graph of modules. Its name, what it needs and where it fails are texts in its file, which the model of
+// the module system overwrites: so one file becomes any graph.
+
+#include "helix/module.hpp"
+
+class Node final : public helix::Module {
+public:
+    static constexpr uint32_t kSchema = NODE_VERSION;
+    // As long as nobody writes something else there, each need is met by what every kernel has.
+    static constexpr auto kInfo =
+        helix::ModuleInfo{"node"}
+            .version(NODE_VERSION, 0, 0)
+            .description("Counts; fails where it is told to")
+            .license("MIT OR Apache-2.0")
+            .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental)
+            .dependencies({"helix-memory >=1", "helix-memory >=1.0", "helix-memory >=1.0.0", "helix-memory <100"})
+            .state_schema(kSchema);
+    static constexpr helix::Option kOptions[] = {
+        helix::Option::string("fails", "nowhere", "Where it fails, or \"crash-\" and where it crashes"),
+    };
+
+    helix::Result<void> init(const helix::Context& context) override {
+        context_ = &context;
+        fails_.assign(TRY(context.config("fails")));
+        return fail_if("init");
+    }
+    helix::Result<void> start() override { return fail_if("start"); }
+    helix::Result<void> stop() override { return fail_if("stop"); }
+    bool is_healthy() const override { return fail_if("health").ok(); }
+
+    /// `add` adds one and `get` reads; both give the count. `relay TARGET` makes the request `add` of another module
+    /// and gives what that gave. `crash` crashes.
+    helix::Result<helix::Response> handle_request(const helix::Request& request) override {
+        if (request.request_type == "crash") crash();
+        if (request.request_type == "relay") return context_->request(helix::as_text(request.payload), "add");
+        if (request.request_type == "add")
+            ++count_;
+        else if (request.request_type != "get")
+            return helix::ErrorCode::NotImplemented;
+        return helix::Response::ok(helix::format<20>("{}", count_).text());
+    }
+
+    helix::Result<void> save_state(helix::StateWriter& state) override {
+        TRY(fail_if("save"));
+        return state.put("count", count_);
+    }
+    helix::Result<void> restore_state(helix::StateReader& state, helix::Reason) override {
+        TRY(fail_if("restore"));
+        count_ = TRY(state.get_unsigned("count"));
+        return {};
+    }
+
+private:
+    [[noreturn]] static void crash() { __builtin_trap(); }
+    helix::Result<void> fail_if(helix::Text where) const {
+        helix::Text fails = fails_.text();
+        if (fails == where) return helix::Error(helix::ErrorCode::InvalidState, "fails on purpose");
+        if (fails.starts_with("crash-") && fails.substr(6) == where) crash();
+        return {};
+    }
+
+    const helix::Context* context_ = nullptr;
+    helix::FixedText<38> fails_;
+    uint64_t count_ = 0;
+};
+HELIX_MODULE(Node)

@@ -1,0 +1,279 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The module system step by step against a model: loads, unloads, reloads, requests and crashes, legal and illegal, on
+// graphs of modules drawn from the seed. What a step gives, who runs, in which version, generation and with which
+// count, must be what the model says; and when all are gone, nothing of them is left.
+#include "node_graph.hpp"
+
+namespace helix::test {
+namespace {
+
+using kernel::ModuleState;
+
+constexpr uint32_t kNodes = NodeGraph::kNodes;
+constexpr uint64_t kProbationNs = 1'000'000'000;
+
+class ModuleSystemModel {
+public:
+    explicit ModuleSystemModel(const ModelRun& run)
+        : modules_(run.kernel.modules), threads_(run.kernel.threads), heap_(run.kernel.heap), random_(run.seed) {}
+
+    void step() {
+        const auto node = static_cast<uint32_t>(random_.below(kNodes));
+        const auto file = static_cast<NodeGraph::File>(random_.below(NodeGraph::kFiles));
+        switch (random_.below(12)) {
+            case 0:
+            case 1:
+            case 2: load(node, file); break;
+            case 3: unload(node); break;
+            case 4:
+            case 5: reload(node, file); break;
+            case 6: crash(node); break;
+            case 7: relay(node, static_cast<uint32_t>(random_.below(kNodes))); break;
+            case 8: end_probations(); break;
+            default: add(node); break;
+        }
+        check();
+    }
+    /// Everything is unloaded, dependents first.
+    void empty() {
+        for (uint32_t round = 0; round < kNodes; ++round)
+            for (uint32_t node = 0; node < kNodes; ++node)
+                if (nodes_[node].is_loaded()) unload(node);
+        for (const Node& node : nodes_) MODEL_CHECK(!node.is_loaded());
+        check();
+    }
+    /// Nobody is loaded: as much memory is used as the first time.
+    void check_what_is_used() {
+        const uint64_t used = heap_.statistics().heap_bytes_used;
+        if (used_ == 0) used_ = used;
+        if (used != used_) kernel::this_kernel().log.error("model", "{} bytes are used, not {}", used, used_);
+        MODEL_CHECK(used == used_);
+    }
+
+private:
+    /// What serves, or would again.
+    struct Service {
+        NodeGraph::File file = NodeGraph::First;
+        uint64_t count = 0;
+    };
+    struct Node {
+        ModuleState state = ModuleState::Registered;  ///< Registered: not loaded
+        Service current;
+        uint32_t generation = 0;
+        bool on_probation = false;
+        Service previous = {};  ///< on probation: what returns
+        uint64_t probation_end_ns = 0;
+
+        bool is_loaded() const { return state != ModuleState::Registered; }
+        bool runs() const { return state == ModuleState::Running; }
+    };
+
+    // ---- The steps. Each does it, and says what had to come of it.
+
+    void load(uint32_t node, NodeGraph::File file) {
+        const auto result = modules_.load(NodeGraph::file_of(node, file).text());
+        tell("load", NodeGraph::file_of(node, file).text(), result);
+        if (nodes_[node].is_loaded()) return expect(result, ErrorCode::AlreadyExists);
+        if (!needs_are_met(node)) return expect_failure(result);
+        if (fails(node, file, "init") || fails(node, file, "start")) return expect_failure(result);
+        MODEL_CHECK(result.ok());
+        nodes_[node] = Node{.state = ModuleState::Running, .current = {file, 0}, .generation = 1};
+    }
+
+    void unload(uint32_t node) {
+        Node& before = nodes_[node];
+        const auto result = modules_.unload(NodeGraph::name_of(node).text());
+        tell("unload", NodeGraph::name_of(node).text(), result);
+        if (!before.is_loaded()) return expect(result, ErrorCode::NotFound);
+        if (before.runs() && is_needed(node)) return expect(result, ErrorCode::Busy);
+        // A module that cannot stop is gone all the same.
+        MODEL_CHECK(result.ok() == !(before.runs() && fails(node, before.current.file, "stop")));
+        before = Node{};
+    }
+
+    void reload(uint32_t node, NodeGraph::File file) {
+        Node& before = nodes_[node];
+        const auto result = modules_.reload(NodeGraph::name_of(node).text(), NodeGraph::file_of(node, file).text());
+        tell("reload", NodeGraph::file_of(node, file).text(), result);
+        if (!before.is_loaded()) return expect(result, ErrorCode::NotFound);
+        if (!needs_are_met(node)) return expect_failure(result);
+        if (before.runs() && !serves_dependents(node, file)) return expect(result, ErrorCode::Incompatible);
+        if (fails(node, file, "init")) return expect_failure(result);
+        const bool ran = before.runs();
+        if (ran) {
+            if (fails(node, before.current.file, "save")) {
+                expect_failure(result);
+                if (crashes(node, before.current.file, "save")) fail(node);
+                return;
+            }
+            const bool older = NodeGraph::version_of(file) < NodeGraph::version_of(before.current.file);
+            if (older) return expect(result, ErrorCode::Incompatible);  // it cannot read this state
+            if (fails(node, file, "restore")) return expect_failure(result);
+        }
+        if (fails(node, file, "start") || fails(node, file, "health")) return expect_failure(result);
+        MODEL_CHECK(result.ok());
+        before.on_probation = ran;
+        before.previous = before.current;
+        before.probation_end_ns = arch::now_ns() + kProbationNs;
+        before.current = {file, ran ? before.current.count : 0};
+        before.state = ModuleState::Running;
+        ++before.generation;
+    }
+
+    void crash(uint32_t node) {
+        // Close to its end nobody knows whether a probation still lasts.
+        if (nodes_[node].on_probation && arch::now_ns() + kProbationNs / 2 > nodes_[node].probation_end_ns)
+            end_probations();
+        const auto result = modules_.request(nullptr, NodeGraph::name_of(node).text(), "crash", {});
+        tell("crash", NodeGraph::name_of(node).text(), result);
+        if (!nodes_[node].is_loaded()) return expect(result, ErrorCode::NotFound);
+        if (!nodes_[node].runs()) return expect(result, ErrorCode::InvalidState);
+        expect(result, ErrorCode::ModuleFailed);
+        fail(node);
+    }
+
+    void add(uint32_t node) {
+        const bool runs = nodes_[node].runs();
+        const uint64_t answer = ask(NodeGraph::name_of(node).text(), "add", {}, runs);
+        if (runs) MODEL_CHECK(answer == ++nodes_[node].current.count);
+    }
+
+    void relay(uint32_t node, uint32_t target) {
+        const auto name = NodeGraph::name_of(target);
+        const Bytes payload(reinterpret_cast<const uint8_t*>(name.data()), name.size());
+        const bool both = nodes_[node].runs() && nodes_[target].runs() && node != target;
+        const uint64_t answer = ask(NodeGraph::name_of(node).text(), "relay", payload, both);
+        if (both) MODEL_CHECK(answer == ++nodes_[target].current.count);
+    }
+
+    void end_probations() {
+        MODEL_CHECK(threads_.sleep(kProbationNs + kProbationNs / 10).ok());
+        modules_.settle();
+        for (Node& node : nodes_) node.on_probation = false;
+    }
+
+    // ---- What follows from what.
+
+    /// The running instance failed: the previous version returns, or nobody.
+    void fail(uint32_t node) {
+        modules_.settle();
+        Node& failed = nodes_[node];
+        const bool returns = failed.on_probation && !fails(node, failed.previous.file, "restore") &&
+                             !fails(node, failed.previous.file, "start");
+        failed.on_probation = false;
+        if (!returns) {
+            failed.state = ModuleState::Failed;
+            return;
+        }
+        failed.current = failed.previous;
+        ++failed.generation;
+    }
+    static bool crashes(uint32_t node, NodeGraph::File file, Text where) {
+        const Text fails = node_graph.nodes[node].fails;
+        return file == NodeGraph::Failing && fails.starts_with("crash-") && fails.substr(6) == where;
+    }
+    static bool fails(uint32_t node, NodeGraph::File file, Text where) {
+        return file == NodeGraph::Failing && (node_graph.nodes[node].fails == where || crashes(node, file, where));
+    }
+    bool is_met(const NodeGraph::Need& need) const {
+        if (need.node == kNodes) return true;
+        const Node& other = nodes_[need.node];
+        return other.runs() && NodeGraph::version_of(other.current.file) >= need.at_least;
+    }
+    bool needs_are_met(uint32_t node) const {
+        for (const NodeGraph::Need& need : node_graph.nodes[node].needs)
+            if (!is_met(need)) return false;
+        return true;
+    }
+    /// Whether all who run with what they need from `node` would go on with `file` of it, or nobody needs it.
+    bool serves_dependents(uint32_t node, NodeGraph::File file) const {
+        for (uint32_t other = 0; other < kNodes; ++other) {
+            if (other == node || !nodes_[other].runs()) continue;
+            for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
+                if (need.node == node && is_met(need) && NodeGraph::version_of(file) < need.at_least) return false;
+        }
+        return true;
+    }
+    bool is_needed(uint32_t node) const {
+        for (uint32_t other = 0; other < kNodes; ++other) {
+            if (other == node || !nodes_[other].runs()) continue;
+            for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
+                if (need.node == node && is_met(need)) return true;
+        }
+        return false;
+    }
+
+    // ---- Looking.
+
+    /// A line for who reads a run that failed. Says what a step gave.
+    template <typename T>
+    static void tell(Text step, Text what, const Result<T>& result) {
+        arch::console_write(
+            format<300>("{} {}: {}\n", step, what, result.ok() ? Text("done") : result.error().sentence()).text());
+    }
+    template <typename T>
+    static void expect_failure(const Result<T>& result) {
+        MODEL_CHECK(!result.ok());
+        MODEL_CHECK(!result.error().sentence().empty());
+    }
+    template <typename T>
+    static void expect(const Result<T>& result, ErrorCode code) {
+        expect_failure(result);
+        MODEL_CHECK(result.error().code() == code);
+    }
+    /// The number in the answer to a request that must succeed, or fail.
+    uint64_t ask(Text name, Text type, Bytes payload, bool succeeds) {
+        auto response = modules_.request(nullptr, name, type, payload);
+        MODEL_CHECK(response.ok() == succeeds);
+        if (!succeeds) return 0;
+        uint64_t number = 0;
+        MODEL_CHECK(parse_unsigned(as_text(response.value().payload().bytes()), number));
+        return number;
+    }
+    void check() {
+        bool seen[kNodes] = {};
+        modules_.for_each([&](kernel::ModuleRecord& record) {
+            for (uint32_t node = 0; node < kNodes; ++node) {
+                if (record.name() != NodeGraph::name_of(node).text()) continue;
+                const Node& expected = nodes_[node];
+                seen[node] = true;
+                MODEL_CHECK(record.state() == expected.state);
+                MODEL_CHECK(record.generation == expected.generation);
+                MODEL_CHECK(record.file.text().starts_with(NodeGraph::file_of(node, expected.current.file).text()));
+                const Version version = record.current->info().version();
+                MODEL_CHECK(version.major == NodeGraph::version_of(expected.current.file));
+            }
+        });
+        for (uint32_t node = 0; node < kNodes; ++node) {
+            MODEL_CHECK(seen[node] == nodes_[node].is_loaded());
+            if (!nodes_[node].runs()) continue;
+            MODEL_CHECK(ask(NodeGraph::name_of(node).text(), "get", {}, true) == nodes_[node].current.count);
+        }
+    }
+
+    kernel::ModuleSystem& modules_;
+    kernel::Threads& threads_;
+    kernel::Heap& heap_;
+    KernelRandom random_;
+    Node nodes_[kNodes];
+    uint64_t used_ = 0;
+};
+
+void run_module_system_model(const ModelRun& run) {
+    ModuleSystemModel model(run);
+    constexpr uint64_t kStepsUntilEmpty = 200;
+    for (uint64_t i = 0; i < run.steps; ++i) {
+        model.step();
+        if (i % kStepsUntilEmpty != kStepsUntilEmpty - 1) continue;
+        model.empty();
+        model.check_what_is_used();
+    }
+}
+
+TEST(ModuleSystemModel, IsFollowedStepByStep) {
+    run_model(run_module_system_model, Machines::Replay, "helix-scheduler-round-robin", draw_node_graph);
+}
+
+}  // namespace
+}  // namespace helix::test
