@@ -13,10 +13,10 @@ constexpr uint64_t kCallWaitNs = 5'000'000'000;  // how long a call waits for it
 }  // namespace
 
 Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
-    RecordPin record = find(target);
-    if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
     const uint64_t deadline_ns = deadline_after(kCallWaitNs);
     for (;;) {
+        RecordPin record = find(target);
+        if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
         if (record->call_lock.held_by_me())
             return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
         const uint64_t now_ns = arch::now_ns();
@@ -32,6 +32,7 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
             record->call_lock.unlock();
         }
         // It failed, or is to be replaced: whoever serves afterwards is asked.
+        record.release();
         wait_for_supervisor();
     }
 }

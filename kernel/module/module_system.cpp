@@ -458,7 +458,8 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     }
     // Calls that found the record before it left the registry see that it has no instance, and go.
     __atomic_store_n(&record.current, nullptr, __ATOMIC_RELEASE);
-    while (__atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) != 0) kernel_.threads.yield();
+    unpinned_.wait_until([&] { return __atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) == 0; }, kForever,
+                         Cancellable::No);
     if (gone) {
         Instance::destroy(&instance);
         release_kept(record);

@@ -122,6 +122,10 @@ public:
         return static_cast<InstanceId>(__atomic_add_fetch(&last_instance_id_, 1, __ATOMIC_RELAXED));
     }
     Ledger& kernel_ledger() { return kernel_ledger_; }
+    /// The last pin of a record is gone; the record may be, too.
+    void on_unpinned() {
+        unpinned_.wake_all([] {});
+    }
 
     // ---- Failures.
 
@@ -237,6 +241,7 @@ private:
     Instance* failed_seen_ = nullptr;           // guarded by change_: those taken from it
     uint64_t last_tick_ns_ = 0;                 // of the supervisor's thread, like the next
     MemoryPressureLevel memory_pressure_ = MemoryPressureLevel::Normal;
+    WaitQueue unpinned_;  // for the last pin of a record that is being removed
     WaitQueue supervisor_queue_;
     // Guarded by supervisor_queue_.
     bool supervisor_wanted_ = false;

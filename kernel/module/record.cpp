@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// ModuleRecord: its slots while an instance has failed and nobody has decided yet who serves.
+// ModuleRecord: its slots while an instance has failed and nobody has decided yet who serves; who keeps it in place.
 
 #include "kernel/module/record.hpp"
 
+#include "kernel/kernel.hpp"
 #include "kernel/module/interface_registry.hpp"
 
 namespace helix::kernel {
@@ -30,6 +31,12 @@ void ModuleRecord::open_after_failed() {
         InterfaceRecord& interface = slots[i]->interface;
         if (decided(interface.primary_record)) interface.primary->open_after_failed();
     }
+}
+
+void RecordPin::release() {
+    if (record_ != nullptr && __atomic_sub_fetch(&record_->pins, 1, __ATOMIC_ACQ_REL) == 0)
+        this_kernel().modules.on_unpinned();  // the record may be gone
+    record_ = nullptr;
 }
 
 }  // namespace helix::kernel

@@ -53,7 +53,8 @@ public:
     Mutex call_lock{LockRank::ModuleCall};
 };
 
-/// Keeps a record from being removed while a call is on its way.
+/// Keeps a record from being removed while a call is on its way. Whoever holds one waits neither for the change lock
+/// nor for the supervisor: an unload waits for pins, and the supervisor for the unload.
 class RecordPin {
 public:
     explicit RecordPin(ModuleRecord* record) : record_(record) {
@@ -62,9 +63,8 @@ public:
     RecordPin(RecordPin&& other) : record_(other.record_) { other.record_ = nullptr; }
     RecordPin(const RecordPin&) = delete;
     RecordPin& operator=(const RecordPin&) = delete;
-    ~RecordPin() {
-        if (record_ != nullptr) __atomic_fetch_sub(&record_->pins, 1, __ATOMIC_ACQ_REL);
-    }
+    ~RecordPin() { release(); }
+    void release();
     ModuleRecord* operator->() const { return record_; }
     ModuleRecord& operator*() const { return *record_; }
     explicit operator bool() const { return record_ != nullptr; }

@@ -26,8 +26,18 @@ public:
         fails_.assign(TRY(context.config("fails")));
         return fail_if("init");
     }
-    helix::Result<void> start() override { return fail_if("start"); }
-    helix::Result<void> stop() override { return fail_if("stop"); }
+    /// A thread of its own waits until the module stops.
+    helix::Result<void> start() override {
+        end_ = TRY(context_->semaphore_create(0));
+        thread_ = TRY(context_->thread_create("node", wait_for_end, this));
+        return fail_if("start");
+    }
+    helix::Result<void> stop() override {
+        TRY(fail_if("stop"));
+        TRY(context_->semaphore_signal(end_));
+        TRY(context_->thread_join(thread_));
+        return context_->semaphore_destroy(end_);
+    }
     bool is_healthy() const override { return fail_if("health").ok(); }
 
     /// `add` adds one and `get` reads; both give the count. `relay TARGET` makes the request `add` of another module
@@ -53,6 +63,10 @@ public:
     }
 
 private:
+    static void wait_for_end(void* self) {
+        const auto& node = *static_cast<Node*>(self);
+        (void)node.context_->semaphore_wait(node.end_).ok();
+    }
     [[noreturn]] static void crash() { __builtin_trap(); }
     helix::Result<void> fail_if(helix::Text where) const {
         helix::Text fails = fails_.text();
@@ -64,5 +78,7 @@ private:
     const helix::Context* context_ = nullptr;
     helix::FixedText<38> fails_;
     uint64_t count_ = 0;
+    helix::SemaphoreId end_ = helix::SemaphoreId::None;
+    helix::ThreadId thread_ = helix::ThreadId::None;
 };
 HELIX_MODULE(Node)
