@@ -17,7 +17,7 @@ namespace {
 /// How long an idle CPU looks for work of other CPUs before it sleeps: waking a pthread takes about as long.
 constexpr uint64_t kSpinNs = 30'000;
 /// How many rounds a CPU waits for another one before it lets other threads of the host go first.
-constexpr uint64_t kSpinsPerYield = 128;
+constexpr uint64_t kSpinsPerYield = 1024;
 /// Replay: how often a CPU is looked at for an endless loop, in CPU time, so that a busy host changes nothing.
 constexpr uint64_t kStallCheckNs = 5'000'000;
 

@@ -124,7 +124,6 @@ TEST(Table, PrintsInPartsWhatDoesNotFit) {
     char scratch[40];
     constexpr Column kColumns[] = {{"N", Column::Align::Right}, {"SQUARE"}};
     Table table(sink, kColumns, Span<char>(scratch));
-    std::string expected_last;
     for (int i = 0; i < 1000; ++i) {
         table.cell(i);
         table.cell(i * i);

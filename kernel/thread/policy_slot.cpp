@@ -32,33 +32,36 @@ void PolicySlot::break_rule(uint32_t place, Text rule) {
 void PolicySlot::enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     cpu.policy_ready.push_back(thread);
     cpu.ready_count = cpu.ready_count + 1;
+    if (__builtin_expect(mirror_ != kNone, 0)) enqueue_in_mirror(cpu, thread, reason);
     enqueue_in(ruling_, cpu, thread, reason);
-    if (mirror_ != kNone) enqueue_in(mirror_, cpu, thread, reason);
 }
 
-void PolicySlot::enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason) {
+void PolicySlot::enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reason) {
+    enqueue_in(mirror_, cpu, thread, reason);
+}
+
+inline __attribute__((always_inline)) void PolicySlot::enqueue_in(uint32_t place, Cpu& cpu, Thread& thread,
+                                                                  EnqueueReason reason) {
     if (!serves(place)) return;
     thread.queued_in |= bit(place);
     thread.view[place].cpu = cpu.local.cpu;
     ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], reason);
 }
 
-Thread* PolicySlot::validated(Cpu& cpu, uint32_t place, SchedulerThread* answer) {
-    if (answer == nullptr) {
-        break_rule(place, "pick_next returned no thread although some are runnable");
-        return nullptr;
-    }
+inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer) {
+    const uint32_t place = ruling_;
     Thread* const thread = threads_.thread_of_view(place, answer);
-    if (thread == nullptr) {
+    if (__builtin_expect(thread != nullptr && thread->state == ThreadState::Runnable && thread->cpu == cpu.local.cpu &&
+                             (thread->queued_in & bit(place)) != 0,
+                         1))
+        return thread;
+    if (answer == nullptr)
+        break_rule(place, "pick_next returned no thread although some are runnable");
+    else if (thread == nullptr)
         break_rule(place, "pick_next returned something that is not a thread");
-        return nullptr;
-    }
-    if (thread->state != ThreadState::Runnable || thread->cpu != cpu.local.cpu ||
-        (thread->queued_in & bit(place)) == 0) {
+    else
         break_rule(place, "pick_next returned a thread that is not runnable here");
-        return nullptr;
-    }
-    return thread;
+    return nullptr;
 }
 
 Thread* PolicySlot::pick(Cpu& cpu) {
@@ -66,18 +69,22 @@ Thread* PolicySlot::pick(Cpu& cpu) {
     Thread* picked = nullptr;
     if (serves(ruling_)) {
         SchedulerThread* answer = nullptr;
-        if (ask<&Scheduler::pick_next>(ruling_, &answer, cpu.view[ruling_])) picked = validated(cpu, ruling_, answer);
+        if (ask<&Scheduler::pick_next>(ruling_, &answer, cpu.view[ruling_])) picked = validated(cpu, answer);
     }
-    if (picked == nullptr) {
+    if (__builtin_expect(picked == nullptr, 0)) {
         picked = &cpu.policy_ready.front();
         ++cpu.fifo_picks;
     }
     cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
     cpu.ready_count = cpu.ready_count - 1;
-    if (serves(mirror_) && (picked->queued_in & bit(mirror_)) != 0)
-        ask<&Scheduler::dequeue>(mirror_, nullptr, cpu.view[mirror_], picked->view[mirror_], DequeueReason::Picked);
+    if (__builtin_expect(mirror_ != kNone, 0)) dequeue_in_mirror(cpu, *picked);
     picked->queued_in = 0;
     return picked;
+}
+
+void PolicySlot::dequeue_in_mirror(Cpu& cpu, Thread& picked) {
+    if (!serves(mirror_) || (picked.queued_in & bit(mirror_)) == 0) return;
+    ask<&Scheduler::dequeue>(mirror_, nullptr, cpu.view[mirror_], picked.view[mirror_], DequeueReason::Picked);
 }
 
 void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {

@@ -85,10 +85,14 @@ private:
     bool ask(uint32_t place, void* out, Arguments&&... arguments);
     /// The policy in `place` broke `rule`, a constant text: its instance has failed.
     [[gnu::cold, gnu::noinline]] void break_rule(uint32_t place, Text rule);
-    /// Tells the policy in `place`, if it serves. Of its own: a gate keeps nothing in registers.
-    [[gnu::noinline]] void enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason);
+    /// Tells the policy in `place`, if it serves.
+    void enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason);
+    // Of their own: a gate keeps nothing in registers, and most of the time nobody is mirrored.
+    [[gnu::noinline]] void enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reason);
+    [[gnu::noinline]] void dequeue_in_mirror(Cpu& cpu, Thread& thread);
     Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu);
-    Thread* validated(Cpu& cpu, uint32_t place, SchedulerThread* answer);
+    /// The thread that the ruling policy's `answer` means; null, and the policy has failed, if it may not run here.
+    Thread* validated(Cpu& cpu, SchedulerThread* answer);
     /// Wherever its instance failed, in this interface or elsewhere: it is not asked again.
     bool serves(uint32_t place) const { return place != kNone && !places_[place].instance->is_ended(); }
 

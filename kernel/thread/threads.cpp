@@ -302,9 +302,7 @@ void Threads::yield() {
     Cpu& cpu = this_cpu();
     cpu.lock.acquire();
     Thread& self = *cpu.current;
-    self.state = ThreadState::Runnable;
-    make_ready(cpu, self, EnqueueReason::Yielded);
-    switch_away(cpu);
+    give_way(cpu, self, EnqueueReason::Yielded);
     this_cpu().lock.release();
     preempt_enable();
 }
@@ -409,6 +407,18 @@ void Threads::ask_reschedule(Cpu& cpu) {
         arch::interrupt_cpu(cpu.local.cpu, arch::CpuInterrupt::Call);
 }
 
+void Threads::give_way(Cpu& cpu, Thread& self, EnqueueReason reason) {
+    self.state = ThreadState::Runnable;
+    if (self.kind == ThreadClass::Policy) {
+        policy_.enqueue(cpu, self, reason);
+        // One of those who wait runs at once, unless the kernel's own go first.
+        if (cpu.ready_count > (cpu.kernel_ready.empty() ? 1u : 0u)) wake_idle_cpu(cpu);
+    } else if (self.kind == ThreadClass::Kernel) {
+        cpu.kernel_ready.push_back(self);
+    }
+    switch_away(cpu);
+}
+
 Thread& Threads::pick(Cpu& cpu) {
     if (cpu.leaving) return *cpu.idle;
     if (!cpu.kernel_ready.empty()) {
@@ -503,17 +513,13 @@ void Threads::preempt() {
         Cpu& cpu = this_cpu();
         cpu.lock.acquire();
         Thread& self = *cpu.current;
-        bool give_way = cpu.give_way || (self.kind != ThreadClass::Kernel && !cpu.kernel_ready.empty());
-        if (tick && self.kind == ThreadClass::Kernel) give_way |= !cpu.kernel_ready.empty();
-        if (tick && self.kind == ThreadClass::Policy) give_way |= policy_.tick(cpu, now);
-        give_way |= cpu.leaving;
+        bool wanted = cpu.give_way || (self.kind != ThreadClass::Kernel && !cpu.kernel_ready.empty());
+        if (tick && self.kind == ThreadClass::Kernel) wanted |= !cpu.kernel_ready.empty();
+        if (tick && self.kind == ThreadClass::Policy) wanted |= policy_.tick(cpu, now);
+        wanted |= cpu.leaving;
         if (self.kind == ThreadClass::Idle)
-            give_way = !cpu.leaving && (!cpu.kernel_ready.empty() || !cpu.policy_ready.empty());
-        if (give_way) {
-            self.state = ThreadState::Runnable;
-            if (self.kind != ThreadClass::Idle) make_ready(cpu, self, EnqueueReason::Preempted);
-            switch_away(cpu);
-        }
+            wanted = !cpu.leaving && (!cpu.kernel_ready.empty() || !cpu.policy_ready.empty());
+        if (wanted) give_way(cpu, self, EnqueueReason::Preempted);
         this_cpu().lock.release();
     } while (reschedule_wanted());
 }

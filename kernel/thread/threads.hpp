@@ -201,6 +201,8 @@ private:
     Thread& pick(Cpu& cpu);
     /// Switches away from the current thread, whose state was set. Lock of this CPU held, preemption count one.
     void switch_away(Cpu& cpu);
+    /// The same for `self`, the current thread, which may go on running: it waits for its turn again.
+    void give_way(Cpu& cpu, Thread& self, EnqueueReason reason);
     void finish_switch();
     /// `thread` may run: puts it into the queues of `cpu`, whose lock is held.
     void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste = Haste::Now);

@@ -406,11 +406,10 @@ __attribute__((noinline)) uint64_t yield_with_pattern(uint64_t pattern) {
         "orq %%r12, %%rax\n\t"
         "orq %%r13, %%rax\n\t"
         "orq %%r14, %%rax\n\t"
-        "movq %%rbx, %[pattern]\n\t"
         : "=&a"(difference), [pattern] "+&D"(pattern)
         : [function] "S"(&yield)
         : "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
-    return difference | (pattern ^ pattern);
+    return difference;
 }
 
 void migrate(uint64_t number) {
