@@ -4,6 +4,8 @@
 
 #include "text.hpp"
 
+#include "helix/format.hpp"
+
 #include <algorithm>
 
 namespace helix::tool {
@@ -135,7 +137,8 @@ std::vector<std::string> nearest_by_part(std::string_view name, const std::vecto
 }
 
 std::string counted(uint64_t number, std::string_view noun) {
-    return std::to_string(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
+    const auto text = helix::counted(number, {noun.data(), noun.size()});
+    return {text.text().data(), text.size()};
 }
 
 namespace {

@@ -30,7 +30,7 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 /// near to `name` as any has, at most five; none when none is near enough to be meant.
 std::vector<std::string> nearest_by_part(std::string_view name, const std::vector<std::string>& candidates);
 
-/// "1 thread", "2 threads": the number with its noun, which takes an s.
+/// "1 thread", "2 threads", as the kernel says it; of at most 48 characters.
 std::string counted(uint64_t number, std::string_view noun);
 
 /// True if `pattern` is empty, part of `text`, or, with * and ?, matches all of it.
