@@ -178,8 +178,8 @@ TEST_F(WorkloadTest, ASlotThatTwoThreadsRunAtOnceIsFound) {
     std::string answer;
     for (int i = 0; i < 1000 && answer.find("response") != 0; ++i) answer = text(ask("check"));
     unsigned twice = 0;
-    EXPECT_EQ(
-        std::sscanf(answer.c_str(), "response: of 1 thread 0 starved, 0 lost, %u run twice; ids: slot 0", &twice), 1)
+    EXPECT_EQ(std::sscanf(answer.c_str(), "response: of 1 thread 0 starved, 0 lost, %u run twice; ids: slot 0", &twice),
+              1)
         << answer;
     EXPECT_GT(twice, 0u) << answer;
     EXPECT_TRUE(module_.stop().ok());
