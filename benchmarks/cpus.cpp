@@ -44,7 +44,8 @@ Result<void> measure(kernel::Kernel& kernel) {
 
 }  // namespace
 
-int main() {
+int main(int argument_count, char** arguments) {
+    if (benchmark::only_lists(argument_count, arguments, {"hold.locks", "hold.rendezvous"})) return 0;
     if (!benchmark::run_in_kernel({}, measure, kCpus)) return 1;
     benchmark::print_metric("hold.locks", "ns", {lock_holds, lock_holds + kHolds});
     benchmark::print_metric("hold.rendezvous", "ns", {meetings, meetings + kHolds});

@@ -4,7 +4,9 @@
 
 #include "debian_kernel.hpp"
 
+#include "archive_writer.hpp"
 #include "failure.hpp"
+#include "files.hpp"
 #include "process.hpp"
 #include "text.hpp"
 
@@ -68,6 +70,21 @@ DebianKernel fetch_debian_kernel(const fs::path& folder) {
     fs::rename(fresh / "unpacked", folder / package);
     fs::remove_all(fresh);
     return kernel;
+}
+
+std::optional<MachineSpec> linux_guest(const Session& session, MachineSpec guest, std::string_view metrics) try {
+    const fs::path folder = session.workspace.build / "peers";
+    const DebianKernel kernel = fetch_debian_kernel(folder);
+    ArchiveWriter archive;
+    archive.add_program("init", read_file(session.workspace.programs() / "helix-guest-peer"));
+    guest.files.kernel = kernel.image;
+    guest.files.initrd = folder / "initrd";
+    write_file(guest.files.initrd, archive.finish());
+    fmt::print("note: {}: the peer linux is {}\n", metrics, kernel.release);
+    return guest;
+} catch (const Failure& failure) {
+    fmt::print("note: {}: the peer linux is left out: {}\n", metrics, failure.what());
+    return std::nullopt;
 }
 
 }  // namespace helix::benchmark

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The /init of a Linux guest that times its threads as helix-benchmark-threads does, prints the samples and ends the
-// machine. Linked statically: it is the only program there.
+// machine; with the word "first_line" it prints that and times nothing. Linked statically: it is the only program
+// there.
 #include "modules/benchmark/thread_timing.hpp"
 
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <new>
 
@@ -84,12 +86,19 @@ bool report(const char* name, Timing& timing, bool (Timing::*measure)(Timing::Sa
 
 }  // namespace
 
-int main() {
+int main(int argument_count, char** arguments) {
     mkdir("/dev", 0755);
     const bool have_line = mount("devtmpfs", "/dev", "devtmpfs", 0, nullptr) == 0;
     const int line = have_line ? open("/dev/ttyS0", O_RDWR | O_NOCTTY) : -1;
     if (line < 0) end_machine(2);
     dup2(line, STDOUT_FILENO);
+
+    if (argument_count == 2 && strcmp(arguments[1], "first_line") == 0) {
+        constexpr char kLine[] = "first_line\n";
+        const bool printed = write(STDOUT_FILENO, kLine, sizeof(kLine) - 1) == sizeof(kLine) - 1;
+        tcdrain(STDOUT_FILENO);
+        end_machine(printed ? 0 : 1);
+    }
 
     Pthreads pthreads;
     Timing timing(pthreads);

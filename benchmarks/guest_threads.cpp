@@ -6,11 +6,9 @@
 // The guests take turns, a few boots each. Both read the time stamp counter, which the emulator answers with that of
 // the host: samples are time on the host, and are converted with the frequency seen here from the first boot to the
 // last.
-#include "archive_writer.hpp"
 #include "commands.hpp"
 #include "debian_kernel.hpp"
 #include "failure.hpp"
-#include "files.hpp"
 #include "metric.hpp"
 #include "modules/benchmark/thread_timing.hpp"
 #include "text.hpp"
@@ -57,19 +55,6 @@ MachineSpec helix_guest(const Session& session) {
     return spec;
 }
 
-/// `guest` with another kernel and another initrd, and nothing else. Throws Failure when there is no such kernel.
-MachineSpec linux_guest(const Session& session, MachineSpec guest) {
-    const std::filesystem::path folder = session.workspace.build / "peers";
-    const benchmark::DebianKernel kernel = benchmark::fetch_debian_kernel(folder);
-    ArchiveWriter archive;
-    archive.add_program("init", read_file(session.workspace.programs() / "helix-guest-peer"));
-    guest.files.kernel = kernel.image;
-    guest.files.initrd = folder / "initrd";
-    write_file(guest.files.initrd, archive.finish());
-    fmt::print("note: guest.*: the peer linux is {}\n", kernel.release);
-    return guest;
-}
-
 void boot(const MachineSpec& spec, std::string_view name, Samples& samples) {
     std::string output;
     const MachineRun run =
@@ -92,13 +77,7 @@ void boot(const MachineSpec& spec, std::string_view name, Samples& samples) {
 
 void measure(Session& session) {
     const MachineSpec helix = helix_guest(session);
-    std::optional<MachineSpec> peer;
-    try {
-        peer = linux_guest(session, helix);
-    } catch (const Failure& failure) {
-        fmt::print("note: guest.*: the peer linux is left out: {}\n", failure.what());
-    }
-
+    const std::optional<MachineSpec> peer = benchmark::linux_guest(session, helix, "guest.*");
     Samples helix_samples, linux_samples;
     const auto begin = Clock::now();
     const uint64_t begin_cycles = host_cycles();
@@ -117,7 +96,7 @@ void measure(Session& session) {
                                                static_cast<double>(measurement.operations));
             return out;
         };
-        std::vector<std::pair<std::string, std::vector<uint64_t>>> peers;
+        benchmark::Peers<uint64_t> peers;
         if (peer) peers.emplace_back("linux", nanoseconds(linux_samples));
         benchmark::print_metric(fmt::format("guest.{}", measurement.name).c_str(), "ns", nanoseconds(helix_samples),
                                 peers);
@@ -126,7 +105,10 @@ void measure(Session& session) {
 
 }  // namespace
 
-int main() {
+int main(int argument_count, char** arguments) {
+    if (benchmark::only_lists(argument_count, arguments,
+                              {"guest.switch_pair", "guest.thread_create_join", "guest.wakeup"}))
+        return 0;
     try {
         Console console(ColorMode::Never, Verbosity::Normal);
         Session session{console, find_workspace()};

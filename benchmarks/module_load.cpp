@@ -74,7 +74,8 @@ void measure_peer(const char* file) {
 
 }  // namespace
 
-int main() {
+int main(int argument_count, char** arguments) {
+    if (benchmark::only_lists(argument_count, arguments, {"module.load_start"})) return 0;
     const std::string file = benchmark::stripped_module(kModule).string();
     std::thread peer([&] { measure_peer(file.c_str()); });
     const bool succeeded = benchmark::run_in_kernel({kModule}, measure);

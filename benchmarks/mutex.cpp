@@ -51,16 +51,10 @@ std::vector<double> for_each(const uint64_t (&batches)[kBatches]) {
 
 }  // namespace
 
-int main() {
+int main(int argument_count, char** arguments) {
+    if (benchmark::only_lists(argument_count, arguments, {"mutex.uncontended"})) return 0;
     // A process with one thread would get a cheaper std::mutex: this one has the CPU's pthread beside it.
     if (!benchmark::run_in_kernel({}, measure)) return 1;
-    auto own_pairs = for_each(own);
-    auto peer_pairs = for_each(peers);
-    std::sort(own_pairs.begin(), own_pairs.end());
-    std::sort(peer_pairs.begin(), peer_pairs.end());
-    printf(
-        "{\"metric\":\"mutex.uncontended\",\"unit\":\"ns\",\"median\":%.2f,\"p99\":%.2f,\"runs\":%zu,"
-        "\"peers\":{\"std::mutex\":%.2f}}\n",
-        own_pairs[kBatches / 2], own_pairs[kBatches * 99 / 100], kBatches, peer_pairs[kBatches / 2]);
+    benchmark::print_metric<double>("mutex.uncontended", "ns", for_each(own), {{"std::mutex", for_each(peers)}});
     return 0;
 }

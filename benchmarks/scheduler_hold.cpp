@@ -55,7 +55,10 @@ std::vector<uint64_t> holds_under(Session& session, unsigned threads) {
 
 }  // namespace
 
-int main() {
+int main(int argument_count, char** arguments) {
+    if (helix::benchmark::only_lists(argument_count, arguments,
+                                     {"scheduler.swap.hold.1000", "scheduler.swap.hold.10000"}))
+        return 0;
     try {
         Console console(ColorMode::Never, Verbosity::Normal);
         Session session{console, find_workspace()};

@@ -34,7 +34,8 @@ Result<void> measure(kernel::Kernel& kernel) {
 
 }  // namespace
 
-int main() {
+int main(int argument_count, char** arguments) {
+    if (benchmark::only_lists(argument_count, arguments, {"scheduler.swap.pause"})) return 0;
     if (!benchmark::run_in_kernel({"helix-workload", "helix-scheduler-priority"}, measure)) return 1;
     benchmark::print_metric("scheduler.swap.pause", "ns", {pauses, pauses + kSwaps});
     return 0;

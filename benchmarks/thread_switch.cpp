@@ -127,7 +127,8 @@ std::vector<uint64_t> for_each(std::vector<uint64_t> batches) {
 
 }  // namespace
 
-int main() {
+int main(int argument_count, char** arguments) {
+    if (benchmark::only_lists(argument_count, arguments, {"thread.switch"})) return 0;
     const std::vector<uint64_t> pipes = time_pipe();
     const std::vector<uint64_t> futexes = time_futex();
     if (!benchmark::run_in_kernel({}, measure)) return 1;

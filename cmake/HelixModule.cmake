@@ -21,19 +21,31 @@ else()
   set(HELIX_FREESTANDING_CXX_OPTIONS)
 endif()
 
-function(helix_add_module name)
-  add_library(${name} MODULE ${ARGN} ${HELIX_SDK}/helix/runtime/module_runtime.cpp)
-  set_target_properties(${name} PROPERTIES
-    PREFIX "" SUFFIX ".hmod" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/modules
-    CXX_STANDARD 23 CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+# Compiles a target as code of modules.
+function(helix_compile_as_module name)
+  set_target_properties(${name} PROPERTIES CXX_STANDARD 23 CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_include_directories(${name} PRIVATE ${HELIX_SDK})
   target_compile_options(${name} PRIVATE ${HELIX_FREESTANDING_OPTIONS} ${HELIX_FREESTANDING_CXX_OPTIONS} ${HELIX_WARNINGS} -O2 -g)
   target_compile_options(${name} PRIVATE -fPIC)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     target_compile_options(${name} PRIVATE -Werror=global-constructors -Werror=exit-time-destructors)
-    target_link_options(${name} PRIVATE --ld-path=ld.lld-19)
   else()
     target_compile_options(${name} PRIVATE -fno-gnu-unique)
+  endif()
+endfunction()
+
+function(helix_add_module name)
+  # The runtime is compiled once for all modules.
+  if(NOT TARGET helix_module_runtime)
+    add_library(helix_module_runtime OBJECT ${HELIX_SDK}/helix/runtime/module_runtime.cpp)
+    helix_compile_as_module(helix_module_runtime)
+  endif()
+  add_library(${name} MODULE ${ARGN} $<TARGET_OBJECTS:helix_module_runtime>)
+  set_target_properties(${name} PROPERTIES
+    PREFIX "" SUFFIX ".hmod" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/modules)
+  helix_compile_as_module(${name})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_link_options(${name} PRIVATE --ld-path=ld.lld-19)
   endif()
   target_link_options(${name} PRIVATE
     -nostdlib -Wl,--no-undefined -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,noseparate-code

@@ -144,4 +144,9 @@ FixedText<N> format(FormatString<std::type_identity_t<Arguments>...> format, con
     return FixedText<N>(Text(buffer, size));
 }
 
+/// "1 thread", "2 threads": the number with its noun, which takes an s.
+[[gnu::noinline]] inline FixedText<48> counted(uint64_t number, Text noun) {
+    return format<48>("{} {}{}", number, noun, number == 1 ? Text() : Text("s"));
+}
+
 }  // namespace helix

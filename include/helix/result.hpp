@@ -75,6 +75,26 @@ private:
     FixedText<kCapacity> sentence_;
 };
 
+/// std::expected<T, Error> or std::expected<T, ErrorCode>. Told by its members, so that who does not use it need not
+/// include it.
+template <typename Expected, typename T>
+concept ExpectedOf = std::is_same_v<typename Expected::value_type, T> &&
+                     (std::is_same_v<typename Expected::error_type, Error> ||
+                      std::is_same_v<typename Expected::error_type, ErrorCode>) &&
+                     requires { typename Expected::unexpected_type; };
+
+namespace detail {
+/// The error of a result as `Expected` holds it.
+template <typename Expected>
+constexpr typename Expected::unexpected_type unexpected(const Error& error) {
+    if constexpr (std::is_same_v<typename Expected::error_type, ErrorCode>)
+        return typename Expected::unexpected_type(error.code());
+    else
+        return typename Expected::unexpected_type(error);
+}
+}  // namespace detail
+
+/// Converts from and to std::expected<T, Error> and, without the sentence, std::expected<T, ErrorCode>.
 template <typename T>
 class [[nodiscard]] Result {
 public:
@@ -83,6 +103,9 @@ public:
     constexpr Result(T value) : ok_(true), value_(std::move(value)) {}
     constexpr Result(Error error) : ok_(false), error_(error) {}
     constexpr Result(ErrorCode code) : Result(Error(code)) {}
+    template <ExpectedOf<T> Expected>
+    constexpr Result(Expected expected)
+        : Result(expected.has_value() ? Result(std::move(*expected)) : Result(expected.error())) {}
 
     constexpr Result(const Result&)
         requires std::is_trivially_copyable_v<T>
@@ -109,7 +132,18 @@ public:
     }
 
     constexpr bool ok() const { return ok_; }
-    constexpr explicit operator bool() const { return ok_; }
+    /// Not for Result<bool>, where it would be taken for the value.
+    constexpr explicit operator bool() const
+        requires(!std::is_same_v<T, bool>)
+    {
+        return ok_;
+    }
+    /// The value is moved away: from what is no temporary by std::move.
+    template <ExpectedOf<T> Expected>
+    constexpr operator Expected() && {
+        if (ok_) return Expected(std::move(value_));
+        return Expected(detail::unexpected<Expected>(error_));
+    }
     /// The value; only when ok().
     constexpr T& value() & { return value_; }
     constexpr const T& value() const& { return value_; }
@@ -134,11 +168,18 @@ public:
     constexpr Result() : ok_(true), nothing_() {}
     constexpr Result(Error error) : ok_(false), error_(error) {}
     constexpr Result(ErrorCode code) : Result(Error(code)) {}
+    template <ExpectedOf<void> Expected>
+    constexpr Result(const Expected& expected) : Result(expected.has_value() ? Result() : Result(expected.error())) {}
     Result(const Result&) = default;
     Result& operator=(const Result&) = default;
 
     constexpr bool ok() const { return ok_; }
     constexpr explicit operator bool() const { return ok_; }
+    template <ExpectedOf<void> Expected>
+    constexpr operator Expected() const {
+        if (ok_) return Expected();
+        return Expected(detail::unexpected<Expected>(error_));
+    }
     constexpr void take() const {}
     constexpr const Error& error() const { return error_; }
 

@@ -164,14 +164,15 @@ void print_details(Output& out, ModuleRecord& record) {
         print_list(out, "provides", info.provides());
         const LedgerTotals owned = instance.totals();
         print_line(out, "owns",
-                   format("{} bytes in {} blocks, {} threads, {} semaphores, {} handles, {} subscriptions", owned.bytes,
-                          owned.blocks, owned.threads, owned.semaphores, owned.handles, owned.subscriptions)
+                   format("{} in {}, {}, {}, {}, {}", counted(owned.bytes, "byte"), counted(owned.blocks, "block"),
+                          counted(owned.threads, "thread"), counted(owned.semaphores, "semaphore"),
+                          counted(owned.handles, "handle"), counted(owned.subscriptions, "subscription"))
                        .text());
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
     for (const KeptRegion& region : record.kept)
         print_line(out, "kept memory",
-                   format("{} version {}, {} bytes", region.name, region.version, region.size).text());
+                   format("{} version {}, {}", region.name, region.version, counted(region.size, "byte")).text());
 }
 
 /// Calls `visit` for the module called `name`. Errors: NotFound.

@@ -263,7 +263,8 @@ Result<void> run_memory(Invocation& invocation) {
     row("free", memory.pages_free);
     row("heap", memory.heap_pages);
     table.finish();
-    out.print("{} bytes of the heap are in use.\n", memory.heap_bytes_used);
+    out.print("{} of the heap {} in use.\n", counted(memory.heap_bytes_used, "byte"),
+              memory.heap_bytes_used == 1 ? "is" : "are");
     return {};
 }
 
@@ -298,7 +299,8 @@ Result<void> run_log(Invocation& invocation) {
         out.write("\n");
     }
     if (invocation.json) json.end_array();
-    if (!invocation.json && log.dropped() > 0) out.print("{} lines were dropped.\n", log.dropped());
+    if (!invocation.json && log.dropped() > 0)
+        out.print("{} {} dropped.\n", counted(log.dropped(), "line"), log.dropped() == 1 ? "was" : "were");
     if (invocation.json) out.write("\n");
     return {};
 }

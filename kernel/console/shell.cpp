@@ -219,8 +219,8 @@ uint8_t Shell::next_byte() {
 void Shell::print_banner() {
     size_t count = 0;
     kernel_.modules.for_each([&](ModuleRecord&) { ++count; });
-    out_.print("Helix 0.1.0, profile {}, {} modules; type help\n", kernel_.profile.value("profile.name", "(none)"),
-               count);
+    out_.print("Helix 0.1.0, profile {}, {}; type help\n", kernel_.profile.value("profile.name", "(none)"),
+               counted(count, "module"));
     out_.finish();
 }
 

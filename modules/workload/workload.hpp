@@ -105,9 +105,10 @@ private:
         if (!parse_unsigned(payload, wanted) || wanted == 0 || wanted > kMaximumThreads)
             return Response::err(
                 format("start N: \"{}\" is not a number from 1 to {}", payload, kMaximumThreads).text());
-        if (count_ != 0) return Response::err(format("{} threads run already; stop them first", count_).text());
+        if (count_ != 0)
+            return Response::err(format("a crowd of {} runs already; stop it first", counted(count_, "thread")).text());
         auto table = Buffer::create(wanted * sizeof(Slot));
-        if (!table.ok()) return Response::err(format("no memory for {} threads", wanted).text());
+        if (!table.ok()) return Response::err(format("no memory for {}", counted(wanted, "thread")).text());
         table_ = table.take();
         count_ = static_cast<uint32_t>(wanted);
         __atomic_store_n(&stopping_, 0, __ATOMIC_RELAXED);
@@ -144,9 +145,9 @@ private:
         if (late != 0 || twice != 0) {
             if (twice != 0 && late == 0)
                 ids.append(format<20>(" slot {}", __atomic_load_n(&twice_slot_, __ATOMIC_RELAXED)).text());
-            return Response::err(
-                format("of {} threads {} starved, {} lost, {} run twice; ids:{}", count_, late - lost, lost, twice, ids)
-                    .text());
+            return Response::err(format("of {} {} starved, {} lost, {} run twice; ids:{}", counted(count_, "thread"),
+                                        late - lost, lost, twice, ids)
+                                     .text());
         }
         const Slot& slowest = slots()[__atomic_load_n(&slowest_, __ATOMIC_RELAXED)];
         return Response::ok(

@@ -122,7 +122,7 @@ TEST_F(WorkloadTest, BadRequestsChangeNothing) {
     EXPECT_EQ(text(ask("start", "20001")), "response: start N: \"20001\" is not a number from 1 to 20000");
     EXPECT_EQ(text(ask("dance")), "error: not implemented");
     ASSERT_EQ(text(ask("start", "3")).find("{"), 0u);
-    EXPECT_EQ(text(ask("start", "3")), "response: 3 threads run already; stop them first");
+    EXPECT_EQ(text(ask("start", "3")), "response: a crowd of 3 threads runs already; stop it first");
     EXPECT_TRUE(module_.stop().ok());
 }
 
@@ -178,8 +178,8 @@ TEST_F(WorkloadTest, ASlotThatTwoThreadsRunAtOnceIsFound) {
     std::string answer;
     for (int i = 0; i < 1000 && answer.find("response") != 0; ++i) answer = text(ask("check"));
     unsigned twice = 0;
-    EXPECT_EQ(
-        std::sscanf(answer.c_str(), "response: of 1 threads 0 starved, 0 lost, %u run twice; ids: slot 0", &twice), 1)
+    EXPECT_EQ(std::sscanf(answer.c_str(), "response: of 1 thread 0 starved, 0 lost, %u run twice; ids: slot 0", &twice),
+              1)
         << answer;
     EXPECT_GT(twice, 0u) << answer;
     EXPECT_TRUE(module_.stop().ok());

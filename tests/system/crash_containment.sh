@@ -16,7 +16,7 @@ declare -A causes=(
     [execute_data]="page fault at address 0x[1-9a-f]" [loop]="$long" [stack_overflow]="stack overflow"
     [creeping_overflow]="(stack overflow|$long)" [abort]="told to abort in _Z" [exhaust_memory]="(out of memory|$long)"
 )
-entries=(request event health save restore stop thread blocking bounded)
+entries=(request event health save restore stop destructor thread blocking bounded)
 
 # One crash: arm an entry point, make the kernel enter it, look at what is left, remove the module.
 crash() {
@@ -33,7 +33,7 @@ crash() {
         health) echo "health" ;;
         save | restore) echo "reload crasher" ;;
         blocking | bounded) echo "request crasher-caller $entry $way" ;;
-        stop) echo "unload crasher" ;;
+        stop | destructor) echo "unload crasher" ;;
         thread) printf '%s\n' "request crasher thread $way" "request crasher join" ;;
     esac
     echo "settle"
@@ -67,6 +67,12 @@ check_crash() {
             noted=0 state=
             expect 1 "^\[.*\] kernel: crasher was removed, but did not stop cleanly: $failure"
             expect 1 "^error: crasher was removed, but did not stop cleanly: $failure"
+            expect 1 '^error: no module crasher is loaded'
+            ;;
+        destructor)
+            noted=0 state=
+            expect 1 '^\[.*\] supervisor: crasher failed in its destructor$'
+            expect 1 '^crasher is unloaded$'
             expect 1 '^error: no module crasher is loaded'
             ;;
         event) expect 1 "^\[.*\] events: $failure" ;;

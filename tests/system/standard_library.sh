@@ -30,6 +30,8 @@ load standard-library.hmod
 request standard-library count 18446744069414584321
 request standard-library collect 1000
 request standard-library find abcxyz
+request standard-library half 84
+request standard-library half 7
 request standard-library length
 settle
 unload standard-library
@@ -41,7 +43,7 @@ load standard-library.hmod
 request standard-library function
 poweroff
 EOF
-        for line in '^33 1 33$' '^500500$' '^3$' "failed: .*$length" "failed: .*$range" "failed: .*$function"; do
+        for line in '^33 1 33$' '^500500$' '^3$' '^42$' '^error: it is odd$' "failed: .*$length" "failed: .*$range" "failed: .*$function"; do
             grep -q "$line" "$output" || fail "$compiler, $arch: no line like $line: $(cat "$output")"
         done
     done

@@ -68,15 +68,16 @@ fs::path store(const fs::path& directory, std::string_view name, std::string_vie
     return file;
 }
 
-/// Removes what no run has used for a day.
-void forget_old_files(const fs::path& directory) {
+}  // namespace
+
+void forget_old_files(const fs::path& directory, fs::file_time_type built) {
     std::error_code error;
-    const auto oldest = fs::file_time_type::clock::now() - std::chrono::hours(24);
+    const auto now = fs::file_time_type::clock::now();
+    // The hour is for command lines that were printed and not typed yet.
+    const auto oldest = std::max(now - std::chrono::hours(24), std::min(built, now - std::chrono::hours(1)));
     for (const auto& entry : fs::directory_iterator(directory, error))
         if (const auto time = entry.last_write_time(error); !error && time < oldest) fs::remove(entry.path(), error);
 }
-
-}  // namespace
 
 std::string strip_elf(std::string file, std::string_view name) {
     Elf64_Ehdr header;
@@ -148,7 +149,8 @@ BootFiles write_boot_files(const Workspace& workspace, const BootPlan& plan, Arc
         throw Failure(ExitStatus::Environment, "{}: not built; run `cmake --build {}`", kernel.string(),
                       workspace.build.string());
     const fs::path images = workspace.images();
-    forget_old_files(images);
+    std::error_code ignored;
+    forget_old_files(images, fs::last_write_time(kernel, ignored));
     const std::string bundle = make_bundle(plan);
     BootFiles out;
     out.initrd = store(images, plan.profile.name, "initrd", make_initrd(plan, files));

@@ -37,6 +37,10 @@ std::string embed_bundle(std::string kernel, std::string_view bundle, std::strin
 /// An ELF file without section headers and everything that is not loaded. Throws Failure for a damaged file.
 std::string strip_elf(std::string file, std::string_view name);
 
+/// Removes the files in `directory` that no run has used for a day, or since the kernel was `built`, an hour ago or
+/// more.
+void forget_old_files(const std::filesystem::path& directory, std::filesystem::file_time_type built);
+
 /// Writes what `architecture` boots from under the build's images folder.
 BootFiles write_boot_files(const Workspace& workspace, const BootPlan& plan, Architecture architecture,
                            const std::vector<InitrdFile>& files);

@@ -134,5 +134,31 @@ TEST(EmbedBundle, RefusesAnImageWithoutPlaceholderAtItsEnd) {
     EXPECT_THROW(embed_bundle(small_image(0x2010), "b", "k"), Failure);
 }
 
+TEST(ForgetOldFiles, KeepsWhatIsUsedAndWhatMayBe) {
+    using std::chrono::hours;
+    using std::chrono::minutes;
+    const TemporaryDirectory directory;
+    const auto now = std::filesystem::file_time_type::clock::now();
+    const auto file = [&](const char* name, std::filesystem::file_time_type used) {
+        const std::filesystem::path path = directory.path() / name;
+        write_file(path, name);
+        std::filesystem::last_write_time(path, used);
+        return path;
+    };
+    const auto of_yesterday = file("yesterday", now - hours(25));
+    const auto of_last_build = file("last_build", now - hours(3));
+    const auto of_this_build = file("this_build", now - hours(1) - minutes(30));
+    const auto fresh = file("fresh", now - minutes(30));
+    forget_old_files(directory.path(), now - hours(30));
+    EXPECT_FALSE(std::filesystem::exists(of_yesterday));
+    EXPECT_TRUE(std::filesystem::exists(of_last_build));
+    forget_old_files(directory.path(), now - hours(2));
+    EXPECT_FALSE(std::filesystem::exists(of_last_build));
+    EXPECT_TRUE(std::filesystem::exists(of_this_build));
+    forget_old_files(directory.path(), now);
+    EXPECT_FALSE(std::filesystem::exists(of_this_build));
+    EXPECT_TRUE(std::filesystem::exists(fresh));
+}
+
 }  // namespace
 }  // namespace helix::tool

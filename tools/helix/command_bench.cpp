@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // `helix bench`: runs what measures and prints one line for each metric.
 //
-// A metric comes from a program bin/helix_bench_*, from a script benchmarks/*.bench that boots a machine, or from the
-// tool itself. All print objects {"metric","unit","median","p99","runs","peers":{NAME:median}}, one a line.
+// A metric comes from a program bin/helix_bench_*, which names its metrics when asked with --list, from a script
+// benchmarks/*.bench that boots a machine and names them in its "metrics:", or from the tool itself. All print objects
+// {"metric","unit","median","p99","runs","peers":{NAME:median}}, one a line. What has no metric that is wanted is not
+// run.
 
 #include "commands.hpp"
 #include "failure.hpp"
@@ -25,14 +27,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kBootRuns = 11;
 constexpr double kSourceTimeout = 600;
 
 /// Something that measures one or more metrics.
 struct Source {
     std::string name;
-    /// The metrics it measures, where that is known before; otherwise it is run whatever the filter, if its name fits.
-    std::string metric;
+    std::vector<std::string> metrics;  ///< all that it measures
     std::function<std::vector<Json>(Session&)> measure;
 };
 
@@ -101,32 +101,6 @@ std::vector<Json> run_bench_script(Session& session, const fs::path& file) {
     return metrics_in(run_on_machine(session, options, file.filename().string()), file.filename().string());
 }
 
-/// From the start of the emulator to the shell's prompt.
-std::vector<Json> spawn_to_prompt(Session& session) {
-    RunOptions options;
-    options.architecture = Architecture::X86_64;
-    options.memory_mb = 256;
-    options.append = kInteractiveWord;
-    const MachineSpec spec = prepare_machine(session, options, nullptr);
-    std::vector<double> samples;
-    for (int i = 0; i < kBootRuns; ++i) {
-        session.console.progress(fmt::format("boot.spawn_to_prompt {}/{}", i + 1, kBootRuns));
-        const auto begin = Clock::now();
-        const Deadline deadline = deadline_after(std::chrono::seconds(30));
-        Child child({.arguments = machine_command(spec), .input = ChildInput::Pipe, .output = ChildOutput::Pipe});
-        std::string output;
-        while (output.find(kPrompt) == std::string::npos) {
-            const std::optional<std::string> part = child.read(deadline);
-            if (!part || part->empty())
-                throw Failure(ExitStatus::Failed, "boot.spawn_to_prompt: no prompt came: {}",
-                              trim(output + child.errors()));
-            output += *part;
-        }
-        samples.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
-    }
-    return {metric("boot.spawn_to_prompt", "ms", samples)};
-}
-
 /// From the kernel's entry to the moment when all modules run, as the kernel reports it.
 std::vector<Json> boot_instructions(Session& session) {
     RunOptions options;
@@ -149,6 +123,19 @@ std::vector<Json> image_size(Session& session) {
     return {metric("image.minimal", "bytes", {static_cast<double>(fs::file_size(spec.files.kernel))})};
 }
 
+/// The metrics that `program` says it measures.
+std::vector<std::string> metrics_of_program(const fs::path& program) {
+    const CapturedRun run =
+        run_captured({.arguments = {program.string(), "--list"}}, deadline_after(std::chrono::seconds(30)));
+    if (!run.end.ok())
+        throw Failure(ExitStatus::Failed, "{} --list: {}: {}", program.filename().string(), run.end.describe(),
+                      trim(run.output));
+    std::vector<std::string> metrics = words(run.output);
+    if (metrics.empty())
+        throw Failure(ExitStatus::Failed, "{} --list: it names no metric", program.filename().string());
+    return metrics;
+}
+
 std::vector<Source> find_sources(const Workspace& workspace) {
     std::vector<Source> out;
     std::error_code ignored;
@@ -159,17 +146,38 @@ std::vector<Source> find_sources(const Workspace& workspace) {
         if (entry.path().extension() == ".bench") files.push_back(entry.path());
     std::ranges::sort(files);
     for (const fs::path& file : files) {
-        if (file.extension() == ".bench")
-            out.push_back(
-                {Workspace::shown(file), {}, [file](Session& session) { return run_bench_script(session, file); }});
-        else
-            out.push_back(
-                {file.filename().string(), {}, [file](Session& session) { return run_program(file, session); }});
+        if (file.extension() == ".bench") {
+            const std::vector<std::string> metrics = parse_script(read_file(file), file).metrics;
+            if (metrics.empty())
+                throw Failure(ExitStatus::Failed, "{}: it names no metric: \"metrics:\" is missing",
+                              Workspace::shown(file));
+            out.push_back({Workspace::shown(file), metrics,
+                           [file](Session& session) { return run_bench_script(session, file); }});
+        } else {
+            out.push_back({file.filename().string(), metrics_of_program(file),
+                           [file](Session& session) { return run_program(file, session); }});
+        }
     }
-    out.push_back({"boot.spawn_to_prompt", "boot.spawn_to_prompt", spawn_to_prompt});
-    out.push_back({"boot.instructions", "boot.instructions", boot_instructions});
-    out.push_back({"image.minimal", "image.minimal", image_size});
+    out.push_back({"the tool", {"boot.instructions"}, boot_instructions});
+    out.push_back({"the tool", {"image.minimal"}, image_size});
     return out;
+}
+
+/// Nothing when `values` are what `source` says that it measures, otherwise the sentence about the difference.
+std::string difference(const Source& source, const std::vector<Json>& values) {
+    std::vector<std::string> measured, named = source.metrics;
+    for (const Json& value : values) measured.push_back(value["metric"].get<std::string>());
+    std::ranges::sort(measured);
+    std::ranges::sort(named);
+    if (measured == named) return {};
+    return fmt::format("{}: it names {}, but measured {}", source.name, join(named, ", "), join(measured, ", "));
+}
+
+/// What may have been meant by a filter that fits nothing.
+std::string suggestion(std::string_view filter, const std::vector<std::string>& metrics) {
+    const std::vector<std::string> near = nearest_by_part(filter, metrics);
+    if (near.empty()) return "; --list prints them all";
+    return fmt::format("; the nearest: {}", join(near, ", "));
 }
 
 std::string table_row(const Console& console, const Json& value) {
@@ -193,37 +201,49 @@ std::string table_row(const Console& console, const Json& value) {
 
 int command_bench(Session& session, const BenchOptions& options) {
     Console& console = session.console;
+    std::vector<Source> sources = find_sources(session.workspace);
+    std::vector<std::string> metrics, wanted;
+    for (const Source& source : sources) std::ranges::copy(source.metrics, std::back_inserter(metrics));
+    const auto is_wanted = [&](const std::string& metric) { return matches_filter(metric, options.filter); };
+    std::ranges::copy_if(metrics, std::back_inserter(wanted), is_wanted);
+    if (wanted.empty())
+        throw Failure(ExitStatus::Failed, "no metric matches \"{}\"{}", options.filter,
+                      suggestion(options.filter, metrics));
+    if (options.list) {
+        std::ranges::sort(wanted);
+        for (const std::string& metric : wanted) console.line("{}", metric);
+        return 0;
+    }
+
+    std::erase_if(sources, [&](const Source& source) { return std::ranges::none_of(source.metrics, is_wanted); });
     bool failed = false, header = false;
-    size_t printed = 0;
-    for (const Source& source : find_sources(session.workspace)) {
-        if (options.list) {
-            console.line("{}", source.name);
-            continue;
-        }
-        if (!source.metric.empty() && !matches_filter(source.metric, options.filter)) continue;
-        console.progress("measuring: " + source.name);
+    for (size_t i = 0; i < sources.size(); ++i) {
+        const Source& source = sources[i];
+        const std::string status =
+            fmt::format("[{}/{}] measuring {} …", i + 1, sources.size(), join(source.metrics, ", "));
+        if (console.shows_progress())
+            console.progress(status);
+        else
+            console.notice(status);
         std::vector<Json> values;
         try {
             values = source.measure(session);
+            if (const std::string problem = difference(source, values); !problem.empty())
+                throw Failure(ExitStatus::Failed, "{}", problem);
         } catch (const Failure& failure) {
             console.error(failure.what());
             failed = true;
             continue;
         }
         for (const Json& value : values) {
-            if (!matches_filter(value["metric"].get<std::string>(), options.filter)) continue;
+            if (!is_wanted(value["metric"].get<std::string>())) continue;
             if (!options.json && !header)
                 console.line("{:<32} {:>12} {:>12} {:<13} {}", "metric", "median", "p99", "unit", "peers");
             header = true;
-            ++printed;
             console.line("{}", options.json ? value.dump() : table_row(console, value));
         }
     }
     console.progress("");
-    if (options.list) return 0;
-    if (printed == 0 && !failed)
-        throw Failure(ExitStatus::Failed, "no metric matches \"{}\"; --list prints where they come from",
-                      options.filter);
     return failed ? static_cast<int>(ExitStatus::Failed) : 0;
 }
 

@@ -3,6 +3,7 @@
 // `helix check`: a profile's start order and dependency graph, or what is wrong with it.
 
 #include "commands.hpp"
+#include "editor_schema.hpp"
 #include "failure.hpp"
 #include "text.hpp"
 
@@ -99,6 +100,10 @@ std::string as_text(const Console& console, const BootPlan& plan) {
 
 int command_check(Session& session, const CheckOptions& options) {
     const Workspace& workspace = session.workspace;
+    if (options.schema) {
+        session.console.data(editor_schema(ModuleLibrary(workspace.modules())) + "\n");
+        return 0;
+    }
     const BootPlan plan = make_plan(load_profile(Workspace::shown(find_profile(workspace.profiles(), options.profile))),
                                     ModuleLibrary(workspace.modules()));
     for (const std::string& notice : plan.notices) session.console.notice(notice);

@@ -123,7 +123,8 @@ std::string as_text(const Console& console, const ModuleFile& file) {
     row("abi", fmt::format("{} ({:08x}), {}", file.abi_version, file.abi_fingerprint,
                            spoken ? "spoken by this kernel"
                                   : fmt::format("this kernel speaks {} ({:08x})", kAbiVersion, kAbiFingerprint)));
-    row("file", fmt::format("{}, {} bytes, {}", file.path.string(), file.bytes.size(), machine_name(file.machine)));
+    row("file",
+        fmt::format("{}, {}, {}", file.path.string(), counted(file.bytes.size(), "byte"), machine_name(file.machine)));
     for (const ModuleSegment& segment : file.segments)
         row("segment", fmt::format("{:#08x} {} {:>7} bytes in memory, {:>7} in the file", segment.address,
                                    permissions(segment), segment.memory_size, segment.file_size));

@@ -112,8 +112,8 @@ void add_bench(CLI::App& app, Action& action) {
     CLI::App* bench = app.add_subcommand("bench", "Measure, side by side with peers");
     bench->add_option("NAME", options->filter, "Part of a metric's name, or a pattern with * and ?");
     bench->add_flag("--json", options->json, "One JSON object a line");
-    bench->add_flag("--list", options->list, "Print where metrics come from and measure nothing");
-    bench->footer("Examples:\n  helix bench\n  helix bench boot --json");
+    bench->add_flag("--list", options->list, "Print the names of the metrics and measure nothing");
+    bench->footer("Examples:\n  helix bench\n  helix bench boot --json\n  helix bench guest.switch_pair");
     bench->callback(
         [options, &action] { action = [options](Session& session) { return command_bench(session, *options); }; });
 }
@@ -123,7 +123,12 @@ void add_check(CLI::App& app, Action& action) {
     CLI::App* check = app.add_subcommand("check", "Check a profile; print start order and dependency graph");
     check->add_option("PROFILE", options->profile, "Name under profiles/, folder or helix.toml (default: minimal)");
     CLI::Option* json = check->add_flag("--json", options->json, "One JSON object");
-    check->add_flag("--dot", options->dot, "Graphviz")->excludes(json);
+    CLI::Option* dot = check->add_flag("--dot", options->dot, "Graphviz")->excludes(json);
+    check
+        ->add_flag("--schema", options->schema,
+                   "No profile: the keys of all, and the options of the build's modules, as JSON Schema for editors")
+        ->excludes(json)
+        ->excludes(dot);
     check->footer("Examples:\n  helix check demo\n  helix check demo --dot | dot -Tsvg -o demo.svg");
     check->callback(
         [options, &action] { action = [options](Session& session) { return command_check(session, *options); }; });

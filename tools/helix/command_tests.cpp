@@ -40,7 +40,9 @@ void build_preset(Session& session, const std::string& preset) {
     const int lock = open((folder / "helix.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (lock < 0 || flock(lock, LOCK_EX) != 0)
         throw Failure(ExitStatus::Environment, "{}: cannot be locked: {}", folder.string(), strerror(errno));
-    for (const std::vector<std::string>& arguments : {std::vector<std::string>{"cmake", "--preset", preset},
+    // Modules are the same in both builds.
+    const std::string modules = "-DHELIX_MODULES_FROM=" + session.workspace.modules().string();
+    for (const std::vector<std::string>& arguments : {std::vector<std::string>{"cmake", "--preset", preset, modules},
                                                       {"cmake", "--build", "--preset", preset, "--target",
                                                        "helix-kernel", "helix_unit_tests", "helix_model_tests"}}) {
         const CapturedRun run = run_captured({.arguments = arguments, .directory = session.workspace.root}, {}, tell);

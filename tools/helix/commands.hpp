@@ -44,6 +44,7 @@ struct CheckOptions {
     std::string profile = "minimal";
     bool json = false;
     bool dot = false;
+    bool schema = false;  ///< instead: what editors complete profiles from
 };
 int command_check(Session& session, const CheckOptions& options);
 

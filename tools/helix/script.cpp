@@ -74,9 +74,9 @@ private:
     }
 
     void setting(std::string_view key, std::string_view value) {
-        static const std::vector<std::string> kKeys{"profile", "arch",   "machine", "memory", "smp",    "timeout",
-                                                    "seeds",   "same",   "long",    "json",   "icount", "append",
-                                                    "file",    "status", "exec",    "input",  "expect", "reject"};
+        static const std::vector<std::string> kKeys{
+            "profile", "arch",   "machine", "memory", "smp",  "timeout", "seeds",  "same",   "long",   "json",
+            "icount",  "append", "file",    "status", "exec", "input",   "expect", "reject", "metrics"};
         if (key == "exec") {
             script_.commands = block();
         } else if (key == "input") {
@@ -115,6 +115,8 @@ private:
             script_.append = value;
         } else if (key == "file") {
             script_.files.emplace_back(value);
+        } else if (key == "metrics") {
+            script_.metrics = words(value);
         } else {
             script_.status = number<int>(value);
         }

@@ -36,6 +36,7 @@ struct Script {
     std::optional<std::string> input;   ///< for standard input instead
     std::vector<std::string> expected;  ///< lines that come in this order, or /patterns/
     std::vector<std::string> rejected;  ///< that never come
+    std::vector<std::string> metrics;   ///< what a measurement prints
 
     /// The commands as --exec takes them.
     std::string command_text() const;

@@ -28,6 +28,7 @@ TEST(Script, ReadsEveryKey) {
         "# SPDX-License-Identifier: X\n# It proves this.\nprofile: demo\narch: hosted x86_64\nmachine: q35 "
         "microvm\nmemory: 8\n"
         "timeout: 2.5\nseeds: 1 5-7\nsame: 2\nlong: yes\njson: yes\nicount: yes\nappend: a=b\nfile: x\nstatus: 1\n"
+        "metrics: a.b c\n"
         "exec:\n    one\n\n    two 'a; b'\nexpect:\n    text\n    /pat+ern/\nreject:\n    bad\n",
         "a.test");
     EXPECT_EQ(script.purpose, "It proves this.");
@@ -43,6 +44,7 @@ TEST(Script, ReadsEveryKey) {
     EXPECT_EQ(script.command_text(), "one; two 'a; b'");
     EXPECT_THAT(script.expected, ElementsAre("text", "/pat+ern/"));
     EXPECT_THAT(script.rejected, ElementsAre("bad"));
+    EXPECT_THAT(script.metrics, ElementsAre("a.b", "c"));
 }
 
 TEST(Script, RefusesMistakesWithTheLine) {

@@ -69,7 +69,7 @@ std::string indented_end(std::string_view output) {
     std::vector<std::string> lines = split(trim(output), '\n');
     std::string out;
     if (lines.size() > kShownLines) {
-        out += fmt::format("    … {} lines before\n", lines.size() - kShownLines);
+        out += fmt::format("    … {} before\n", counted(lines.size() - kShownLines, "line"));
         lines.erase(lines.begin(), lines.end() - kShownLines);
     }
     for (const std::string& line : lines)

@@ -4,6 +4,8 @@
 
 #include "text.hpp"
 
+#include "helix/format.hpp"
+
 #include <algorithm>
 
 namespace helix::tool {
@@ -109,6 +111,34 @@ std::string nearest(std::string_view name, const std::vector<std::string>& candi
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates) {
     const std::string near = nearest(name, candidates);
     return near.empty() ? std::string() : "; did you mean \"" + near + "\"?";
+}
+
+std::vector<std::string> nearest_by_part(std::string_view name, const std::vector<std::string>& candidates) {
+    constexpr size_t kShown = 5;
+    const auto is_separator = [](char c) { return c == '.' || c == '_'; };
+    const size_t enough = std::max<size_t>(1, name.size() / 3);
+    size_t best = enough;
+    std::vector<std::string> out;
+    for (const std::string& candidate : candidates) {
+        size_t distance = enough + 1;
+        for (size_t begin = 0; begin < candidate.size(); ++begin) {
+            if (begin > 0 && !is_separator(candidate[begin - 1])) continue;
+            for (size_t end = begin + 1; end <= candidate.size(); ++end)
+                if (end == candidate.size() || is_separator(candidate[end]))
+                    distance =
+                        std::min(distance, edit_distance(name, std::string_view(candidate).substr(begin, end - begin)));
+        }
+        if (distance > best) continue;
+        if (distance < best) out.clear();
+        best = distance;
+        if (out.size() < kShown) out.push_back(candidate);
+    }
+    return out;
+}
+
+std::string counted(uint64_t number, std::string_view noun) {
+    const auto text = helix::counted(number, {noun.data(), noun.size()});
+    return {text.text().data(), text.size()};
 }
 
 namespace {

@@ -26,6 +26,12 @@ size_t edit_distance(std::string_view a, std::string_view b);
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
 /// "; did you mean "x"?" or nothing.
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);
+/// For names whose parts are separated by dots and underscores: the candidates that have a part, or parts in a row, as
+/// near to `name` as any has, at most five; none when none is near enough to be meant.
+std::vector<std::string> nearest_by_part(std::string_view name, const std::vector<std::string>& candidates);
+
+/// "1 thread", "2 threads", as the kernel says it; of at most 48 characters.
+std::string counted(uint64_t number, std::string_view noun);
 
 /// True if `pattern` is empty, part of `text`, or, with * and ?, matches all of it.
 bool matches_filter(std::string_view text, std::string_view pattern);

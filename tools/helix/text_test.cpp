@@ -27,6 +27,20 @@ TEST(Nearest, OffersOnlyWhatMayBeMeant) {
     EXPECT_EQ(did_you_mean("hep_size_kb", names), "; did you mean \"heap_size_kb\"?");
 }
 
+TEST(NearestByPart, FindsNamesByWhatTheyHaveInThem) {
+    const std::vector<std::string> names{"thread.switch", "guest.switch_pair", "boot.spawn_to_prompt", "hold.locks"};
+    EXPECT_THAT(nearest_by_part("swich", names), ::testing::ElementsAre("thread.switch", "guest.switch_pair"));
+    EXPECT_THAT(nearest_by_part("spawn_to_promt", names), ::testing::ElementsAre("boot.spawn_to_prompt"));
+    EXPECT_THAT(nearest_by_part("guest.swich", names), ::testing::ElementsAre("guest.switch_pair"));
+    EXPECT_THAT(nearest_by_part("colour", names), ::testing::IsEmpty());
+}
+
+TEST(Counted, SaysOneOrMany) {
+    EXPECT_EQ(counted(0, "thread"), "0 threads");
+    EXPECT_EQ(counted(1, "thread"), "1 thread");
+    EXPECT_EQ(counted(2, "thread"), "2 threads");
+}
+
 TEST(MatchesFilter, TakesPartsAndPatterns) {
     EXPECT_TRUE(matches_filter("system/swap@hosted", ""));
     EXPECT_TRUE(matches_filter("system/swap@hosted", "swap"));

@@ -21,8 +21,8 @@ constexpr helix::Text kHows[] = {"null",
                                  "interrupts_off",
                                  "halt",
                                  "services_without_interrupts"};
-constexpr helix::Text kWheres[] = {"none",    "init",   "start", "stop",    "event",
-                                   "request", "health", "save",  "restore", "thread"};
+constexpr helix::Text kWheres[] = {"none",   "init", "start",   "stop",   "event",     "request",
+                                   "health", "save", "restore", "thread", "destructor"};
 
 // No configuration reaches a constructor. What it does stands here, for tests to write another way to fail over it in
 // the file.
@@ -72,7 +72,7 @@ public:
                                       .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental);
     static constexpr helix::Option kOptions[] = {
         helix::Option::string("where", "none",
-                              "init, start, stop, event, request, health, save, restore, thread, none"),
+                              "init, start, stop, event, request, health, save, restore, thread, destructor, none"),
         helix::Option::string("how", "ud2",
                               "null, divide, ud2, noncanonical, write_text, execute_data, loop, stack_overflow, …"),
     };
@@ -84,6 +84,7 @@ public:
         for (size_t i = kBegin; i < sizeof(told) && g_in_constructor[i] != 0; ++i) told[size++] = g_in_constructor[i];
         (void)crash_as_told(helix::Text(told, size));
     }
+    ~Crasher() { crash_if("destructor"); }
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;
         const helix::Text where = TRY(context.config("where"));

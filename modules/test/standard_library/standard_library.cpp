@@ -10,6 +10,7 @@
 #include <bit>
 #include <bitset>
 #include <deque>
+#include <expected>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,8 @@ public:
     helix::Result<void> stop() override { return {}; }
 
     /// `count N` gives the bits of N set in 64, 32 and a bitset; `collect N` sums 1 to N by way of the containers;
-    /// `find TEXT` gives the position of an x; the others go wrong in the way of their name.
+    /// `find TEXT` gives the position of an x; `half N` half of N, if that is even, by way of std::expected; the others
+    /// go wrong in the way of their name.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         const helix::Text text = helix::as_text(request.payload);
         uint64_t value = 0;
@@ -42,6 +44,11 @@ public:
         if (request.request_type == "find") {
             const std::string_view view(text.data(), text.size());
             return helix::Response::ok(helix::format<24>("{}", static_cast<uint64_t>(view.find('x'))).text());
+        }
+        if (request.request_type == "half") {
+            const helix::Result<uint64_t> number = half(value);
+            if (!number.ok()) return number.error();
+            return helix::Response::ok(helix::format<24>("{}", number.value()).text());
         }
         std::vector<uint64_t> numbers;
         if (request.request_type == "length") {
@@ -59,6 +66,10 @@ public:
     }
 
 private:
+    static std::expected<uint64_t, helix::Error> half(uint64_t value) {
+        if (value % 2 != 0) return helix::Result<uint64_t>(helix::Error(helix::ErrorCode::OutOfRange, "it is odd"));
+        return value / 2;
+    }
     static helix::Result<helix::Response> count(uint64_t value) {
         uint64_t in_bitset = static_cast<uint64_t>(std::popcount(value));
 #ifdef _LIBCPP_VERSION

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: Helix contributors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# `bench NAME` runs what has a metric of that name and nothing else; a name that fits none gets the nearest ones, and
+# nothing runs.
+source "$HELIX_ROOT/tests/system/lib.sh"
+directory=$HELIX_TEST_DIRECTORY
+
+# bench ARGUMENT...: its status in $status, what it says in the files output and errors.
+bench() {
+    status=0
+    "$HELIX" bench --color never "$@" >"$directory/output" 2>"$directory/errors" || status=$?
+}
+
+bench --list
+[[ $status == 0 ]] || fail "--list ends with $status"
+for metric in call.bounded image.minimal mutex.uncontended boot.instructions; do
+    grep -qx "$metric" "$directory/output" || fail "--list has no $metric: $(<"$directory/output")"
+done
+bench --list mutex
+[[ $(<"$directory/output") == mutex.uncontended ]] || fail "--list mutex: $(<"$directory/output")"
+
+bench image.minimal --json
+[[ $status == 0 ]] || fail "image.minimal ends with $status: $(<"$directory/errors")"
+[[ $(<"$directory/errors") == "[1/1] measuring image.minimal …" ]] || fail "more is run: $(<"$directory/errors")"
+[[ $(<"$directory/output") == '{"metric":"image.minimal","unit":"bytes",'* ]] || fail "$(<"$directory/output")"
+
+bench mutex.uncontented
+[[ $status == 1 && ! -s $directory/output ]] || fail "an unknown name ends with $status: $(<"$directory/output")"
+[[ $(<"$directory/errors") == 'helix: error: no metric matches "mutex.uncontented"; the nearest: mutex.uncontended' ]] ||
+    fail "$(<"$directory/errors")"
