@@ -300,7 +300,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
     if (started.ok()) {
         instance.become(ModuleState::Running);
         record->generation = 1;
-        started = publish_interfaces(*record);
+        started = publish(*record);
         if (!started.ok() && instance.call_in_time<&Module::stop>().ok()) instance.become(ModuleState::Stopped);
     }
     if (!started.ok()) {
@@ -311,10 +311,6 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
         unmake(kernel_.heap, record);
         return error;
     }
-    MutexGuard guard(registry_);
-    not_started_.remove_and_dispose_if([&](const NotStarted& left_out) { return left_out.info.name() == name; },
-                                       [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
-    records_.push_back(*record);
     return record;
 }
 
@@ -336,8 +332,7 @@ Result<void> ModuleSystem::make_slots(ModuleRecord& record) {
     return {};
 }
 
-/// All interfaces of `record`, or none.
-Result<void> ModuleSystem::publish_interfaces(ModuleRecord& record) {
+Result<void> ModuleSystem::publish(ModuleRecord& record) {
     MutexGuard guard(registry_);
     if (auto made = make_slots(record); !made.ok()) {
         while (record.slot_count != 0) Slot::destroy(kernel_, record.slots[--record.slot_count]);
@@ -352,6 +347,10 @@ Result<void> ModuleSystem::publish_interfaces(ModuleRecord& record) {
         slot.interface.primary_record = &record;
         slot.interface.primary->fill(&record.current->targets[i]);
     }
+    not_started_.remove_and_dispose_if(
+        [&](const NotStarted& left_out) { return left_out.info.name() == record.name(); },
+        [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
+    records_.push_back(record);
     return {};
 }
 
@@ -414,14 +413,30 @@ Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
             return Error(
                 ErrorCode::Busy,
                 format("{} rules {}; swap another module in first", record.name(), interface.name.text()).text());
+    }
+    MutexGuard guard(registry_);
+    return check_unheld(record);
+}
+
+Result<void> ModuleSystem::check_unheld(const ModuleRecord& record) const {
+    for (uint32_t i = 0; i < record.slot_count; ++i)
         if (__atomic_load_n(&record.slots[i]->bindings, __ATOMIC_ACQUIRE) != 0)
             return Error(ErrorCode::Busy,
                          format("{} is in use: other modules hold handles to it", record.name()).text());
-    }
-    const uint8_t owner = record.current->heap_owner;
-    if (owner != 0 && !record.current->is_ended() && !kernel_.heap.try_detach(owner))
+    return {};
+}
+
+Result<void> ModuleSystem::unpublish(ModuleRecord& record) {
+    MutexGuard guard(registry_);
+    TRY(check_unheld(record));
+    Instance& instance = *record.current;
+    if (instance.heap_owner != 0 && !instance.is_ended() && !kernel_.heap.try_detach(instance.heap_owner))
         return Error(ErrorCode::Busy, format("{} still holds blocks that are in use", record.name()).text());
-    record.current->heap_owner = 0;
+    instance.heap_owner = 0;
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        InterfaceRecord& interface = record.slots[i]->interface;
+        interface.implementors.erase(interface.implementors.iterator_to(*record.slots[i]));
+    }
     return {};
 }
 
@@ -450,6 +465,8 @@ void ModuleSystem::withdraw_interfaces(ModuleRecord& record) {
                     next = other.record;
             interface.primary_record = next;
             interface.primary->fill(next == nullptr ? nullptr : target_of(*next->current, interface.name.text()));
+            // A failure of `record` that came first has closed it, and the supervisor may never look at that one.
+            if (is_decided(next)) interface.primary->open_after_failed();
         }
         if (!slot.wait_empty(kLeaveWaitNs).ok())
             kernel_.log.warning("kernel", "{}: callers are still inside {}", record.name(), interface.name.text());
@@ -509,7 +526,6 @@ Result<void> ModuleSystem::unload(Text name) {
     if (record == nullptr)
         return Error(ErrorCode::NotFound, format("no module {} is loaded{}", name, why_absent(name)).text());
     TRY(check_removable(*record));
-    end_probation_of(*record);
     return remove_record(*record);
 }
 
@@ -517,6 +533,8 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     ModuleHold hold(record);
     if (auto held = hold.acquire(kLeaveWaitNs); !held.ok())
         return Error(held.error().code(), format("{}; nothing was changed", held.error().sentence()).text());
+    TRY(unpublish(record));  // the last step that can be refused
+    end_probation_of(record);
     withdraw_interfaces(record);
     Instance& instance = *record.current;
     FixedText<186> complaint;
@@ -538,12 +556,7 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     {
         MutexGuard registry(registry_);
         records_.erase(records_.iterator_to(record));
-        for (uint32_t i = 0; i < record.slot_count; ++i) {
-            InterfaceRecord& interface = record.slots[i]->interface;
-            interface.implementors.erase(interface.implementors.iterator_to(*record.slots[i]));
-            Slot::destroy(kernel_, record.slots[i]);
-        }
-        record.slot_count = 0;
+        while (record.slot_count != 0) Slot::destroy(kernel_, record.slots[--record.slot_count]);
         interfaces_.prune(kernel_);
     }
     // Calls that found the record before it left the registry see that it has no instance, and go.

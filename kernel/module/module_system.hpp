@@ -147,16 +147,28 @@ private:
     Result<void> check_cycle_in_files(const ModuleInfo& info);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
     Result<void> make_slots(ModuleRecord& record);
-    Result<void> publish_interfaces(ModuleRecord& record);
+    /// Enters `record` and all its interfaces into the registry, in one step under its lock, or nothing. From then on
+    /// it is found by name, and `bind` leads to it.
+    Result<void> publish(ModuleRecord& record);
+    /// Whether no handle leads to `record` as itself. Errors: Busy. Registry lock held.
+    Result<void> check_unheld(const ModuleRecord& record) const;
+    /// Takes the interfaces of `record` out of the registry, in one step under its lock with the check that no handle
+    /// leads there: `bind` finds them no more, and so its slots can be freed. What comes after cannot fail, so nothing
+    /// publishes them again. Errors, with nothing changed: Busy. Change lock and the record's call lock held, callers
+    /// outside.
+    Result<void> unpublish(ModuleRecord& record);
     bool may_inherit(const InterfaceRecord& interface, ModuleRecord& record);
     void withdraw_interfaces(ModuleRecord& record);
     Result<void> plug_in_primaries(ModuleRecord& record);
+    /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
+    /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly. Change lock held.
     Result<void> remove_record(ModuleRecord& record);
     /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
     /// Incompatible. Registry lock held.
     Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const;
     void refill_slots(ModuleRecord& record, Instance& with);
     void release_kept(ModuleRecord& record);
+    /// What speaks against unloading. Handles may be bound afterwards: unpublish looks again. Change lock held.
     Result<void> check_removable(ModuleRecord& record);
     Result<void> check_not_standing_by(const ModuleRecord& record) const;
     FixedText<Error::kCapacity> describe_absence(Text name);

@@ -20,15 +20,10 @@ void ModuleRecord::close_for_failed(const Instance& failed) {
 }
 
 void ModuleRecord::open_after_failed() {
-    // A failed instance of an interface that the kernel plugs in itself leaves its slot empty, and that is decided too.
-    const auto decided = [](const ModuleRecord* record) {
-        return record == nullptr || record->current == nullptr || record->state() == ModuleState::Failed ||
-               !record->current->is_ended();
-    };
     for (uint32_t i = 0; i < slot_count; ++i) {
-        if (decided(this)) slots[i]->open_after_failed();
+        if (is_decided(this)) slots[i]->open_after_failed();
         InterfaceRecord& interface = slots[i]->interface;
-        if (decided(interface.primary_record)) interface.primary->open_after_failed();
+        if (is_decided(interface.primary_record)) interface.primary->open_after_failed();
     }
 }
 

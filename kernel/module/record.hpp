@@ -53,6 +53,13 @@ public:
     Mutex call_lock{LockRank::ModuleCall};
 };
 
+/// Whether it is decided who serves where `record` (null: nobody) is plugged in. A failed instance of an interface that
+/// the kernel plugs in itself leaves its slot empty, and that is decided too. Change lock held.
+inline bool is_decided(const ModuleRecord* record) {
+    return record == nullptr || record->current == nullptr || record->state() == ModuleState::Failed ||
+           !record->current->is_ended();
+}
+
 /// Keeps a record from being removed while a call is on its way.
 class RecordPin {
 public:

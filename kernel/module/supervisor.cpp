@@ -41,6 +41,7 @@ void ModuleSystem::forget_failed(Instance& instance) {
     for (Instance** link = &failed_seen_; *link != nullptr; link = &(*link)->next_failed) {
         if (*link != &instance) continue;
         *link = instance.next_failed;
+        instance.record.open_after_failed();  // callers wait there for a decision that nobody takes any more
         break;
     }
 }
@@ -371,7 +372,9 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
             record.open_after_failed();
         } else {
             retire_failed(record);
-            if (probation.unload_on_rollback) (void)remove_record(record).ok();
+            if (!probation.unload_on_rollback) return;
+            if (const auto removed = remove_record(record); !removed.ok())
+                kernel_.log.warning("supervisor", "{} stays: {}", record.name(), removed.error().sentence());
         }
         return;
     }

@@ -274,8 +274,11 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
         entry.to = name_with_version(record->current->info());
         auto swapped = swap_primary(*interface, *record, clock);
-        if (!swapped.ok() && loaded_here) (void)remove_record(*record).ok();
-        return swapped;
+        if (swapped.ok() || !loaded_here) return swapped;
+        const auto removed = remove_record(*record);  // somebody may have bound it by its name meanwhile
+        if (removed.ok()) return swapped;
+        return Error(swapped.error().code(),
+                     format("{}; {}", swapped.error().sentence(), removed.error().sentence()).text());
     }();
     if (Probation* const begun = store(clock, result)) begun->unload_on_rollback = loaded_here;
     return result;
