@@ -96,7 +96,7 @@ Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_
     const auto nobody = [&] {
         return Error(ErrorCode::NotFound, format("nobody implements {} {}.{}", interface, major, minor).text());
     };
-    if (found == nullptr) return nobody();
+    if (found == nullptr || !found->is_known()) return nobody();
     Slot* slot = found->primary;
     const ModuleRecord* server = found->primary_record;
     if (!module.empty()) {
@@ -135,6 +135,7 @@ void ModuleSystem::release_handles_of(Instance& instance) {
 }
 
 Result<void> ModuleSystem::check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const {
+    TRY(interfaces_.check_majors(module));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const Slot& own = *record.slots[i];
         TRY(interfaces_.check_holders(own, module));

@@ -90,7 +90,8 @@ public:
     template <typename Visit>
     void for_each_interface(Visit visit) {
         MutexGuard guard(registry_);
-        for (InterfaceRecord& interface : interfaces_) visit(interface);
+        for (InterfaceRecord& interface : interfaces_)
+            if (interface.is_known()) visit(interface);
     }
     History& history() { return history_; }
     const Archive& initrd() const { return initrd_; }
@@ -146,7 +147,14 @@ private:
     Result<void> check_dependencies(const ModuleInfo& info);
     Result<void> check_cycle_in_files(const ModuleInfo& info);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
-    Result<void> make_slots(ModuleRecord& record);
+    /// A slot of `record` for each interface of `module` for which it has none yet, seen by nobody. Errors:
+    /// OutOfMemory; what was made stays until trim_slots.
+    Result<void> add_slots(ModuleRecord& record, const ModuleDescriptor& module);
+    /// Frees the slots of `record` that nobody sees, no handle leads to, and no instance that may come back implements.
+    /// Change lock held.
+    void trim_slots(ModuleRecord& record);
+    /// While it lives, a reload may add slots to `record`; in the end those that it did not publish go.
+    class SlotTrimming;
     /// Enters `record` and all its interfaces into the registry, in one step under its lock, or nothing. From then on
     /// it is found by name, and `bind` leads to it.
     Result<void> publish(ModuleRecord& record);
@@ -166,7 +174,12 @@ private:
     /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
     /// Incompatible. Registry lock held.
     Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const;
+    /// The slots of `record`, and the primary ones that it fills, lead to `with`, its current instance, from now on;
+    /// what that one implements is published, the rest is not any more. What it cannot serve (see check_holders) is
+    /// left empty. Closed or bounded. Registry lock held.
     void refill_slots(ModuleRecord& record, Instance& with);
+    /// Another implementor than `record` becomes primary, or nobody. Registry lock held.
+    void pass_on(InterfaceRecord& interface, const ModuleRecord& record);
     void release_kept(ModuleRecord& record);
     /// What speaks against unloading. Handles may be bound afterwards: unpublish looks again. Change lock held.
     Result<void> check_removable(ModuleRecord& record);
@@ -187,6 +200,7 @@ private:
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock);
     Probation* store(PhaseClock& clock, const Result<void>& result);
     InterfaceRecord* ruled_by(ModuleRecord& record) const;
+    void set_choice(InterfaceRecord& interface, ModuleRecord* record);
     Result<void> check_reloadable(ModuleRecord& record, const Image& image);
     Instance* make_spare(ModuleRecord& record);
     Result<void> transfer_state(Instance& from, Instance& to, Buffer& buffer, Bytes& state);
@@ -199,6 +213,7 @@ private:
     Result<void> verify_scheduler(Instance& candidate);
     // allocator_swap.cpp
     Result<void> plug_in_allocator(ModuleRecord& record, PhaseClock& clock);
+    void let_allocator_rule(ModuleRecord& record, PhaseClock& clock);
     // supervisor.cpp
     static void supervisor_main(void* system);
     /// Waits until the supervisor has looked after what failed before, and so for the transaction that is under way.

@@ -8,11 +8,12 @@
 
 namespace helix::kernel {
 
-// In any context, so without the registry's lock: slots and interfaces outlive whatever runs in the instance, and a
-// slot that a transaction fills anew meanwhile is opened again by the supervisor, which looks at every failure.
+// In any context, so without the registry's lock: slots and interfaces are freed after a grace period, and a slot that
+// a transaction fills anew meanwhile is opened again by the supervisor, which looks at every failure.
 void ModuleRecord::close_for_failed(const Instance& failed) {
     if (__atomic_load_n(&current, __ATOMIC_ACQUIRE) != &failed) return;
-    for (uint32_t i = 0; i < slot_count; ++i) {
+    const uint32_t count = __atomic_load_n(&slot_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < count; ++i) {
         slots[i]->close_for_failed();
         InterfaceRecord& interface = slots[i]->interface;
         if (__atomic_load_n(&interface.primary_record, __ATOMIC_ACQUIRE) == this) interface.primary->close_for_failed();

@@ -22,6 +22,8 @@ struct KeptRegion : boost::intrusive::list_base_hook<> {
 class ModuleRecord : public boost::intrusive::list_base_hook<> {
 public:
     static constexpr size_t kMaximumInterfaces = 6;
+    /// Of the instance that serves, of the one that is to replace it, and of the one that may come back.
+    static constexpr size_t kMaximumSlots = 3 * kMaximumInterfaces;
 
     ModuleRecord(Text name_text, Link linked, Text file_name) : name_(name_text), link(linked), file(file_name) {}
 
@@ -42,7 +44,9 @@ public:
     // Changed under ModuleSystem's change lock and the registry's lock, read under either.
     Instance* current = nullptr;
     uint32_t generation = 0;  ///< instances that have run here
-    Slot* slots[kMaximumInterfaces] = {};
+    /// Those that are published are in the lists of their interfaces; the others wait for the end of a transaction or
+    /// of a probation.
+    Slot* slots[kMaximumSlots] = {};
     uint32_t slot_count = 0;
     boost::intrusive::list<KeptRegion> kept;
     /// Number of the newest event that it was handed, or that was sent before it was started. Of the event thread, once

@@ -320,6 +320,7 @@ void ModuleSystem::expire_probations(uint64_t now_ns) {
         }
         calls.unlock();
         end_probation(probation);
+        trim_slots(*probation.record);
     }
 }
 
@@ -355,7 +356,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         {
             MutexGuard guard(registry_);
             InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Scheduler>::kId.name);
-            interface.primary_record = probation.previous_record;
+            interface.primary_record = interface.choice = probation.previous_record;
             if (&previous->record == &record) {
                 record.current = previous;
                 record.file = probation.previous_file;

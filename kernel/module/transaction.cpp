@@ -89,26 +89,51 @@ Probation* ModuleSystem::store(PhaseClock& clock, const Result<void>& result) {
     return nullptr;
 }
 
-/// The interface of which `record` is the primary implementor and that the kernel itself calls; null if there is none.
+/// The interface that the kernel itself calls and that `record` implements as the primary one, or would if it had not
+/// failed: it is the profile's or the last swap's choice, and nobody took over. Null if there is none.
 InterfaceRecord* ModuleSystem::ruled_by(ModuleRecord& record) const {
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
-        if (interface.primary_record == &record && is_plugged_by_kernel(interface.name.text())) return &interface;
+        if (!is_plugged_by_kernel(interface.name.text())) continue;
+        const ModuleRecord* const rules = interface.primary_record;
+        if (rules == &record || (rules == nullptr && interface.choice == &record)) return &interface;
     }
     return nullptr;
 }
+
+void ModuleSystem::set_choice(InterfaceRecord& interface, ModuleRecord* record) {
+    MutexGuard guard(registry_);
+    interface.choice = record;
+}
+
+class ModuleSystem::SlotTrimming {
+public:
+    SlotTrimming(ModuleSystem& system, ModuleRecord& record) : system_(system), record_(record) {}
+    ~SlotTrimming() { system_.trim_slots(record_); }
+    SlotTrimming(const SlotTrimming&) = delete;
+    SlotTrimming& operator=(const SlotTrimming&) = delete;
+
+private:
+    ModuleSystem& system_;
+    ModuleRecord& record_;
+};
 
 Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& image) {
     if (record.state() == ModuleState::Running && !has(record.current->info().flags(), ModuleFlags::HotReloadable))
         return Error(ErrorCode::PermissionDenied, format("{} does not allow hot reload", record.name()).text());
     TRY(check_not_standing_by(record));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
+        if (!record.slots[i]->is_linked()) continue;
         const InterfaceRecord& interface = record.slots[i]->interface;
         const Text name = interface.name.text();
         const InterfaceEntry* const entry = find_interface(image.descriptor(), name);
-        if (entry == nullptr)
+        if (entry == nullptr) {  // whoever holds a handle speaks against that below
+            if (!is_plugged_by_kernel(name) || interface.primary_record != &record) continue;
             return Error(ErrorCode::Incompatible,
-                         format("the new {} no longer implements {}", record.name(), name).text());
+                         format("{} rules {}, which the new one does not implement; swap another module in first",
+                                record.name(), name)
+                             .text());
+        }
         if (entry->major != interface.major)
             return versions_differ(image.descriptor(), *entry, format<62>("the running {}", record.name()).text(),
                                    Relation::Implements, *find_interface(*record.current->descriptor, name));
@@ -123,11 +148,15 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, P
 
     // Prepare: everything that can fail without anybody noticing.
     TRY(check_reloadable(record, image));
-    InterfaceRecord* const ruled = ruled_by(record);
-    if (ruled != nullptr && ruled->name == InterfaceTraits<Allocator>::kId.name)
+    InterfaceRecord* ruled = ruled_by(record);
+    if (ruled != nullptr && find_interface(image.descriptor(), ruled->name.text()) == nullptr) ruled = nullptr;
+    const bool rules_heap = ruled != nullptr && ruled->name == InterfaceTraits<Allocator>::kId.name;
+    if (rules_heap && ruled->primary_record == &record)
         return Error(ErrorCode::NotSupported, "the ruling allocator is replaced by swap, not by reload");
+    const SlotTrimming trimming(*this, record);
     Unpublished candidate(*this, TRY(make_candidate(record, image, clock)));
-    if (ruled != nullptr) {
+    TRY(add_slots(record, image.descriptor()));
+    if (ruled != nullptr && !rules_heap) {
         entry.interface = ruled->name;
         TRY(candidate->call_in_time<&Module::start>());
         candidate->become(ModuleState::Running);
@@ -181,6 +210,7 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, P
 
     end_probation_of(record);  // of the instance that was replaced
     retire_replaced(old);
+    if (rules_heap) let_allocator_rule(record, clock);
     entry.phase = Phase::Serving;
     if (!spare) return {};
     Probation probation;
@@ -274,6 +304,7 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
         entry.to = name_with_version(record->current->info());
         auto swapped = swap_primary(*interface, *record, clock);
+        if (swapped.ok()) set_choice(*interface, record);
         if (swapped.ok() || !loaded_here) return swapped;
         const auto removed = remove_record(*record);  // somebody may have bound it by its name meanwhile
         if (removed.ok()) return swapped;
