@@ -6,6 +6,8 @@
 #include "kernel/memory/make.hpp"
 #include "kernel/module/module_system.hpp"
 
+#include <iterator>
+
 namespace helix::kernel {
 
 namespace {
@@ -13,10 +15,10 @@ constexpr uint64_t kCallWaitNs = 5'000'000'000;  // how long a call waits for it
 }  // namespace
 
 Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
-    RecordPin record = find(target);
-    if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
     const uint64_t deadline_ns = deadline_after(kCallWaitNs);
-    for (;;) {
+    for (;; wait_for_supervisor()) {  // it failed, or is to be replaced or removed: whoever serves afterwards is asked
+        const RecordPin record = find(target);
+        if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
         if (record->call_lock.held_by_me())
             return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
         const uint64_t now_ns = arch::now_ns();
@@ -31,8 +33,6 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
         } else {
             record->call_lock.unlock();
         }
-        // It failed, or is to be replaced: whoever serves afterwards is asked.
-        wait_for_supervisor();
     }
 }
 
@@ -142,6 +142,11 @@ Result<void> ModuleSystem::check_holders(const ModuleRecord& record, const Modul
         if (own.interface.primary_record == &record) TRY(interfaces_.check_holders(*own.interface.primary, module));
     }
     return {};
+}
+
+size_t ModuleSystem::count_interfaces() {
+    MutexGuard guard(registry_);
+    return static_cast<size_t>(std::distance(interfaces_.begin(), interfaces_.end()));
 }
 
 Result<FixedText<46>> ModuleSystem::get_primary(Text interface) {

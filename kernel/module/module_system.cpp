@@ -40,7 +40,7 @@ Result<void> ModuleSystem::boot_modules() {
         Unrecorded unrecorded(kernel_.threads);
         auto record = load_record(name, Link::Static, unrecorded.clock);
         const Result<void> plugged = record.ok() ? plug_in_primaries(*record.value()) : Result<void>(record.error());
-        if (!plugged.ok()) TRY(check_boot_failure(name, plugged.error()));
+        if (!plugged.ok()) TRY(check_boot_failure(name, naming(name, plugged.error())));
     }
     for (Text name : kernel_.profile.words("boot.load")) {
         Unrecorded unrecorded(kernel_.threads);
@@ -116,10 +116,11 @@ ModuleRecord* ModuleSystem::find_record(Text name) {
 }
 
 RecordPin ModuleSystem::find(Text name) {
-    MutexGuard guard(registry_);
-    for (ModuleRecord& record : records_)
-        if (record.name() == name) return RecordPin(&record);
-    return RecordPin(nullptr);
+    RecordPin pin(unpinned_);
+    for_each([&](ModuleRecord& record) {
+        if (record.name() == name) pin.take(record);
+    });
+    return pin;
 }
 
 Result<Bytes> ModuleSystem::find_file(Text name, FixedText<62>& full_name) const {
@@ -318,8 +319,8 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
 Result<void> ModuleSystem::load(Text file) {
     MutexGuard guard(change_);
     Unrecorded unrecorded(kernel_.threads);
-    TRY(load_record(file, Link::Dynamic, unrecorded.clock));
-    return {};
+    const auto loaded = load_record(file, Link::Dynamic, unrecorded.clock);
+    return loaded.ok() ? Result<void>() : naming(file, loaded.error());
 }
 
 Result<void> ModuleSystem::add_slots(ModuleRecord& record, const ModuleDescriptor& module) {
@@ -564,8 +565,9 @@ Result<void> ModuleSystem::unload(Text name) {
     ModuleRecord* const record = find_record(name);
     if (record == nullptr)
         return Error(ErrorCode::NotFound, format("no module {} is loaded{}", name, why_absent(name)).text());
-    TRY(check_removable(*record));
-    return remove_record(*record);
+    auto removed = check_removable(*record);
+    if (removed.ok()) removed = remove_record(*record);
+    return removed.ok() ? removed : naming(name, removed.error());
 }
 
 Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
@@ -602,7 +604,8 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     }
     // Calls that found the record before it left the registry see that it has no instance, and go.
     __atomic_store_n(&record.current, nullptr, __ATOMIC_RELEASE);
-    while (__atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) != 0) kernel_.threads.yield();
+    unpinned_.wait_until([&] { return __atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) == 0; }, kForever,
+                         Cancellable::No);
     if (gone) {
         Instance::destroy(&instance);
         release_kept(record);

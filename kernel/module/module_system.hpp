@@ -93,6 +93,8 @@ public:
         for (InterfaceRecord& interface : interfaces_)
             if (interface.is_known()) visit(interface);
     }
+    /// Also those that nobody sees.
+    size_t count_interfaces();
     History& history() { return history_; }
     const Archive& initrd() const { return initrd_; }
     const Archive& bundle() const { return bundle_; }
@@ -196,6 +198,9 @@ private:
 
     // transaction.cpp
     class Unpublished;
+    /// `error`, whose sentence says that it is about `name` if it does not yet: a module's own error, or "out of
+    /// memory".
+    static Error naming(Text name, const Error& error);
     Result<void> reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock);
     Probation* store(PhaseClock& clock, const Result<void>& result);
@@ -245,6 +250,7 @@ private:
     Mutex registry_ HELIX_ACQUIRED_AFTER(change_){LockRank::ModuleRegistry};
     boost::intrusive::list<ModuleRecord> records_;  // in order of start
     boost::intrusive::list<NotStarted> not_started_;
+    WaitQueue unpinned_;  // for whoever removes a record
     InterfaceRegistry interfaces_;
     History history_;
     EventQueue events_;

@@ -64,24 +64,31 @@ inline bool is_decided(const ModuleRecord* record) {
            !record->current->is_ended();
 }
 
-/// Keeps a record from being removed while a call is on its way.
+/// Keeps a record from being removed while a call is on its way. Whoever has one does not wait for the supervisor,
+/// which may wait for the removal.
 class RecordPin {
 public:
-    explicit RecordPin(ModuleRecord* record) : record_(record) {
-        if (record_ != nullptr) __atomic_fetch_add(&record_->pins, 1, __ATOMIC_ACQ_REL);
+    /// Whoever removes a record waits in `unpinned`, which outlives the records.
+    explicit RecordPin(WaitQueue& unpinned) : unpinned_(unpinned) {}
+    /// Once. Registry lock held.
+    void take(ModuleRecord& record) {
+        record_ = &record;
+        __atomic_fetch_add(&record.pins, 1, __ATOMIC_ACQ_REL);
     }
-    RecordPin(RecordPin&& other) : record_(other.record_) { other.record_ = nullptr; }
+    RecordPin(RecordPin&& other) : unpinned_(other.unpinned_), record_(other.record_) { other.record_ = nullptr; }
     RecordPin(const RecordPin&) = delete;
     RecordPin& operator=(const RecordPin&) = delete;
     ~RecordPin() {
-        if (record_ != nullptr) __atomic_fetch_sub(&record_->pins, 1, __ATOMIC_ACQ_REL);
+        if (record_ == nullptr || __atomic_sub_fetch(&record_->pins, 1, __ATOMIC_ACQ_REL) != 0) return;
+        unpinned_.wake_all([] {});  // the record may be gone already
     }
     ModuleRecord* operator->() const { return record_; }
     ModuleRecord& operator*() const { return *record_; }
     explicit operator bool() const { return record_ != nullptr; }
 
 private:
-    ModuleRecord* record_;
+    WaitQueue& unpinned_;
+    ModuleRecord* record_ = nullptr;
 };
 
 }  // namespace helix::kernel

@@ -22,6 +22,13 @@ FixedText<46> name_with_version(const ModuleInfo& info) {
 
 }  // namespace
 
+Error ModuleSystem::naming(Text name, const Error& error) {
+    const Text sentence = error.sentence();
+    for (size_t i = 0; i + name.size() <= sentence.size(); ++i)
+        if (sentence.substr(i, name.size()) == name) return error;
+    return Error(error.code(), format("{}: {}", name, sentence).text());
+}
+
 /// An instance that nobody knows yet, disposed of unless it is taken.
 class ModuleSystem::Unpublished {
 public:
@@ -72,6 +79,7 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
         if (replaced.ok()) record->file = full_name;
         return replaced;
     }();
+    if (!result.ok()) result = naming(name, result.error());
     if (Probation* const begun = store(clock, result)) begun->previous_file = previous_file;
     return result;
 }
@@ -311,6 +319,7 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
         return Error(swapped.error().code(),
                      format("{}; {}", swapped.error().sentence(), removed.error().sentence()).text());
     }();
+    if (!result.ok()) result = naming(name, result.error());
     if (Probation* const begun = store(clock, result)) begun->unload_on_rollback = loaded_here;
     return result;
 }

@@ -26,6 +26,7 @@ public:
         return context_->semaphore_destroy(tried_);
     }
 
+    /// `ask MODULE`: a thread makes the request `wait` to it; `answer`: waits for its end, and what it gave.
     /// `begin MODULE`: threads bind that module by its name. `more`: waits until they tried some times more. `end`:
     /// what became of it.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
@@ -35,6 +36,15 @@ public:
             for (; count_ < kThreads; ++count_)
                 threads_[count_] = TRY(context_->thread_create("binder", thread_main, this));
             return helix::Response::ok_empty();
+        }
+        if (request.request_type == "ask") {
+            module_.assign(helix::as_text(request.payload));
+            asker_ = TRY(context_->thread_create("asker", ask_main, this));
+            return helix::Response::ok_empty();
+        }
+        if (request.request_type == "answer") {
+            TRY(context_->thread_join(asker_));
+            return helix::Response::ok(answer_.text());
         }
         if (request.request_type == "more") {
             for (uint64_t i = 0; i < 2 * kThreads; ++i) TRY(context_->semaphore_wait(tried_));
@@ -54,6 +64,11 @@ private:
         while (count_ > 0) TRY(context_->thread_join(threads_[--count_]));
         return {};
     }
+    static void ask_main(void* argument) {
+        auto& self = *static_cast<GreeterBinder*>(argument);
+        const auto response = self.context_->request(self.module_.text(), "wait");
+        self.answer_.assign(response.ok() ? helix::Text("it came back") : response.error().sentence().substr(0, 100));
+    }
     static void thread_main(void* argument) {
         auto& self = *static_cast<GreeterBinder*>(argument);
         while (__atomic_load_n(&self.goes_on_, __ATOMIC_RELAXED)) {
@@ -71,6 +86,8 @@ private:
 
     const helix::Context* context_ = nullptr;
     helix::FixedText<46> module_;
+    helix::ThreadId asker_ = helix::ThreadId::None;
+    helix::FixedText<100> answer_;
     helix::SemaphoreId tried_ = helix::SemaphoreId::None;
     helix::ThreadId threads_[kThreads] = {};
     uint64_t count_ = 0;
