@@ -4,6 +4,7 @@
 
 #include "kernel/memory/heap.hpp"
 
+#include "kernel/memory/failure_injection.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
@@ -70,7 +71,7 @@ void Heap::add_bytes(CpuCache* cache, uint64_t bytes) {
 
 void* Heap::allocate(size_t size, size_t alignment) {
     lock_order::require_none("Heap::allocate");
-    if (alignment == 0 || (alignment & (alignment - 1)) != 0) return nullptr;
+    if (alignment == 0 || (alignment & (alignment - 1)) != 0 || fails_on_purpose(Attempt::Allocation)) return nullptr;
     if (size > kLargestClass || alignment > kGrain) return allocate_large(size, alignment);
     const uint32_t size_class = kClassTable.class_of[(size + kGrain - 1) / kGrain];
 

@@ -4,6 +4,7 @@
 
 #include "kernel/memory/mapped_memory.hpp"
 
+#include "kernel/memory/failure_injection.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
@@ -40,7 +41,8 @@ Result<void> map_frames(Memory& memory, void* at, arch::PhysicalAddress address,
                         arch::Protection protection) {
     for (size_t done = 0; done < pages; done += kPagesPerHold) {
         const size_t count = pages - done < kPagesPerHold ? pages - done : kPagesPerHold;
-        Result<void> mapped = [&] {
+        Result<void> mapped = [&]() -> Result<void> {
+            if (fails_on_purpose(Attempt::Mapping)) return ErrorCode::OutOfMemory;
             SpinLockGuard guard(memory.region.mapping_lock());
             return arch::map(at_page(at, done), address + done * kPageSize, count, protection);
         }();

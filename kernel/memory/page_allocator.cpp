@@ -4,6 +4,7 @@
 
 #include "kernel/memory/page_allocator.hpp"
 
+#include "kernel/memory/failure_injection.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
@@ -146,7 +147,7 @@ void PageAllocator::insert_run(const Zone& zone, uint64_t frame, uint64_t pages)
 Result<arch::PhysicalAddress> PageAllocator::allocate(size_t pages, PageTag tag) {
     if (pages == 0) return Error(ErrorCode::InvalidArgument, "no pages asked for");
     const unsigned wanted = order_for(pages);
-    if (wanted >= kOrders) return ErrorCode::OutOfMemory;
+    if (wanted >= kOrders || fails_on_purpose(Attempt::Allocation)) return ErrorCode::OutOfMemory;
 
     SpinLockGuard guard(lock_);
     const uint32_t candidates = orders_with_blocks_ >> wanted;

@@ -4,6 +4,7 @@
 
 #include "kernel/memory/virtual_region.hpp"
 
+#include "kernel/memory/failure_injection.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
@@ -127,7 +128,7 @@ VirtualRegion::Arena* VirtualRegion::arena(size_t index) {
 Result<void*> VirtualRegion::reserve(size_t pages) {
     if (pages == 0) return Error(ErrorCode::InvalidArgument, "no pages asked for");
     const unsigned order = order_for(pages);
-    if (order >= kArenaOrder + height_ + 1) return ErrorCode::OutOfMemory;
+    if (order >= kArenaOrder + height_ + 1 || fails_on_purpose(Attempt::Mapping)) return ErrorCode::OutOfMemory;
 
     SpinLockGuard guard(lock_);
     Tree top{nodes_, height_, kArenaOrder};

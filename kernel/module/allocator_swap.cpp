@@ -8,12 +8,17 @@
 namespace helix::kernel {
 
 Result<void> ModuleSystem::plug_in_allocator(ModuleRecord& record, PhaseClock& clock) {
+    clock.entry().interface = FixedText<46>(InterfaceTraits<Allocator>::kId.name);
+    TRY(check_health(*record.current));
+    let_allocator_rule(record, clock);
+    return {};
+}
+
+/// The part that cannot fail.
+void ModuleSystem::let_allocator_rule(ModuleRecord& record, PhaseClock& clock) {
     Instance& instance = *record.current;
     InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Allocator>::kId.name);
     HistoryRecord& entry = clock.entry();
-    entry.interface = interface.name;
-    TRY(check_health(instance));
-
     clock.enter(Phase::Commit);
     kernel_.heap.make_current(instance.heap_owner);
     clock.stop();
@@ -26,7 +31,6 @@ Result<void> ModuleSystem::plug_in_allocator(ModuleRecord& record, PhaseClock& c
     }
     entry.result = TransactionResult::Committed;
     entry.phase = Phase::Serving;
-    return {};
 }
 
 }  // namespace helix::kernel

@@ -6,6 +6,8 @@
 #include "kernel/memory/make.hpp"
 #include "kernel/module/module_system.hpp"
 
+#include <iterator>
+
 namespace helix::kernel {
 
 namespace {
@@ -14,8 +16,8 @@ constexpr uint64_t kCallWaitNs = 5'000'000'000;  // how long a call waits for it
 
 Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
     const uint64_t deadline_ns = deadline_after(kCallWaitNs);
-    for (;;) {
-        RecordPin record = find(target);
+    for (;; wait_for_supervisor()) {  // it failed, or is to be replaced or removed: whoever serves afterwards is asked
+        const RecordPin record = find(target);
         if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
         if (record->call_lock.held_by_me())
             return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
@@ -31,9 +33,6 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
         } else {
             record->call_lock.unlock();
         }
-        // It failed, or is to be replaced: whoever serves afterwards is asked.
-        record.release();
-        wait_for_supervisor();
     }
 }
 
@@ -97,7 +96,7 @@ Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_
     const auto nobody = [&] {
         return Error(ErrorCode::NotFound, format("nobody implements {} {}.{}", interface, major, minor).text());
     };
-    if (found == nullptr) return nobody();
+    if (found == nullptr || !found->is_known()) return nobody();
     Slot* slot = found->primary;
     const ModuleRecord* server = found->primary_record;
     if (!module.empty()) {
@@ -136,12 +135,18 @@ void ModuleSystem::release_handles_of(Instance& instance) {
 }
 
 Result<void> ModuleSystem::check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const {
+    TRY(interfaces_.check_majors(module));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const Slot& own = *record.slots[i];
         TRY(interfaces_.check_holders(own, module));
         if (own.interface.primary_record == &record) TRY(interfaces_.check_holders(*own.interface.primary, module));
     }
     return {};
+}
+
+size_t ModuleSystem::count_interfaces() {
+    MutexGuard guard(registry_);
+    return static_cast<size_t>(std::distance(interfaces_.begin(), interfaces_.end()));
 }
 
 Result<FixedText<46>> ModuleSystem::get_primary(Text interface) {

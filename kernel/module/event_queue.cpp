@@ -77,14 +77,12 @@ void EventQueue::deliver(Kernel& kernel, Queued& queued) {
     // The registry is unlocked around each call. Each place remembers the newest event that it was handed, so that none
     // is handed to it twice, whichever instances come and go meanwhile.
     for (;;) {
-        ModuleRecord* next = nullptr;
+        RecordPin next(kernel.modules.unpinned_);  // lives longer than the guard below
         kernel.modules.for_each([&](ModuleRecord& record) {
-            if (next != nullptr || record.heard_event >= queued.number) return;
-            if (record.state() != ModuleState::Running || !wants(*record.current)) return;
-            next = &record;
-            __atomic_fetch_add(&record.pins, 1, __ATOMIC_ACQ_REL);
+            if (next || record.heard_event >= queued.number) return;
+            if (record.state() == ModuleState::Running && wants(*record.current)) next.take(record);
         });
-        if (next == nullptr) return;
+        if (!next) return;
         MutexGuard guard(next->call_lock);
         next->heard_event = queued.number;
         // Who failed while the event waited is the supervisor's to tell of, not a second failure.
@@ -97,7 +95,6 @@ void EventQueue::deliver(Kernel& kernel, Queued& queued) {
             else if (response.value().kind() == EventResponse::Kind::Error)
                 kernel.log.warning("events", "{}: {}", instance.name(), response.value().sentence());
         }
-        __atomic_fetch_sub(&next->pins, 1, __ATOMIC_ACQ_REL);
     }
 }
 

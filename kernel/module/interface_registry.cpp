@@ -31,7 +31,10 @@ InterfaceRecord* InterfaceRegistry::find(Text name) {
 }
 
 Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, const InterfaceEntry& entry) {
-    if (InterfaceRecord* const found = find(entry.name.text())) return found;
+    if (InterfaceRecord* const found = find(entry.name.text())) {
+        if (!found->is_known()) found->major = entry.major;
+        return found;
+    }
     auto* const interface = make<InterfaceRecord>(kernel.heap);
     if (interface == nullptr) return ErrorCode::OutOfMemory;
     interface->name = entry.name;
@@ -46,24 +49,30 @@ Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, const Interfa
     return interface;
 }
 
-Result<void> InterfaceRegistry::check_majors(const ModuleDescriptor& module) {
-    for (const InterfaceEntry& entry : module.interfaces()) {
-        InterfaceRecord* const interface = find(entry.name.text());
-        if (interface == nullptr || interface->major == entry.major) continue;
-        for (const Slot& slot : interface->implementors)
-            return versions_differ(module, entry, slot.record->name(), Relation::Implements,
-                                   *find_interface(*slot.record->current->descriptor, entry.name.text()));
-        TRY(check_holders(*interface->primary, module));
+Result<void> InterfaceRegistry::check_majors(const ModuleDescriptor& module) const {
+    for (const InterfaceRecord& interface : records_) {
+        const InterfaceEntry* const entry = find_interface(module, interface.name.text());
+        if (entry == nullptr || interface.major == entry->major) continue;
+        for (const Slot& slot : interface.implementors)
+            return versions_differ(module, *entry, slot.record->name(), Relation::Implements,
+                                   *find_interface(*slot.record->current->descriptor, interface.name.text()));
+        TRY(check_holders(*interface.primary, module));
     }
     return {};
 }
 
 Result<void> InterfaceRegistry::check_holders(const Slot& slot, const ModuleDescriptor& module) const {
-    const InterfaceEntry& entry = *find_interface(module, slot.interface.name.text());
-    for (const Holding& holding : holdings_)
-        if (&holding.slot == &slot && (slot.interface.major != entry.major || holding.minor > entry.minor))
-            return versions_differ(module, entry, holding.by.name(), Relation::Needs,
+    const InterfaceEntry* const entry = find_interface(module, slot.interface.name.text());
+    for (const Holding& holding : holdings_) {
+        if (&holding.slot != &slot) continue;
+        if (entry == nullptr)
+            return Error(ErrorCode::Incompatible, format("{} does not implement {}, which {} needs", module.info.name(),
+                                                         slot.interface.name, holding.by.name())
+                                                      .text());
+        if (slot.interface.major != entry->major || holding.minor > entry->minor)
+            return versions_differ(module, *entry, holding.by.name(), Relation::Needs,
                                    {{}, slot.interface.major, holding.minor, 0, nullptr});
+    }
     return {};
 }
 
@@ -107,8 +116,7 @@ void InterfaceRegistry::let_go_all(Kernel& kernel, Instance& by) {
 void InterfaceRegistry::prune(Kernel& kernel) {
     for (auto it = records_.begin(); it != records_.end();) {
         InterfaceRecord& interface = *it++;
-        if (!interface.implementors.empty() || __atomic_load_n(&interface.primary->bindings, __ATOMIC_ACQUIRE) != 0)
-            continue;
+        if (interface.is_known() || interface.module_slots != 0) continue;
         records_.erase(records_.iterator_to(interface));
         Slot::destroy(kernel, interface.primary);
         unmake(kernel.heap, &interface);

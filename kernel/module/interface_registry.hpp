@@ -28,7 +28,15 @@ struct InterfaceRecord : boost::intrusive::list_base_hook<> {
     uint16_t major = 0;       ///< of all implementors and of all handles
     Slot* primary = nullptr;  ///< leads to the same implementation as the primary implementor's own slot
     ModuleRecord* primary_record = nullptr;
-    boost::intrusive::list<Slot> implementors;  ///< their own slots, in order of loading
+    /// Whom the profile or the last swap plugged in; another may serve since that one failed, or nobody.
+    ModuleRecord* choice = nullptr;
+    boost::intrusive::list<Slot> implementors;  ///< their own slots, in order of publishing
+    uint32_t module_slots = 0;                  ///< own slots of modules, published or not
+
+    /// Otherwise nobody sees it: it waits for a transaction's end.
+    bool is_known() const {
+        return !implementors.empty() || __atomic_load_n(&primary->bindings, __ATOMIC_ACQUIRE) != 0;
+    }
 };
 
 /// Handles of one instance to one slot.
@@ -49,16 +57,15 @@ public:
     InterfaceRecord* find(Text name);
     /// Whether `module` can be loaded beside what is here: an interface has one major version at a
     /// time. Errors: Incompatible.
-    Result<void> check_majors(const ModuleDescriptor& module);
-    /// Whether `module`, which implements the interface, can serve all handles that lead to `slot`. Errors:
-    /// Incompatible.
+    Result<void> check_majors(const ModuleDescriptor& module) const;
+    /// Whether `module` can serve all handles that lead to `slot`. Errors: Incompatible.
     Result<void> check_holders(const Slot& slot, const ModuleDescriptor& module) const;
     /// Counts a handle of `by` that needs at least `minor`. Errors: OutOfMemory.
     Result<void> hold(Kernel& kernel, Instance& by, Slot& slot, uint16_t minor);
     void let_go(Kernel& kernel, Instance& by, Slot& slot);
     /// Of an instance whose memory goes, and its handles with it.
     void let_go_all(Kernel& kernel, Instance& by);
-    /// Records nobody implements and nobody is bound to are removed.
+    /// Records for which no module has a slot, and to which nobody is bound, are removed.
     void prune(Kernel& kernel);
 
     template <typename Visit>

@@ -33,7 +33,7 @@ private:
     ModuleRecord& record_;
     Instance* held_ = nullptr;  // who served when the hold began
     bool locked_ = false;
-    Slot* closed_[2 * ModuleRecord::kMaximumInterfaces] = {};  // its own and those that it fills as the primary one
+    Slot* closed_[2 * ModuleRecord::kMaximumSlots] = {};  // its own and those that it fills as the primary one
     size_t closed_count_ = 0;
 };
 

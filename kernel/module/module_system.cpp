@@ -39,7 +39,7 @@ Result<void> ModuleSystem::boot_modules() {
         Unrecorded unrecorded(kernel_.threads);
         auto record = load_record(name, Link::Static, unrecorded.clock);
         const Result<void> plugged = record.ok() ? plug_in_primaries(*record.value()) : Result<void>(record.error());
-        if (!plugged.ok()) TRY(check_boot_failure(name, plugged.error()));
+        if (!plugged.ok()) TRY(check_boot_failure(name, naming(name, plugged.error())));
     }
     for (Text name : kernel_.profile.words("boot.load")) {
         Unrecorded unrecorded(kernel_.threads);
@@ -79,6 +79,7 @@ Result<void> ModuleSystem::plug_in_primaries(ModuleRecord& record) {
         if (interface.primary_record == &record) continue;
         Unrecorded unrecorded(kernel_.threads);  // nothing was replaced while it served
         TRY(swap_primary(interface, record, unrecorded.clock));
+        set_choice(interface, &record);
     }
     return {};
 }
@@ -114,10 +115,11 @@ ModuleRecord* ModuleSystem::find_record(Text name) {
 }
 
 RecordPin ModuleSystem::find(Text name) {
-    MutexGuard guard(registry_);
-    for (ModuleRecord& record : records_)
-        if (record.name() == name) return RecordPin(&record);
-    return RecordPin(nullptr);
+    RecordPin pin(unpinned_);
+    for_each([&](ModuleRecord& record) {
+        if (record.name() == name) pin.take(record);
+    });
+    return pin;
 }
 
 Result<Bytes> ModuleSystem::find_file(Text name, FixedText<62>& full_name) const {
@@ -235,7 +237,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
     if (started.ok()) {
         instance.become(ModuleState::Running);
         record->generation = 1;
-        started = publish_interfaces(*record);
+        started = publish(*record);
         if (!started.ok() && instance.call_in_time<&Module::stop>().ok()) instance.become(ModuleState::Stopped);
     }
     if (!started.ok()) {
@@ -246,47 +248,71 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
         unmake(kernel_.heap, record);
         return error;
     }
-    MutexGuard guard(registry_);
-    not_started_.remove_and_dispose_if([&](const NotStarted& left_out) { return left_out.info.name() == name; },
-                                       [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
-    records_.push_back(*record);
     return record;
 }
 
 Result<void> ModuleSystem::load(Text file) {
     MutexGuard guard(change_);
     Unrecorded unrecorded(kernel_.threads);
-    TRY(load_record(file, Link::Dynamic, unrecorded.clock));
-    return {};
+    const auto loaded = load_record(file, Link::Dynamic, unrecorded.clock);
+    return loaded.ok() ? Result<void>() : naming(file, loaded.error());
 }
 
-/// A slot of `record` for each of its interfaces, which nobody sees yet. Registry lock held.
-Result<void> ModuleSystem::make_slots(ModuleRecord& record) {
-    const Span<const InterfaceEntry> interfaces = record.current->descriptor->interfaces();
+Result<void> ModuleSystem::add_slots(ModuleRecord& record, const ModuleDescriptor& module) {
+    MutexGuard guard(registry_);
+    const Span<const InterfaceEntry> interfaces = module.interfaces();
     for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i) {
         InterfaceRecord& interface = *TRY(interfaces_.obtain(kernel_, interfaces[i]));
+        bool known = false;
+        for (uint32_t k = 0; k < record.slot_count; ++k) known |= &record.slots[k]->interface == &interface;
+        if (known) continue;
+        HELIX_ASSERT(record.slot_count < ModuleRecord::kMaximumSlots);
         record.slots[record.slot_count] = TRY(Slot::create(kernel_, interface, &record));
-        ++record.slot_count;
+        __atomic_store_n(&record.slot_count, record.slot_count + 1, __ATOMIC_RELEASE);
     }
     return {};
 }
 
-/// All interfaces of `record`, or none.
-Result<void> ModuleSystem::publish_interfaces(ModuleRecord& record) {
+void ModuleSystem::trim_slots(ModuleRecord& record) {
     MutexGuard guard(registry_);
-    if (auto made = make_slots(record); !made.ok()) {
-        while (record.slot_count != 0) Slot::destroy(kernel_, record.slots[--record.slot_count]);
-        interfaces_.prune(kernel_);
+    const auto is_wanted = [&](const Slot& slot) {
+        if (slot.is_linked() || __atomic_load_n(&slot.bindings, __ATOMIC_ACQUIRE) != 0) return true;
+        for (const Probation& probation : probations_) {
+            if (!probation.active || probation.record != &record) continue;
+            for (Instance* const back : {probation.spare, probation.previous_policy})
+                if (back != nullptr && &back->record == &record &&
+                    target_of(*back, slot.interface.name.text()) != nullptr)
+                    return true;
+        }
+        return false;
+    };
+    Slot* unwanted[ModuleRecord::kMaximumSlots];
+    size_t count = 0;
+    for (uint32_t i = 0; i < record.slot_count;) {
+        if (is_wanted(*record.slots[i])) {
+            ++i;
+            continue;
+        }
+        unwanted[count++] = record.slots[i];
+        record.slots[i] = record.slots[record.slot_count - 1];
+        __atomic_store_n(&record.slot_count, record.slot_count - 1, __ATOMIC_RELEASE);
+    }
+    if (count != 0) kernel_.threads.cpus().wait_grace_period();  // for close_for_failed
+    while (count != 0) Slot::destroy(kernel_, unwanted[--count]);
+    interfaces_.prune(kernel_);
+}
+
+Result<void> ModuleSystem::publish(ModuleRecord& record) {
+    if (auto made = add_slots(record, *record.current->descriptor); !made.ok()) {
+        trim_slots(record);
         return made;
     }
-    for (uint32_t i = 0; i < record.slot_count; ++i) {
-        Slot& slot = *record.slots[i];
-        slot.fill(&record.current->targets[i]);
-        slot.interface.implementors.push_back(slot);
-        if (slot.interface.primary_record != nullptr || !may_inherit(slot.interface, record)) continue;
-        slot.interface.primary_record = &record;
-        slot.interface.primary->fill(&record.current->targets[i]);
-    }
+    MutexGuard guard(registry_);
+    refill_slots(record, *record.current);
+    not_started_.remove_and_dispose_if(
+        [&](const NotStarted& left_out) { return left_out.info.name() == record.name(); },
+        [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
+    records_.push_back(record);
     return {};
 }
 
@@ -299,14 +325,35 @@ bool ModuleSystem::may_inherit(const InterfaceRecord& interface, ModuleRecord& r
     return able.ok();
 }
 
-/// The slots of `record`, and the primary ones that it fills, lead to `with` from now on. Closed or bounded.
 void ModuleSystem::refill_slots(ModuleRecord& record, Instance& with) {
     for (uint32_t i = 0; i < record.slot_count; ++i) {
-        InterfaceRecord& interface = record.slots[i]->interface;
+        Slot& slot = *record.slots[i];
+        InterfaceRecord& interface = slot.interface;
         const SlotTarget* const target = target_of(with, interface.name.text());
-        record.slots[i]->fill(target);
-        if (interface.primary_record == &record) interface.primary->fill(target);
+        slot.fill(interfaces_.check_holders(slot, *with.descriptor).ok() ? target : nullptr);
+        if (target == nullptr) {
+            if (slot.is_linked()) interface.implementors.erase(interface.implementors.iterator_to(slot));
+            if (interface.primary_record == &record) pass_on(interface, record);
+            continue;
+        }
+        if (!slot.is_linked()) interface.implementors.push_back(slot);
+        if (interface.primary_record == nullptr && may_inherit(interface, record)) interface.primary_record = &record;
+        if (interface.primary_record != &record) continue;
+        interface.primary->fill(interfaces_.check_holders(*interface.primary, *with.descriptor).ok() ? target
+                                                                                                     : nullptr);
     }
+}
+
+void ModuleSystem::pass_on(InterfaceRecord& interface, const ModuleRecord& record) {
+    ModuleRecord* next = nullptr;
+    for (Slot& other : interface.implementors)
+        if (next == nullptr && other.record != &record && other.record->state() == ModuleState::Running &&
+            may_inherit(interface, *other.record))
+            next = other.record;
+    __atomic_store_n(&interface.primary_record, next, __ATOMIC_RELEASE);
+    interface.primary->fill(next == nullptr ? nullptr : target_of(*next->current, interface.name.text()));
+    // A failure of `record` that came first has closed it, and the supervisor may never look at that one.
+    if (is_decided(next)) interface.primary->open_after_failed();
 }
 
 // ---- Unloading.
@@ -324,14 +371,30 @@ Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
             return Error(
                 ErrorCode::Busy,
                 format("{} rules {}; swap another module in first", record.name(), interface.name.text()).text());
+    }
+    MutexGuard guard(registry_);
+    return check_unheld(record);
+}
+
+Result<void> ModuleSystem::check_unheld(const ModuleRecord& record) const {
+    for (uint32_t i = 0; i < record.slot_count; ++i)
         if (__atomic_load_n(&record.slots[i]->bindings, __ATOMIC_ACQUIRE) != 0)
             return Error(ErrorCode::Busy,
                          format("{} is in use: other modules hold handles to it", record.name()).text());
-    }
-    const uint8_t owner = record.current->heap_owner;
-    if (owner != 0 && !record.current->is_ended() && !kernel_.heap.try_detach(owner))
+    return {};
+}
+
+Result<void> ModuleSystem::unpublish(ModuleRecord& record) {
+    MutexGuard guard(registry_);
+    TRY(check_unheld(record));
+    Instance& instance = *record.current;
+    if (instance.heap_owner != 0 && !instance.is_ended() && !kernel_.heap.try_detach(instance.heap_owner))
         return Error(ErrorCode::Busy, format("{} still holds blocks that are in use", record.name()).text());
-    record.current->heap_owner = 0;
+    instance.heap_owner = 0;
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        Slot& slot = *record.slots[i];
+        if (slot.is_linked()) slot.interface.implementors.erase(slot.interface.implementors.iterator_to(slot));
+    }
     return {};
 }
 
@@ -353,13 +416,7 @@ void ModuleSystem::withdraw_interfaces(ModuleRecord& record) {
         slot.fill(nullptr);
         if (interface.primary_record == &record) {
             MutexGuard guard(registry_);
-            ModuleRecord* next = nullptr;
-            for (Slot& other : interface.implementors)
-                if (next == nullptr && &other != &slot && other.record->state() == ModuleState::Running &&
-                    may_inherit(interface, *other.record))
-                    next = other.record;
-            interface.primary_record = next;
-            interface.primary->fill(next == nullptr ? nullptr : target_of(*next->current, interface.name.text()));
+            pass_on(interface, record);
         }
         if (!slot.wait_empty(kLeaveWaitNs).ok())
             kernel_.log.warning("kernel", "{}: callers are still inside {}", record.name(), interface.name.text());
@@ -418,15 +475,17 @@ Result<void> ModuleSystem::unload(Text name) {
     ModuleRecord* const record = find_record(name);
     if (record == nullptr)
         return Error(ErrorCode::NotFound, format("no module {} is loaded{}", name, why_absent(name)).text());
-    TRY(check_removable(*record));
-    end_probation_of(*record);
-    return remove_record(*record);
+    auto removed = check_removable(*record);
+    if (removed.ok()) removed = remove_record(*record);
+    return removed.ok() ? removed : naming(name, removed.error());
 }
 
 Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     ModuleHold hold(record);
     if (auto held = hold.acquire(kLeaveWaitNs); !held.ok())
         return Error(held.error().code(), format("{}; nothing was changed", held.error().sentence()).text());
+    TRY(unpublish(record));  // the last step that can be refused
+    end_probation_of(record);
     withdraw_interfaces(record);
     Instance& instance = *record.current;
     FixedText<186> complaint;
@@ -448,12 +507,9 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     {
         MutexGuard registry(registry_);
         records_.erase(records_.iterator_to(record));
-        for (uint32_t i = 0; i < record.slot_count; ++i) {
-            InterfaceRecord& interface = record.slots[i]->interface;
-            interface.implementors.erase(interface.implementors.iterator_to(*record.slots[i]));
-            Slot::destroy(kernel_, record.slots[i]);
-        }
-        record.slot_count = 0;
+        while (record.slot_count != 0) Slot::destroy(kernel_, record.slots[--record.slot_count]);
+        for (InterfaceRecord& interface : interfaces_)
+            if (interface.choice == &record) interface.choice = nullptr;
         interfaces_.prune(kernel_);
     }
     // Calls that found the record before it left the registry see that it has no instance, and go.

@@ -90,8 +90,11 @@ public:
     template <typename Visit>
     void for_each_interface(Visit visit) {
         MutexGuard guard(registry_);
-        for (InterfaceRecord& interface : interfaces_) visit(interface);
+        for (InterfaceRecord& interface : interfaces_)
+            if (interface.is_known()) visit(interface);
     }
+    /// Also those that nobody sees.
+    size_t count_interfaces();
     History& history() { return history_; }
     const Archive& initrd() const { return initrd_; }
     const Archive& bundle() const { return bundle_; }
@@ -122,10 +125,6 @@ public:
         return static_cast<InstanceId>(__atomic_add_fetch(&last_instance_id_, 1, __ATOMIC_RELAXED));
     }
     Ledger& kernel_ledger() { return kernel_ledger_; }
-    /// The last pin of a record is gone; the record may be, too.
-    void on_unpinned() {
-        unpinned_.wake_all([] {});
-    }
 
     // ---- Failures.
 
@@ -155,17 +154,41 @@ private:
     Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock);
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
-    Result<void> make_slots(ModuleRecord& record);
-    Result<void> publish_interfaces(ModuleRecord& record);
+    /// A slot of `record` for each interface of `module` for which it has none yet, seen by nobody. Errors:
+    /// OutOfMemory; what was made stays until trim_slots.
+    Result<void> add_slots(ModuleRecord& record, const ModuleDescriptor& module);
+    /// Frees the slots of `record` that nobody sees, no handle leads to, and no instance that may come back implements.
+    /// Change lock held.
+    void trim_slots(ModuleRecord& record);
+    /// While it lives, a reload may add slots to `record`; in the end those that it did not publish go.
+    class SlotTrimming;
+    /// Enters `record` and all its interfaces into the registry, in one step under its lock, or nothing. From then on
+    /// it is found by name, and `bind` leads to it.
+    Result<void> publish(ModuleRecord& record);
+    /// Whether no handle leads to `record` as itself. Errors: Busy. Registry lock held.
+    Result<void> check_unheld(const ModuleRecord& record) const;
+    /// Takes the interfaces of `record` out of the registry, in one step under its lock with the check that no handle
+    /// leads there: `bind` finds them no more, and so its slots can be freed. What comes after cannot fail, so nothing
+    /// publishes them again. Errors, with nothing changed: Busy. Change lock and the record's call lock held, callers
+    /// outside.
+    Result<void> unpublish(ModuleRecord& record);
     bool may_inherit(const InterfaceRecord& interface, ModuleRecord& record);
     void withdraw_interfaces(ModuleRecord& record);
     Result<void> plug_in_primaries(ModuleRecord& record);
+    /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
+    /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly. Change lock held.
     Result<void> remove_record(ModuleRecord& record);
     /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
     /// Incompatible. Registry lock held.
     Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const;
+    /// The slots of `record`, and the primary ones that it fills, lead to `with`, its current instance, from now on;
+    /// what that one implements is published, the rest is not any more. What it cannot serve (see check_holders) is
+    /// left empty. Closed or bounded. Registry lock held.
     void refill_slots(ModuleRecord& record, Instance& with);
+    /// Another implementor than `record` becomes primary, or nobody. Registry lock held.
+    void pass_on(InterfaceRecord& interface, const ModuleRecord& record);
     void release_kept(ModuleRecord& record);
+    /// What speaks against unloading. Handles may be bound afterwards: unpublish looks again. Change lock held.
     Result<void> check_removable(ModuleRecord& record);
     Result<void> check_not_standing_by(const ModuleRecord& record) const;
     FixedText<Error::kCapacity> describe_absence(Text name);
@@ -180,10 +203,14 @@ private:
 
     // transaction.cpp
     class Unpublished;
+    /// `error`, whose sentence says that it is about `name` if it does not yet: a module's own error, or "out of
+    /// memory".
+    static Error naming(Text name, const Error& error);
     Result<void> reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock);
     Probation* store(PhaseClock& clock, const Result<void>& result);
     InterfaceRecord* ruled_by(ModuleRecord& record) const;
+    void set_choice(InterfaceRecord& interface, ModuleRecord* record);
     Result<void> check_reloadable(ModuleRecord& record, const Image& image);
     Instance* make_spare(ModuleRecord& record);
     Result<void> transfer_state(Instance& from, Instance& to, Buffer& buffer, Bytes& state);
@@ -196,6 +223,7 @@ private:
     Result<void> verify_scheduler(Instance& candidate);
     // allocator_swap.cpp
     Result<void> plug_in_allocator(ModuleRecord& record, PhaseClock& clock);
+    void let_allocator_rule(ModuleRecord& record, PhaseClock& clock);
     // supervisor.cpp
     static void supervisor_main(void* system);
     /// Waits until the supervisor has looked after what failed before, and so for the transaction that is under way.
@@ -227,6 +255,7 @@ private:
     Mutex registry_ HELIX_ACQUIRED_AFTER(change_){LockRank::ModuleRegistry};
     boost::intrusive::list<ModuleRecord> records_;  // in order of start
     boost::intrusive::list<NotStarted> not_started_;
+    WaitQueue unpinned_;  // for whoever removes a record
     InterfaceRegistry interfaces_;
     History history_;
     EventQueue events_;
@@ -241,7 +270,6 @@ private:
     Instance* failed_seen_ = nullptr;           // guarded by change_: those taken from it
     uint64_t last_tick_ns_ = 0;                 // of the supervisor's thread, like the next
     MemoryPressureLevel memory_pressure_ = MemoryPressureLevel::Normal;
-    WaitQueue unpinned_;  // for the last pin of a record that is being removed
     WaitQueue supervisor_queue_;
     // Guarded by supervisor_queue_.
     bool supervisor_wanted_ = false;

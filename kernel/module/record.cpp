@@ -1,19 +1,19 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// ModuleRecord: its slots while an instance has failed and nobody has decided yet who serves; who keeps it in place.
+// ModuleRecord: its slots while an instance has failed and nobody has decided yet who serves.
 
 #include "kernel/module/record.hpp"
 
-#include "kernel/kernel.hpp"
 #include "kernel/module/interface_registry.hpp"
 
 namespace helix::kernel {
 
-// In any context, so without the registry's lock: slots and interfaces outlive whatever runs in the instance, and a
-// slot that a transaction fills anew meanwhile is opened again by the supervisor, which looks at every failure.
+// In any context, so without the registry's lock: slots and interfaces are freed after a grace period, and a slot that
+// a transaction fills anew meanwhile is opened again by the supervisor, which looks at every failure.
 void ModuleRecord::close_for_failed(const Instance& failed) {
     if (__atomic_load_n(&current, __ATOMIC_ACQUIRE) != &failed) return;
-    for (uint32_t i = 0; i < slot_count; ++i) {
+    const uint32_t count = __atomic_load_n(&slot_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < count; ++i) {
         slots[i]->close_for_failed();
         InterfaceRecord& interface = slots[i]->interface;
         if (__atomic_load_n(&interface.primary_record, __ATOMIC_ACQUIRE) == this) interface.primary->close_for_failed();
@@ -21,22 +21,11 @@ void ModuleRecord::close_for_failed(const Instance& failed) {
 }
 
 void ModuleRecord::open_after_failed() {
-    // A failed instance of an interface that the kernel plugs in itself leaves its slot empty, and that is decided too.
-    const auto decided = [](const ModuleRecord* record) {
-        return record == nullptr || record->current == nullptr || record->state() == ModuleState::Failed ||
-               !record->current->is_ended();
-    };
     for (uint32_t i = 0; i < slot_count; ++i) {
-        if (decided(this)) slots[i]->open_after_failed();
+        if (is_decided(this)) slots[i]->open_after_failed();
         InterfaceRecord& interface = slots[i]->interface;
-        if (decided(interface.primary_record)) interface.primary->open_after_failed();
+        if (is_decided(interface.primary_record)) interface.primary->open_after_failed();
     }
-}
-
-void RecordPin::release() {
-    if (record_ != nullptr && __atomic_sub_fetch(&record_->pins, 1, __ATOMIC_ACQ_REL) == 0)
-        this_kernel().modules.on_unpinned();  // the record may be gone
-    record_ = nullptr;
 }
 
 }  // namespace helix::kernel

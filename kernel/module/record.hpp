@@ -22,6 +22,8 @@ struct KeptRegion : boost::intrusive::list_base_hook<> {
 class ModuleRecord : public boost::intrusive::list_base_hook<> {
 public:
     static constexpr size_t kMaximumInterfaces = 6;
+    /// Of the instance that serves, of the one that is to replace it, and of the one that may come back.
+    static constexpr size_t kMaximumSlots = 3 * kMaximumInterfaces;
 
     ModuleRecord(Text name_text, Link linked, Text file_name) : name_(name_text), link(linked), file(file_name) {}
 
@@ -42,7 +44,9 @@ public:
     // Changed under ModuleSystem's change lock and the registry's lock, read under either.
     Instance* current = nullptr;
     uint32_t generation = 0;  ///< instances that have run here
-    Slot* slots[kMaximumInterfaces] = {};
+    /// Those that are published are in the lists of their interfaces; the others wait for the end of a transaction or
+    /// of a probation.
+    Slot* slots[kMaximumSlots] = {};
     uint32_t slot_count = 0;
     boost::intrusive::list<KeptRegion> kept;
     /// Number of the newest event that it was handed, or that was sent before it was started. Of the event thread, once
@@ -53,24 +57,38 @@ public:
     Mutex call_lock{LockRank::ModuleCall};
 };
 
-/// Keeps a record from being removed while a call is on its way. Whoever holds one waits neither for the change lock
-/// nor for the supervisor: an unload waits for pins, and the supervisor for the unload.
+/// Whether it is decided who serves where `record` (null: nobody) is plugged in. A failed instance of an interface that
+/// the kernel plugs in itself leaves its slot empty, and that is decided too. Change lock held.
+inline bool is_decided(const ModuleRecord* record) {
+    return record == nullptr || record->current == nullptr || record->state() == ModuleState::Failed ||
+           !record->current->is_ended();
+}
+
+/// Keeps a record from being removed while a call is on its way. Whoever has one does not wait for the supervisor,
+/// which may wait for the removal.
 class RecordPin {
 public:
-    explicit RecordPin(ModuleRecord* record) : record_(record) {
-        if (record_ != nullptr) __atomic_fetch_add(&record_->pins, 1, __ATOMIC_ACQ_REL);
+    /// Whoever removes a record waits in `unpinned`, which outlives the records.
+    explicit RecordPin(WaitQueue& unpinned) : unpinned_(unpinned) {}
+    /// Once. Registry lock held.
+    void take(ModuleRecord& record) {
+        record_ = &record;
+        __atomic_fetch_add(&record.pins, 1, __ATOMIC_ACQ_REL);
     }
-    RecordPin(RecordPin&& other) : record_(other.record_) { other.record_ = nullptr; }
+    RecordPin(RecordPin&& other) : unpinned_(other.unpinned_), record_(other.record_) { other.record_ = nullptr; }
     RecordPin(const RecordPin&) = delete;
     RecordPin& operator=(const RecordPin&) = delete;
-    ~RecordPin() { release(); }
-    void release();
+    ~RecordPin() {
+        if (record_ == nullptr || __atomic_sub_fetch(&record_->pins, 1, __ATOMIC_ACQ_REL) != 0) return;
+        unpinned_.wake_all([] {});  // the record may be gone already
+    }
     ModuleRecord* operator->() const { return record_; }
     ModuleRecord& operator*() const { return *record_; }
     explicit operator bool() const { return record_ != nullptr; }
 
 private:
-    ModuleRecord* record_;
+    WaitQueue& unpinned_;
+    ModuleRecord* record_ = nullptr;
 };
 
 }  // namespace helix::kernel

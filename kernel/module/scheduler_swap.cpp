@@ -117,19 +117,40 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         return error;
     }
 
-    // Hold, transfer, verify, commit.
+    // Hold, transfer, verify, commit. The registry is locked from the last look at handles to the commit, so that none
+    // is bound in between; what the policies are asked meanwhile cannot block.
     warm_up(old, candidate, buffer.value().mutable_bytes());
-    preempt_disable();  // so that the end is read before others run again
-    clock.enter(Phase::Hold);
-    kernel_.threads.lock_all_cpus();
-    auto decided = transfer_and_verify_scheduler(old, candidate, buffer.value().mutable_bytes(), clock);
-    if (decided.ok()) {
-        clock.enter(Phase::Commit);
-        policy.flip();
+    Instance* const replaced = record.current;
+    ModuleRecord* previous_record = nullptr;
+    Result<void> decided;
+    {
+        MutexGuard guard(registry_);
+        if (in_place) decided = check_holders(record, *candidate.descriptor);
+        preempt_disable();  // so that the end is read before others run again
+        clock.enter(Phase::Hold);
+        kernel_.threads.lock_all_cpus();
+        if (decided.ok())
+            decided = transfer_and_verify_scheduler(old, candidate, buffer.value().mutable_bytes(), clock);
+        if (decided.ok()) {
+            clock.enter(Phase::Commit);
+            policy.flip();
+        }
+        kernel_.threads.unlock_all_cpus();
+        clock.stop();
+        preempt_enable();
+        if (decided.ok()) {
+            InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Scheduler>::kId.name);
+            previous_record = interface.primary_record;
+            interface.primary_record = &record;
+            if (in_place) {
+                record.current = &candidate;
+                ++record.generation;
+                refill_slots(record, candidate);
+            } else {
+                interface.primary->fill(target);
+            }
+        }
     }
-    kernel_.threads.unlock_all_cpus();
-    clock.stop();
-    preempt_enable();
     if (old != nullptr) old->record.call_lock.unlock();
     if (!decided.ok()) {
         entry.result = TransactionResult::RolledBack;
@@ -139,21 +160,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     entry.result = TransactionResult::Committed;
     entry.phase = Phase::Probation;
     if (suspended != nullptr) finish_probation(*suspended);
-
-    ModuleRecord* previous_record = nullptr;
-    {
-        MutexGuard guard(registry_);
-        InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Scheduler>::kId.name);
-        previous_record = interface.primary_record;
-        interface.primary_record = &record;
-        if (in_place) {
-            record.current = &candidate;
-            ++record.generation;
-            refill_slots(record, candidate);
-        } else {
-            interface.primary->fill(target);
-        }
-    }
+    if (in_place && replaced != old) retire_replaced(*replaced);  // it had failed, and nobody ruled
     if (old == nullptr || (old->is_ended() && !in_place)) {
         policy.drop_mirror();
         entry.phase = Phase::Serving;

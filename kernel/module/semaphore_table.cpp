@@ -94,6 +94,13 @@ Result<void> SemaphoreTable::signal(Instance& owner, SemaphoreId id) {
     return {};
 }
 
+size_t SemaphoreTable::in_use() {
+    SpinLockGuard guard(lock_);
+    size_t count = 0;
+    for (size_t i = 0; i < used_; ++i) count += entries_[i].owner != nullptr;
+    return count;
+}
+
 void SemaphoreTable::release_all(Instance& owner) {
     if (__atomic_load_n(&owner.semaphores, __ATOMIC_ACQUIRE) == 0) return;
     SpinLockGuard guard(lock_);

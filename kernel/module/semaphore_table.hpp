@@ -23,6 +23,8 @@ public:
     Result<void> signal(Instance& owner, SemaphoreId id);
     /// Gives back all of `owner`'s; none of its threads is left.
     void release_all(Instance& owner);
+    /// How many there are.
+    size_t in_use();
 
 private:
     struct Entry {

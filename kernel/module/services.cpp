@@ -4,6 +4,7 @@
 // kill waits until the service is done, and copies what the module points to before it looks at it.
 
 #include "kernel/kernel.hpp"
+#include "kernel/memory/failure_injection.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
@@ -342,6 +343,18 @@ void require_stack(InstanceToken* token) {
     return_to_module();
 }
 
+/// What a service answers that cannot do what it is asked for lack of memory; those that return anything else, or
+/// nothing, always succeed.
+template <typename R>
+constexpr bool kCanRefuse = std::is_pointer_v<R> || std::is_constructible_v<R, ErrorCode>;
+template <typename R>
+R refusal() {
+    if constexpr (std::is_pointer_v<R>)
+        return nullptr;
+    else
+        return ErrorCode::OutOfMemory;
+}
+
 /// The entry that the module sees: a scope around `Function`, and a look at the end whether the call is over.
 template <auto Function>
 struct Service;
@@ -358,8 +371,10 @@ struct Service<Function> {
             return_to_module();
         } else {
             void* const caller = __builtin_return_address(0);
-            R result = [&] {
+            R result = [&]() -> R {
                 ServiceScope scope(caller);
+                if constexpr (kCanRefuse<R>)
+                    if (fails_on_purpose(Attempt::Service)) return refusal<R>();
                 return Function(instance_of(token), arguments...);
             }();
             return_to_module();

@@ -19,10 +19,12 @@ Result<Slot*> Slot::create(Kernel& kernel, InterfaceRecord& interface, ModuleRec
         return counters.error();
     }
     slot->counters = counters.value();
+    if (record != nullptr) ++interface.module_slots;
     return slot;
 }
 
 void Slot::destroy(Kernel& kernel, Slot* slot) {
+    if (slot->record != nullptr) --slot->interface.module_slots;
     kernel.threads.cpus().areas().free_counters(slot->counters);
     unmake(kernel.heap, slot);
 }

@@ -15,7 +15,8 @@ struct Kernel;
 struct InterfaceRecord;
 
 struct Slot : SlotHead, boost::intrusive::list_base_hook<> {
-    /// Errors: OutOfMemory. `record` is null for the primary slot of an interface.
+    /// A slot that nobody sees: a module's own is published by entering it in its interface's list. Errors:
+    /// OutOfMemory. `record` is null for the primary slot of an interface. Registry lock held, here and below.
     static Result<Slot*> create(Kernel& kernel, InterfaceRecord& interface, ModuleRecord* record);
     static void destroy(Kernel& kernel, Slot* slot);
 

@@ -41,6 +41,7 @@ void ModuleSystem::forget_failed(Instance& instance) {
     for (Instance** link = &failed_seen_; *link != nullptr; link = &(*link)->next_failed) {
         if (*link != &instance) continue;
         *link = instance.next_failed;
+        instance.record.open_after_failed();  // callers wait there for a decision that nobody takes any more
         break;
     }
 }
@@ -319,6 +320,7 @@ void ModuleSystem::expire_probations(uint64_t now_ns) {
         }
         calls.unlock();
         end_probation(probation);
+        trim_slots(*probation.record);
     }
 }
 
@@ -354,7 +356,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         {
             MutexGuard guard(registry_);
             InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Scheduler>::kId.name);
-            interface.primary_record = probation.previous_record;
+            interface.primary_record = interface.choice = probation.previous_record;
             if (&previous->record == &record) {
                 record.current = previous;
                 record.file = probation.previous_file;
@@ -371,7 +373,9 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
             record.open_after_failed();
         } else {
             retire_failed(record);
-            if (probation.unload_on_rollback) (void)remove_record(record).ok();
+            if (!probation.unload_on_rollback) return;
+            if (const auto removed = remove_record(record); !removed.ok())
+                kernel_.log.warning("supervisor", "{} stays: {}", record.name(), removed.error().sentence());
         }
         return;
     }

@@ -22,6 +22,13 @@ FixedText<46> name_with_version(const ModuleInfo& info) {
 
 }  // namespace
 
+Error ModuleSystem::naming(Text name, const Error& error) {
+    const Text sentence = error.sentence();
+    for (size_t i = 0; i + name.size() <= sentence.size(); ++i)
+        if (sentence.substr(i, name.size()) == name) return error;
+    return Error(error.code(), format("{}: {}", name, sentence).text());
+}
+
 /// An instance that nobody knows yet, disposed of unless it is taken.
 class ModuleSystem::Unpublished {
 public:
@@ -72,6 +79,7 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
         if (replaced.ok()) record->file = full_name;
         return replaced;
     }();
+    if (!result.ok()) result = naming(name, result.error());
     if (Probation* const begun = store(clock, result)) begun->previous_file = previous_file;
     return result;
 }
@@ -89,14 +97,34 @@ Probation* ModuleSystem::store(PhaseClock& clock, const Result<void>& result) {
     return nullptr;
 }
 
-/// The interface of which `record` is the primary implementor and that the kernel itself calls; null if there is none.
+/// The interface that the kernel itself calls and that `record` implements as the primary one, or would if it had not
+/// failed: it is the profile's or the last swap's choice, and nobody took over. Null if there is none.
 InterfaceRecord* ModuleSystem::ruled_by(ModuleRecord& record) const {
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
-        if (interface.primary_record == &record && is_plugged_by_kernel(interface.name.text())) return &interface;
+        if (!is_plugged_by_kernel(interface.name.text())) continue;
+        const ModuleRecord* const rules = interface.primary_record;
+        if (rules == &record || (rules == nullptr && interface.choice == &record)) return &interface;
     }
     return nullptr;
 }
+
+void ModuleSystem::set_choice(InterfaceRecord& interface, ModuleRecord* record) {
+    MutexGuard guard(registry_);
+    interface.choice = record;
+}
+
+class ModuleSystem::SlotTrimming {
+public:
+    SlotTrimming(ModuleSystem& system, ModuleRecord& record) : system_(system), record_(record) {}
+    ~SlotTrimming() { system_.trim_slots(record_); }
+    SlotTrimming(const SlotTrimming&) = delete;
+    SlotTrimming& operator=(const SlotTrimming&) = delete;
+
+private:
+    ModuleSystem& system_;
+    ModuleRecord& record_;
+};
 
 Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& image) {
     if (record.state() == ModuleState::Running && !has(record.current->info().flags(), ModuleFlags::HotReloadable))
@@ -104,12 +132,17 @@ Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& i
     TRY(check_not_standing_by(record));
     TRY(check_dependents(record, &image.info()));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
+        if (!record.slots[i]->is_linked()) continue;
         const InterfaceRecord& interface = record.slots[i]->interface;
         const Text name = interface.name.text();
         const InterfaceEntry* const entry = find_interface(image.descriptor(), name);
-        if (entry == nullptr)
+        if (entry == nullptr) {  // whoever holds a handle speaks against that below
+            if (!is_plugged_by_kernel(name) || interface.primary_record != &record) continue;
             return Error(ErrorCode::Incompatible,
-                         format("the new {} no longer implements {}", record.name(), name).text());
+                         format("{} rules {}, which the new one does not implement; swap another module in first",
+                                record.name(), name)
+                             .text());
+        }
         if (entry->major != interface.major)
             return versions_differ(image.descriptor(), *entry, format<62>("the running {}", record.name()).text(),
                                    Relation::Implements, *find_interface(*record.current->descriptor, name));
@@ -124,11 +157,15 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, P
 
     // Prepare: everything that can fail without anybody noticing.
     TRY(check_reloadable(record, image));
-    InterfaceRecord* const ruled = ruled_by(record);
-    if (ruled != nullptr && ruled->name == InterfaceTraits<Allocator>::kId.name)
+    InterfaceRecord* ruled = ruled_by(record);
+    if (ruled != nullptr && find_interface(image.descriptor(), ruled->name.text()) == nullptr) ruled = nullptr;
+    const bool rules_heap = ruled != nullptr && ruled->name == InterfaceTraits<Allocator>::kId.name;
+    if (rules_heap && ruled->primary_record == &record)
         return Error(ErrorCode::NotSupported, "the ruling allocator is replaced by swap, not by reload");
+    const SlotTrimming trimming(*this, record);
     Unpublished candidate(*this, TRY(make_candidate(record, image, clock)));
-    if (ruled != nullptr) {
+    TRY(add_slots(record, image.descriptor()));
+    if (ruled != nullptr && !rules_heap) {
         entry.interface = ruled->name;
         TRY(candidate->call_in_time<&Module::start>());
         candidate->become(ModuleState::Running);
@@ -182,6 +219,7 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, P
 
     end_probation_of(record);  // of the instance that was replaced
     retire_replaced(old);
+    if (rules_heap) let_allocator_rule(record, clock);
     entry.phase = Phase::Serving;
     if (!spare) return {};
     Probation probation;
@@ -275,9 +313,14 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
         entry.to = name_with_version(record->current->info());
         auto swapped = swap_primary(*interface, *record, clock);
-        if (!swapped.ok() && loaded_here) (void)remove_record(*record).ok();
-        return swapped;
+        if (swapped.ok()) set_choice(*interface, record);
+        if (swapped.ok() || !loaded_here) return swapped;
+        const auto removed = remove_record(*record);  // somebody may have bound it by its name meanwhile
+        if (removed.ok()) return swapped;
+        return Error(swapped.error().code(),
+                     format("{}; {}", swapped.error().sentence(), removed.error().sentence()).text());
     }();
+    if (!result.ok()) result = naming(name, result.error());
     if (Probation* const begun = store(clock, result)) begun->unload_on_rollback = loaded_here;
     return result;
 }

@@ -40,6 +40,13 @@ Result<uint64_t> CpuAreas::allocate_counters() {
     return Error(ErrorCode::OutOfMemory, "too many slots");
 }
 
+size_t CpuAreas::counters_in_use() {
+    SpinLockGuard guard(lock_);
+    size_t count = 0;
+    for (const uint64_t word : used_) count += static_cast<size_t>(__builtin_popcountll(word));
+    return count;
+}
+
 void CpuAreas::free_counters(uint64_t distance) {
     SpinLockGuard guard(lock_);
     const size_t index = (distance - kCpuBytes) / sizeof(CallCounters);

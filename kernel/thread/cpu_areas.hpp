@@ -23,6 +23,8 @@ public:
     /// Zeroed counters on every CPU; returns their distance from `%gs`. Thread context. Errors: OutOfMemory.
     Result<uint64_t> allocate_counters();
     void free_counters(uint64_t distance);
+    /// How many are handed out.
+    size_t counters_in_use();
     CallCounters& counters(CpuId id, uint64_t distance) const {
         return *reinterpret_cast<CallCounters*>(first_ + id * kStride + distance);
     }

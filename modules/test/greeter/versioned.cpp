@@ -5,12 +5,23 @@
 #include "greeter.hpp"
 #include "helix/module.hpp"
 
-class GreeterVersioned final : public helix::Implements<helix::test::Greeter> {
+#ifdef GREETER_WAVES
+#include "waver.hpp"
+using Interfaces = helix::Implements<helix::test::Greeter, helix::test::Waver>;
+#else
+using Interfaces = helix::Implements<helix::test::Greeter>;
+#endif
+
+class GreeterVersioned final : public Interfaces {
 public:
     static constexpr auto kInfo = helix::ModuleInfo{"greeter-versioned"}
                                       .version(GREETER_MAJOR, GREETER_MINOR, 0)
                                       .flags(helix::ModuleFlags::Experimental | helix::ModuleFlags::HotReloadable)
+#ifdef GREETER_WAVES
+                                      .provides({"test.greeter", "test.waver"});
+#else
                                       .provides({"test.greeter"});
+#endif
 
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;
@@ -23,6 +34,10 @@ public:
         return helix::ErrorCode::NotImplemented;
     }
 
+#ifdef GREETER_WAVES
+    uint64_t wave() override { return ++waved_; }
+    bool is_healthy() const override { return GREETER_WAVES == 1; }
+#endif
 #if GREETER_MAJOR >= 2
     uint64_t count_greetings(uint64_t first, uint64_t last) override { return last - first; }
 #endif
@@ -33,5 +48,8 @@ public:
 
 private:
     const helix::Context* context_ = nullptr;
+#ifdef GREETER_WAVES
+    uint64_t waved_ = 0;
+#endif
 };
 HELIX_MODULE(GreeterVersioned)

@@ -1,0 +1,188 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The operations, and the looks at a kernel. All of it runs on a thread of the kernel: no libc.
+
+#include "operations.hpp"
+
+namespace helix::test {
+
+using kernel::Kernel;
+
+namespace {
+
+constexpr Text kScheduler = "helix.scheduler";
+constexpr Text kAllocator = "helix.allocator";
+
+Text primary_of(Kernel& kernel, Text interface, FixedText<46>& name) {
+    name = kernel.modules.get_primary(interface).value_or(FixedText<46>());
+    return name.text();
+}
+
+Result<void> swap_back(Kernel& kernel, Text interface, Text name) {
+    FixedText<46> now;
+    if (primary_of(kernel, interface, now) == name) return {};
+    return kernel.modules.swap(interface, name);
+}
+
+Result<void> unload_if_loaded(Kernel& kernel, Text name) {
+    bool loaded = false;
+    kernel.modules.for_each([&](kernel::ModuleRecord& record) { loaded |= record.name() == name; });
+    if (!loaded) return {};
+    return kernel.modules.unload(name);
+}
+
+Result<void> nothing(Kernel&) {
+    return {};
+}
+Result<void> load_1(Kernel& kernel) {
+    return kernel.modules.load("holder-1");
+}
+Result<void> load_2(Kernel& kernel) {
+    return kernel.modules.load("holder-2");
+}
+Result<void> reload_to_1(Kernel& kernel) {
+    return kernel.modules.reload("holder", "holder-1");
+}
+Result<void> reload_to_2(Kernel& kernel) {
+    return kernel.modules.reload("holder", "holder-2");
+}
+Result<void> swap_file(Kernel& kernel) {
+    return kernel.modules.swap("test.greeter", "holder-1");
+}
+Result<void> swap_loaded(Kernel& kernel) {
+    return kernel.modules.swap("test.greeter", "holder");
+}
+Result<void> load_and_reload(Kernel& kernel) {
+    TRY(load_1(kernel));
+    return reload_to_2(kernel);
+}
+Result<void> load_and_crash(Kernel& kernel) {
+    TRY(load_1(kernel));
+    return kernel.modules.request(nullptr, "holder", "crash", {}).ok() ? Result<void>(ErrorCode::InvalidState)
+                                                                       : Result<void>();
+}
+Result<void> unload(Kernel& kernel) {
+    return kernel.modules.unload("holder");
+}
+Result<void> swap_scheduler(Kernel& kernel) {
+    return kernel.modules.swap(kScheduler, "helix-scheduler-priority");
+}
+Result<void> swap_scheduler_back(Kernel& kernel) {
+    return kernel.modules.swap(kScheduler, "helix-scheduler-round-robin");
+}
+Result<void> reload_scheduler(Kernel& kernel) {
+    return kernel.modules.reload("helix-scheduler-round-robin");
+}
+Result<void> swap_allocator(Kernel& kernel) {
+    return kernel.modules.swap(kAllocator, "helix-allocator-bump");
+}
+
+constexpr Operation kOperations[] = {
+    {"load", "holder", nothing, load_1},
+    {"load with two interfaces", "holder", nothing, load_2},
+    {"reload that adds an interface", "holder", load_1, reload_to_2},
+    {"reload that takes one away", "holder", load_2, reload_to_1},
+    {"reload on probation", "holder", load_and_reload, reload_to_1},
+    {"reload of a failed module", "holder", load_and_crash, reload_to_2},
+    {"swap to a file", "holder", nothing, swap_file},
+    {"swap to a module", "holder", load_1, swap_loaded},
+    {"unload", "holder", load_2, unload},
+    {"unload on probation", "holder", load_and_reload, unload},
+    {"unload of a failed module", "holder", load_and_crash, unload},
+    {"swap of the scheduler", "helix-scheduler-priority", nothing, swap_scheduler},
+    {"swap of the scheduler back", "helix-scheduler-round-robin", swap_scheduler, swap_scheduler_back},
+    {"reload of the scheduler", "helix-scheduler-round-robin", nothing, reload_scheduler, reload_scheduler},
+    {"swap of the allocator", "helix-allocator-bump", nothing, swap_allocator},
+};
+
+}  // namespace
+
+Span<const Operation> all_operations() {
+    return kOperations;
+}
+
+Result<void> prepare_kernel(Kernel& kernel) {
+    kernel.log.set_echo_off();
+    TRY(kernel.modules.load("greeter-english"));
+    return kernel.modules.load("greeter-caller");
+}
+
+Result<void> clean_up(Kernel& kernel) {
+    TRY(swap_back(kernel, kScheduler, "helix-scheduler-round-robin"));
+    TRY(swap_back(kernel, kAllocator, "helix-allocator-slab"));
+    TRY(swap_back(kernel, "test.greeter", "greeter-english"));
+    (void)look_for_held(kernel);  // a policy that stands by cannot be unloaded
+    TRY(unload_if_loaded(kernel, "holder"));
+    return unload_if_loaded(kernel, "helix-scheduler-priority");
+}
+
+Held look_for_held(Kernel& kernel) {
+    constexpr uint64_t kLongerThanProbations = 3'000'000'000;
+    kernel.modules.settle();
+    (void)kernel.threads.sleep(kLongerThanProbations).ok();
+    kernel.modules.settle();
+
+    Held held;
+    const MemoryStatistics memory = kernel.heap.statistics();
+    held.heap_bytes = memory.heap_bytes_used;
+    held.pages = memory.pages_total - memory.pages_free - memory.heap_pages;
+    held.addresses = kernel.region.reserved_pages();
+    kernel::ThreadSnapshot chunk[8];
+    size_t position = 0;
+    while (const size_t count = kernel.threads.snapshot(position, Span<kernel::ThreadSnapshot>(chunk, 8)))
+        held.threads += count;
+    held.semaphores = kernel.modules.semaphores().in_use();
+    held.counters = kernel.threads.cpus().areas().counters_in_use();
+    kernel.modules.for_each([&](kernel::ModuleRecord& record) {
+        held.slots += record.slot_count;
+        if (record.current != nullptr) held.handles += record.current->totals().handles;
+    });
+    held.interfaces = kernel.modules.count_interfaces();
+    for (size_t i = 1; i < kernel::Heap::kMaximumOwners; ++i)
+        held.owners +=
+            kernel.heap.owner_statistics(static_cast<uint8_t>(i)).state != kernel::HeapOwnerStatistics::State::Vacant;
+    return held;
+}
+
+FixedText<400> describe(const Held& held) {
+    return format<400>(
+        "{} bytes of the heap, {} pages, {} of addresses, {} threads, {} semaphores, {} counters, {} slots, "
+        "{} handles, {} interfaces, {} allocators",
+        held.heap_bytes, held.pages, held.addresses, held.threads, held.semaphores, held.counters, held.slots,
+        held.handles, held.interfaces, held.owners);
+}
+
+void look_at_modules(Kernel& kernel, Instances instances, Look& text) {
+    text = {};
+    kernel.modules.for_each([&](kernel::ModuleRecord& record) {
+        if (record.current == nullptr) return;
+        text.append(format<120>("{} {} {} in {} ", record.name(), record.current->info().version().major,
+                                kernel::describe(record.state()), record.file)
+                        .text());
+        if (instances == Instances::Same)
+            text.append(format<60>("as {}, {}, {} slots ", static_cast<uint32_t>(record.current->id), record.generation,
+                                   record.slot_count)
+                            .text());
+        const kernel::LedgerTotals owned = record.current->totals();
+        text.append(format<80>("with {} {} {} {} {}; ", owned.blocks, owned.threads, owned.semaphores, owned.handles,
+                               owned.subscriptions)
+                        .text());
+    });
+    kernel.modules.for_each_interface([&](kernel::InterfaceRecord& interface) {
+        const bool led = interface.primary_record == nullptr ||
+                         (interface.primary->target != nullptr && interface.primary->closed == 0);
+        text.append(
+            format<120>("{}{} of", interface.name, led ? Text() : Text(" (its primary slot is empty or closed)"))
+                .text());
+        for (const kernel::Slot& slot : interface.implementors)
+            text.append(format<80>(" {}{}{}", slot.record->name(),
+                                   slot.record == interface.primary_record ? Text("*") : Text(),
+                                   slot.target != nullptr && slot.closed == 0 ? Text() : Text(" (empty or closed)"))
+                            .text());
+        text.append("; ");
+    });
+    const auto* const ruling = static_cast<kernel::Instance*>(kernel.threads.policy().ruling_instance());
+    text.append(format<80>("{} rules", ruling == nullptr ? Text("nobody") : ruling->name()).text());
+}
+
+}  // namespace helix::test
