@@ -22,6 +22,14 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
         const uint64_t now_ns = arch::now_ns();
         if (now_ns >= deadline_ns || !record->call_lock.lock_for(deadline_ns - now_ns))
             return Error(ErrorCode::TimedOut, format("{} was busy with another call", target).text());
+        if (record->restarts.is_pending() && may_wait_for_supervisor()) {
+            record->call_lock.unlock();
+            if (auto decided = wait_for_restart(*record, deadline_ns); !decided.ok())
+                return Error(decided.error().code(), format("{} is to be restarted, but was not yet: {}", target,
+                                                            record->restarts.reason.text())
+                                                         .text());
+            continue;
+        }
         const bool undecided = record->current != nullptr && record->state() == ModuleState::Running &&
                                record->current->is_ended() && may_wait_for_supervisor();
         if (!undecided) {

@@ -95,7 +95,7 @@ void ModuleSystem::stop_all() {
         for_each([&](ModuleRecord& record) {
             if (record.state() == ModuleState::Running) last = &record;
         });
-        if (last == nullptr) return;
+        if (last == nullptr) break;
         if (last->call_lock.lock_for(kCallWaitNs)) {
             auto stopped = last->current->call_in_time<&Module::stop>();
             if (!stopped.ok())
@@ -104,6 +104,7 @@ void ModuleSystem::stop_all() {
         }
         last->current->become(last->current->is_ended() ? ModuleState::Failed : ModuleState::Stopped);
     }
+    for_each([](ModuleRecord& record) { record.restarts.finish(); });  // nobody comes back any more
 }
 
 // ---- Look-up.
@@ -287,6 +288,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
         image->release();
         return ErrorCode::OutOfMemory;
     }
+    record->supervision = Supervision::of(kernel_.profile, name);
     auto candidate = make_candidate(*record, *image, clock);
     image->release();
     if (!candidate.ok()) {
@@ -510,6 +512,7 @@ Result<void> ModuleSystem::unload(Text name) {
     if (record == nullptr)
         return Error(ErrorCode::NotFound, format("no module {} is loaded{}", name, why_absent(name)).text());
     TRY(check_removable(*record));
+    if (record->restarts.is_pending()) abandon_restart(*record);
     end_probation_of(*record);
     return remove_record(*record);
 }

@@ -172,6 +172,7 @@ private:
 
     // transaction.cpp
     class Unpublished;
+    static FixedText<46> name_with_version(const ModuleInfo& info);  // "NAME 1.2.3"
     Result<void> reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock);
     Probation* store(PhaseClock& clock, const Result<void>& result);
@@ -192,6 +193,10 @@ private:
     static void supervisor_main(void* system);
     /// Waits until the supervisor has looked after what failed before, and so for the transaction that is under way.
     void wait_for_supervisor();
+    /// Whether a module is to be brought back now. Registry lock not held.
+    bool is_restart_due();
+    /// Waits until it is decided who serves after a failure of `record`, which is pinned. Errors: TimedOut, Cancelled.
+    Result<void> wait_for_restart(const ModuleRecord& record, uint64_t deadline_ns);
     /// False on the thread of a transaction, for which the supervisor waits.
     bool may_wait_for_supervisor() { return !change_.held_by_me(); }
     void supervise();
@@ -200,7 +205,19 @@ private:
     void send_periodic_events();
     void handle_failed(Instance& instance);
     void retire_failed(ModuleRecord& record);
+    void abandon_heap_blocks(Instance& instance);
     void fail_over(InterfaceRecord& interface);
+    // supervisor_restart.cpp; change lock held
+    bool plan_restart(ModuleRecord& record, Text reason);
+    bool empty_failed(ModuleRecord& record, uint64_t timeout_ns);
+    void run_restarts();
+    uint64_t next_restart_ns();
+    bool waits_for_provider(ModuleRecord& record);
+    Result<Instance*> make_successor(ModuleRecord& record, PhaseClock& clock, Bytes state);
+    Result<void> bring_back(ModuleRecord& record);
+    void rule_again(ModuleRecord& record);
+    void abandon_restart(ModuleRecord& record);
+    void give_up(ModuleRecord& record);
     void begin_probation(Probation probation);
     void end_probation_of(ModuleRecord& record);
     void resume_probation(Probation& probation);

@@ -21,9 +21,11 @@ void ModuleRecord::close_for_failed(const Instance& failed) {
 
 void ModuleRecord::open_after_failed() {
     // A failed instance of an interface that the kernel plugs in itself leaves its slot empty, and that is decided too.
+    // Who is to come back is waited for.
     const auto decided = [](const ModuleRecord* record) {
-        return record == nullptr || record->current == nullptr || record->state() == ModuleState::Failed ||
-               !record->current->is_ended();
+        if (record == nullptr || record->current == nullptr) return true;
+        if (record->restarts.is_pending()) return false;
+        return record->state() == ModuleState::Failed || !record->current->is_ended();
     };
     for (uint32_t i = 0; i < slot_count; ++i) {
         if (decided(this)) slots[i]->open_after_failed();

@@ -3,7 +3,9 @@
 // ModuleRecord: a module's place in the registry. It survives reloads; instances come and go in it.
 #pragma once
 
+#include "helix/request.hpp"
 #include "kernel/module/instance.hpp"
+#include "kernel/module/restart.hpp"
 #include "kernel/module/slot.hpp"
 #include "kernel/thread/mutex.hpp"
 
@@ -48,7 +50,10 @@ public:
     /// Number of the newest event that it was handed, or that was sent before it was started. Of the event thread, once
     /// the record is in the registry.
     uint64_t heard_event = 0;
-    uint32_t pins = 0;  ///< threads between look-up and return of a call; atomic
+    Supervision supervision;  ///< as the profile has it, from before the record is in the registry
+    Restarts restarts;        ///< guarded by the change lock, as it says
+    Buffer saved;             ///< the state that was saved last, for a restart; guarded by the change lock
+    uint32_t pins = 0;        ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
     Mutex call_lock{LockRank::ModuleCall};
 };
