@@ -31,6 +31,7 @@ Result<void> ModuleSystem::init() {
     TRY(semaphores_.init(kernel_.memory));
     TRY(events_.init(kernel_));
     TRY(kernel_.threads.create("supervisor", supervisor_main, this, {.kind = ThreadClass::Kernel}));
+    TRY(kernel_.threads.create("health", health_main, this, {.priority = 24}));
     return {};
 }
 
@@ -318,6 +319,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
     not_started_.remove_and_dispose_if([&](const NotStarted& left_out) { return left_out.name == name; },
                                        [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
     records_.push_back(*record);
+    wake_health();
     return record;
 }
 

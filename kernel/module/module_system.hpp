@@ -207,6 +207,13 @@ private:
     void retire_failed(ModuleRecord& record);
     void abandon_heap_blocks(Instance& instance);
     void fail_over(InterfaceRecord& interface);
+    // health.cpp
+    static void health_main(void* system);
+    void wake_health();
+    FixedText<46> next_look(uint64_t& next_ns);
+    void look_at(ModuleRecord& record);
+    void watch_call(ModuleRecord& record, uint64_t now_ns);
+    Instance* find_culprit(ModuleRecord& record, uint64_t& where);
     // supervisor_restart.cpp; change lock held
     bool plan_restart(ModuleRecord& record, Text reason);
     bool empty_failed(ModuleRecord& record, uint64_t timeout_ns);
@@ -255,6 +262,8 @@ private:
     bool supervisor_wanted_ = false;
     uint64_t rounds_asked_ = 0;  ///< tickets of those who wait for a round of the supervisor
     uint64_t rounds_done_ = 0;   ///< up to this ticket a round began after it was drawn, and ended
+    WaitQueue health_queue_;
+    bool health_wanted_ = false;  // guarded by health_queue_
 };
 
 }  // namespace helix::kernel

@@ -21,6 +21,23 @@ struct KeptRegion : boost::intrusive::list_base_hook<> {
     void* memory = nullptr;
 };
 
+/// What is known of how a module is. Of the thread that asks; others read `unhealthy` alone.
+class Health {
+public:
+    uint64_t look_ns = 0;                    ///< when it is looked at next; 0: not known yet
+    uint64_t ask_ns = 0;                     ///< not asked before
+    InstanceId instance = InstanceId::None;  ///< that was asked last
+    uint64_t busy_since_ns = 0;              ///< when it was first seen in call `busy_call`; 0: it was in none
+    uint64_t busy_call = 0;
+
+    /// So many bad answers in a row.
+    uint32_t unhealthy() const { return __atomic_load_n(&unhealthy_, __ATOMIC_RELAXED); }
+    void set_unhealthy(uint32_t count) { __atomic_store_n(&unhealthy_, count, __ATOMIC_RELAXED); }
+
+private:
+    uint32_t unhealthy_ = 0;
+};
+
 class ModuleRecord : public boost::intrusive::list_base_hook<> {
 public:
     static constexpr size_t kMaximumInterfaces = 6;
@@ -53,7 +70,9 @@ public:
     Supervision supervision;  ///< as the profile has it, from before the record is in the registry
     Restarts restarts;        ///< guarded by the change lock, as it says
     Buffer saved;             ///< the state that was saved last, for a restart; guarded by the change lock
-    uint32_t pins = 0;        ///< threads between look-up and return of a call; atomic
+    Health health;
+    uint64_t calls = 0;  ///< requests and events so far; written under the call lock, read atomically
+    uint32_t pins = 0;   ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
     Mutex call_lock{LockRank::ModuleCall};
 };

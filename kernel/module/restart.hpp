@@ -23,6 +23,11 @@ struct Supervision {
     uint32_t health_failures = 3;               ///< so many bad answers in a row are a failure
     uint64_t call_limit_ns = 0;                 ///< how long a request or an event may take; 0: as long as it likes
 
+    /// How often somebody looks at the module; 0: never.
+    uint64_t look_period_ns() const {
+        const uint64_t watch_ns = call_limit_ns / 2;
+        return health_period_ns == 0 || (watch_ns != 0 && watch_ns < health_period_ns) ? watch_ns : health_period_ns;
+    }
     /// For the module `name`: its own table of the profile, otherwise what the profile says for all.
     static Supervision of(const Profile& profile, Text name);
 };
