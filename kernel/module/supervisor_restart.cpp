@@ -120,7 +120,8 @@ Result<void> ModuleSystem::bring_back(ModuleRecord& record) {
     Instance* const failed = record.current;
     const uint64_t now_ns = arch::now_ns();
     // What was kept may be what it fails over: the last attempt begins without.
-    if (restarts.is_last(record.supervision, now_ns)) {
+    const bool afresh = restarts.is_last(record.supervision, now_ns);
+    if (afresh) {
         release_kept(record);
         record.saved = Buffer();
     }
@@ -170,7 +171,8 @@ Result<void> ModuleSystem::bring_back(ModuleRecord& record) {
     clock.finish();
     entry.reason = restarts.reason;
     history_.add(entry);
-    kernel_.log.warning("supervisor", "{} was restarted", record.name());
+    kernel_.log.warning("supervisor", "{} was restarted{}", record.name(),
+                        afresh ? Text(", without what it had kept") : Text());
     if (restarts.ruled) rule_again(record);
     return {};
 }
