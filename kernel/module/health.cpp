@@ -68,6 +68,7 @@ void ModuleSystem::look_at(ModuleRecord& record) {
             note.failure = GateFailure::Abort;
             note.rule = "it said again and again that it is not healthy";
             module_failed(instance, note);
+            health.set_unhealthy(0);
         }
     }
     record.call_lock.unlock();

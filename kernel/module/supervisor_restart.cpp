@@ -206,9 +206,12 @@ void ModuleSystem::give_up(ModuleRecord& record) {
     for (uint32_t i = 0; i < record.slot_count; ++i)
         if (record.slots[i]->interface.primary_record == &record) orphaned[orphans++] = &record.slots[i]->interface;
     abandon_restart(record);
+    const bool essential = has(record.current->info().flags(), ModuleFlags::Essential);
     if (restarts.gave_up) {
-        const auto often = format<62>("{} restarts in {} s did not help", rules.restart_limit,
-                                      rules.restart_period_ns / 1'000'000'000);
+        const uint64_t period_ms = rules.restart_period_ns / 1'000'000;
+        const bool is_seconds = period_ms % 1000 == 0;
+        const auto often = format<62>("{} restarts in {} {} did not help", rules.restart_limit,
+                                      is_seconds ? period_ms / 1000 : period_ms, is_seconds ? "s" : "ms");
         HistoryRecord entry;
         entry.time_ns = arch::now_ns();
         entry.from = name_with_version(record.current->info());
@@ -218,11 +221,10 @@ void ModuleSystem::give_up(ModuleRecord& record) {
         history_.add(entry);
         kernel_.log.error("supervisor", "gave up {}: {}", entry.from, often);
         kernel_.log.error("supervisor", "cause: {}", restarts.reason);
+        if (essential) panic(format("the essential module {}; {}", restarts.reason, often).text());
         kernel_.log.error("supervisor", "remedy: reload {} [FILE] starts it again, unload {} removes it", record.name(),
                           record.name());
-        if (has(record.current->info().flags(), ModuleFlags::Essential))
-            panic(format("the essential module {}; {}", restarts.reason, often).text());
-    } else if (has(record.current->info().flags(), ModuleFlags::Essential)) {
+    } else if (essential) {
         panic(format("the essential module {}", restarts.reason).text());
     }
     for (uint32_t i = 0; i < orphans; ++i) fail_over(*orphaned[i]);

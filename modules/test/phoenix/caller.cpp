@@ -27,7 +27,8 @@ public:
     }
 
     /// `total`, `die`, `hang`, `ring`: calls that method. `ask_hang`: the same by a request. `queue`: a thread makes
-    /// that request, and then it is asked for its total by one, behind it. `await N`: waits until N implementations
+    /// that request, and then it is asked for its total by one, behind it. `ring_beside`: a thread rings, and while it
+    /// is called back the phoenix is made to die. `await N`: waits until N implementations
     /// have filled the handle's slot. `calls`: how many of all these came back.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         const helix::Text type = request.request_type;
@@ -38,12 +39,15 @@ public:
         if (type == "ring") return outcome(phoenix_.call<&Phoenix::ring>());
         if (type == "ask_hang") return outcome(ask("hang"));
         if (type == "queue") return queue();
+        if (type == "ring_beside") return ring_beside();
         if (type == "await") return await(request.payload);
         return helix::ErrorCode::NotImplemented;
     }
 
     helix::Result<uint64_t> answer() override {
+        if (called_back_ != helix::SemaphoreId::None) (void)context_->semaphore_signal(called_back_).ok();
         TRY(context_->thread_sleep(1'000'000));
+        ++answers_;
         return uint64_t{1};
     }
 
@@ -75,6 +79,23 @@ private:
         TRY(context_->semaphore_destroy(asks_));
         return outcome(asked);
     }
+    helix::Result<helix::Response> ring_beside() {
+        called_back_ = TRY(context_->semaphore_create(0));
+        const helix::ThreadId thread = TRY(context_->thread_create(
+            "ringing",
+            [](void* self) {
+                auto& caller = *static_cast<PhoenixCallerModule*>(self);
+                const auto rung = caller.phoenix_.call<&Phoenix::ring>();
+                caller.rung_.assign(rung.ok() ? helix::Text("an answer") : rung.error().sentence().substr(0, 100));
+            },
+            this));
+        TRY(context_->semaphore_wait(called_back_));
+        (void)ask("die").ok();
+        TRY(context_->thread_join(thread));
+        TRY(context_->semaphore_destroy(called_back_));
+        called_back_ = helix::SemaphoreId::None;
+        return helix::Response::ok(helix::format<150>("the caller got: {}; answers {}", rung_, answers_).text());
+    }
     helix::Result<helix::Response> await(helix::Bytes payload) {
         uint64_t wanted = 0;
         if (!helix::parse_unsigned(helix::as_text(payload), wanted)) return helix::Response::err("await N: a number");
@@ -85,6 +106,9 @@ private:
     const helix::Context* context_ = nullptr;
     helix::Handle<Phoenix> phoenix_;
     helix::SemaphoreId asks_ = helix::SemaphoreId::None;
+    helix::SemaphoreId called_back_ = helix::SemaphoreId::None;
+    helix::FixedText<100> rung_;
+    uint64_t answers_ = 0;
     uint64_t calls_ = 0;
 };
 HELIX_MODULE(PhoenixCallerModule)
