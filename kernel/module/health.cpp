@@ -87,21 +87,31 @@ void ModuleSystem::watch_call(ModuleRecord& record, uint64_t now_ns) {
     if (record.supervision.call_limit_ns == 0 || now_ns - health.busy_since_ns < record.supervision.call_limit_ns)
         return;
     health.busy_since_ns = 0;
-    MutexGuard guard(change_);  // so that instances stay
-    FailureNote note;
-    Instance* const culprit = find_culprit(record, note.instruction);
-    if (culprit == nullptr || culprit->is_ended()) return;
-    note.failure = GateFailure::Abort;
-    note.rule = "it kept a call waiting for longer than its caller may take";
-    module_failed(*culprit, note);
+    // The supervisor decides: this thread, which a policy orders, must not have the change lock.
+    __atomic_store_n(&health.overdue_call, call, __ATOMIC_RELEASE);
+    wake_supervisor();
+}
+
+/// Fails whoever keeps a call that goes on for too long. The supervisor's; change lock held, so that instances stay.
+void ModuleSystem::end_overdue_calls() {
+    MutexGuard guard(registry_);
+    for (ModuleRecord& record : records_) {
+        const uint64_t call = __atomic_exchange_n(&record.health.overdue_call, 0, __ATOMIC_ACQ_REL);
+        if (call == 0 || call != __atomic_load_n(&record.calls, __ATOMIC_ACQUIRE)) continue;  // it has ended
+        FailureNote note;
+        Instance* const culprit = find_culprit(record, note.instruction);
+        if (culprit == nullptr || culprit->is_ended()) continue;
+        note.failure = GateFailure::Abort;
+        note.rule = "it kept a call waiting for longer than its caller may take";
+        module_failed(*culprit, note);
+    }
 }
 
 /// Who keeps the call that `record` is in: the innermost module of the thread that makes it, if it waits there for
 /// something of its own. One that waits for another module's turn leads on to who keeps that one; whoever waits for a
-/// transaction or a restart, or computes, keeps nobody. `where` is where it waits. Change lock held.
+/// transaction or a restart, or computes, keeps nobody. `where` is where it waits. Change and registry lock held.
 Instance* ModuleSystem::find_culprit(ModuleRecord& record, uint64_t& where) {
     constexpr size_t kMaximumDepth = 16;  // a circle of requests ends by itself
-    MutexGuard guard(registry_);
     const Mutex* lock = &record.call_lock;
     for (size_t depth = 0; depth < kMaximumDepth; ++depth) {
         Instance* innermost = nullptr;

@@ -213,6 +213,7 @@ private:
     FixedText<46> next_look(uint64_t& next_ns);
     void look_at(ModuleRecord& record);
     void watch_call(ModuleRecord& record, uint64_t now_ns);
+    void end_overdue_calls();
     Instance* find_culprit(ModuleRecord& record, uint64_t& where);
     // supervisor_restart.cpp; change lock held
     bool plan_restart(ModuleRecord& record, Text reason);

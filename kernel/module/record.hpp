@@ -21,7 +21,7 @@ struct KeptRegion : boost::intrusive::list_base_hook<> {
     void* memory = nullptr;
 };
 
-/// What is known of how a module is. Of the thread that asks; others read `unhealthy` alone.
+/// What is known of how a module is. Of the thread that asks, but for what says otherwise.
 class Health {
 public:
     uint64_t look_ns = 0;                    ///< when it is looked at next; 0: not known yet
@@ -29,8 +29,9 @@ public:
     InstanceId instance = InstanceId::None;  ///< that was asked last
     uint64_t busy_since_ns = 0;              ///< when it was first seen in call `busy_call`; 0: it was in none
     uint64_t busy_call = 0;
+    uint64_t overdue_call = 0;  ///< the call that goes on for too long, for the supervisor; 0: none; atomic
 
-    /// So many bad answers in a row.
+    /// So many bad answers in a row. Anybody reads it.
     uint32_t unhealthy() const { return __atomic_load_n(&unhealthy_, __ATOMIC_RELAXED); }
     void set_unhealthy(uint32_t count) { __atomic_store_n(&unhealthy_, count, __ATOMIC_RELAXED); }
 

@@ -140,6 +140,7 @@ void ModuleSystem::send_periodic_events() {
 
 void ModuleSystem::supervise() {
     MutexGuard guard(change_);
+    end_overdue_calls();
     look_after_failed();
     run_restarts();
     expire_probations(arch::now_ns());
