@@ -71,7 +71,7 @@ check_crash() {
             expect 1 '^error: no module crasher is loaded'
             ;;
         event) expect 1 "^\[.*\] events: $failure" ;;
-        health) expect 1 '^crasher  *(Running|Failed)  *unhealthy  *0  ' ;;
+        health) expect 1 '^crasher  *(Running|Failed)  *unhealthy  *0' ;;
         blocking | bounded) expect 1 "^error: the caller got: test.crashing.crash_$entry: the implementation " ;;
     esac
     expect $noted "^\[.*\] supervisor: $failure"
