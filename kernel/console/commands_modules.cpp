@@ -236,8 +236,13 @@ bool is_from_file(const ModuleRecord& record, Text file) {
 
 Result<void> run_modules(Invocation& invocation) {
     JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {{"NAME"},    {"VERSION"}, {"STATE"}, {"LINK"}, {"GENERATION", Column::Align::Right},
-                                   {"RESTARTS", Column::Align::Right}, {"PROVIDES"}};
+    constexpr Column kColumns[] = {{"NAME"},
+                                   {"VERSION"},
+                                   {"STATE"},
+                                   {"LINK"},
+                                   {"GENERATION", Column::Align::Right},
+                                   {"RESTARTS", Column::Align::Right},
+                                   {"PROVIDES"}};
     Table table(invocation.out, kColumns, invocation.scratch);
     if (invocation.json) json.begin_array();
     invocation.kernel.modules.for_each([&](ModuleRecord& record) {
@@ -404,8 +409,8 @@ Result<void> run_config(Invocation& invocation) {
 
 Result<void> run_health(Invocation& invocation) {
     JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {
-        {"NAME"}, {"STATE"}, {"HEALTH"}, {"RESTARTS", Column::Align::Right}, {"NEXT"}, {"LAST FAILURE"}};
+    constexpr Column kColumns[] = {{"NAME"}, {"STATE"},       {"HEALTH"}, {"RESTARTS", Column::Align::Right},
+                                   {"NEXT"}, {"LAST FAILURE"}};
     Table table(invocation.out, kColumns, invocation.scratch);
     if (invocation.json) json.begin_array();
     // One after the other by position, for modules are not asked with the registry locked. One that leaves meanwhile
