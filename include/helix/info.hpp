@@ -20,6 +20,7 @@ enum class ModuleFlags : uint32_t {
     Allocator = 1 << 6,
     Security = 1 << 7,
     Experimental = 1 << 8,
+    RestoresStale = 1 << 9,  ///< restoring a state that was saved a while ago does no harm, after a crash
 };
 
 constexpr ModuleFlags operator|(ModuleFlags a, ModuleFlags b) {
@@ -30,8 +31,8 @@ constexpr bool has(ModuleFlags set, ModuleFlags flag) {
 }
 
 /// The names of the flags, by bit.
-inline constexpr Text kModuleFlagNames[] = {"Essential", "HotReloadable", "Userspace", "Driver",      "Filesystem",
-                                            "Scheduler", "Allocator",     "Security",  "Experimental"};
+inline constexpr Text kModuleFlagNames[] = {"Essential", "HotReloadable", "Userspace", "Driver",       "Filesystem",
+                                            "Scheduler", "Allocator",     "Security",  "Experimental", "RestoresStale"};
 
 /// At most `Capacity` short texts; one more does not compile.
 template <size_t Capacity, size_t Length>

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Commands about modules.
 #include "kernel/console/commands.hpp"
+#include "kernel/console/duration.hpp"
 #include "kernel/console/transactions.hpp"
 #include "kernel/kernel.hpp"
 
@@ -37,9 +38,29 @@ void write_flags(JsonWriter& json, ModuleFlags flags) {
     json.end_array();
 }
 
+/// How often a module was restarted, and when it comes back if that is to be.
+void write_restarts(JsonWriter& json, const Restarts& restarts) {
+    json.field("restarts", restarts.count);
+    json.key("restart_due_ns");
+    if (restarts.is_pending())
+        json.value(restarts.due_ns);
+    else
+        json.null();
+}
+
+/// "in 3.2 s" while a module is to come back, "gave up" if it is not any more; else empty.
+FixedText<30> describe_next_restart(const ModuleRecord& record) {
+    const Restarts& restarts = record.restarts;
+    if (restarts.gave_up && record.state() == ModuleState::Failed) return FixedText<30>("gave up");
+    if (!restarts.is_pending()) return {};
+    const uint64_t now_ns = arch::now_ns();
+    if (restarts.due_ns <= now_ns) return FixedText<30>("now");
+    return format<30>("in {}", describe_duration(restarts.due_ns - now_ns));
+}
+
 /// The members that every listing of a module has.
 void write_common(JsonWriter& json, Text name, Text version, const ModuleInfo& info, ModuleState state, Link link,
-                  uint32_t generation) {
+                  uint32_t generation, const Restarts& restarts) {
     json.field("name", name);
     json.field("version", version);
     json.field("state", describe(state));
@@ -48,12 +69,13 @@ void write_common(JsonWriter& json, Text name, Text version, const ModuleInfo& i
     json.field("placement", "kernel");
     write_texts(json, "provides", info.provides());
     json.field("generation", generation);
+    write_restarts(json, restarts);
 }
 void write_common(JsonWriter& json, const ModuleRecord& record) {
     const ModuleInfo none;
     write_common(json, record.name(), version_of(record).text(),
                  record.current == nullptr ? none : record.current->info(), record.state(), record.link,
-                 record.generation);
+                 record.generation, record.restarts);
 }
 
 void write_details(JsonWriter& json, ModuleRecord& record) {
@@ -88,6 +110,19 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
         json.end_object();
         if (instance.state == ModuleState::Failed) json.field("failure", instance.failed_error().sentence());
     }
+    const Supervision& rules = record.supervision;
+    json.key("supervision");
+    json.begin_object();
+    json.field("restart", describe(rules.restart));
+    json.field("restart_limit", rules.restart_limit);
+    json.field("restart_period_ns", rules.restart_period_ns);
+    json.field("attempts", record.restarts.attempts(rules, arch::now_ns()));
+    json.field("last_failure", record.restarts.reason.text());
+    json.field("health_period_ns", rules.health_period_ns);
+    json.field("health_failures", rules.health_failures);
+    json.field("unhealthy", record.health.unhealthy());
+    json.field("call_limit_ns", rules.call_limit_ns);
+    json.end_object();
     json.key("kept");
     json.begin_array();
     for (const KeptRegion& region : record.kept) {
@@ -125,7 +160,7 @@ void print_list(Output& out, Text label, const List& list) {
 void write_not_started(JsonWriter& json, const NotStarted& left_out) {
     json.begin_object();
     write_common(json, left_out.info.name(), describe_version(left_out.info.version()).text(), left_out.info,
-                 ModuleState::Failed, Link::Static, 0);
+                 ModuleState::Failed, Link::Static, 0, Restarts());
     json.field("file", left_out.file.text());
     json.field("failure", left_out.reason.sentence());
     json.end_object();
@@ -170,6 +205,14 @@ void print_details(Output& out, ModuleRecord& record) {
                        .text());
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
+    const Supervision& rules = record.supervision;
+    print_line(out, "restart",
+               format("{}, at most {} in {}", describe(rules.restart), rules.restart_limit,
+                      describe_duration(rules.restart_period_ns))
+                   .text());
+    print_line(out, "restarts", format("{}", record.restarts.count).text());
+    print_line(out, "next restart", describe_next_restart(record).text());
+    if (record.state() != ModuleState::Failed) print_line(out, "last failure", record.restarts.reason.text());
     for (const KeptRegion& region : record.kept)
         print_line(out, "kept memory",
                    format("{} version {}, {}", region.name, region.version, counted(region.size, "byte")).text());
@@ -197,7 +240,12 @@ bool is_from_file(const ModuleRecord& record, Text file) {
 
 Result<void> run_modules(Invocation& invocation) {
     JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {{"NAME"},    {"VERSION"}, {"STATE"}, {"LINK"}, {"GENERATION", Column::Align::Right},
+    constexpr Column kColumns[] = {{"NAME"},
+                                   {"VERSION"},
+                                   {"STATE"},
+                                   {"LINK"},
+                                   {"GENERATION", Column::Align::Right},
+                                   {"RESTARTS", Column::Align::Right},
                                    {"PROVIDES"}};
     Table table(invocation.out, kColumns, invocation.scratch);
     if (invocation.json) json.begin_array();
@@ -213,6 +261,7 @@ Result<void> run_modules(Invocation& invocation) {
         table.cell(describe(record.state()));
         table.cell(describe(record.link));
         table.cell(record.generation);
+        table.cell(record.restarts.count);
         FixedText<200> provides;
         if (record.current != nullptr) {
             const auto& list = record.current->info().provides();
@@ -232,6 +281,7 @@ Result<void> run_modules(Invocation& invocation) {
         table.cell(describe_version(left_out.info.version()).text());
         table.cell(describe(ModuleState::Failed));
         table.cell(describe(Link::Static));
+        table.cell(0u);
         table.cell(0u);
         table.cell("");
     });
@@ -363,7 +413,8 @@ Result<void> run_config(Invocation& invocation) {
 
 Result<void> run_health(Invocation& invocation) {
     JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {{"NAME"}, {"STATE"}, {"HEALTH"}};
+    constexpr Column kColumns[] = {{"NAME"}, {"STATE"},       {"HEALTH"}, {"RESTARTS", Column::Align::Right},
+                                   {"NEXT"}, {"LAST FAILURE"}};
     Table table(invocation.out, kColumns, invocation.scratch);
     if (invocation.json) json.begin_array();
     // One after the other by position, for modules are not asked with the registry locked. One that leaves meanwhile
@@ -372,25 +423,42 @@ Result<void> run_health(Invocation& invocation) {
         FixedText<46> name;
         ModuleState state{};
         size_t i = 0;
-        invocation.kernel.modules.for_each([&](ModuleRecord& record) {
-            if (i++ != position) return;
+        const auto find = [&](auto visit) {
+            i = 0;
+            invocation.kernel.modules.for_each([&](ModuleRecord& record) {
+                if (i++ == position) visit(record);
+            });
+        };
+        find([&](ModuleRecord& record) {
             name.assign(record.name());
             state = record.state();
         });
         if (name.empty()) break;
         if (state != ModuleState::Running && state != ModuleState::Failed) continue;
         const bool healthy = state == ModuleState::Running && invocation.kernel.modules.ask_health(name.text());
-        if (invocation.json) {
+        bool there = false;
+        find([&](ModuleRecord& record) {
+            if (record.name() != name.text()) return;
+            there = true;
+            if (!invocation.json) {
+                table.cell(name.text());
+                table.cell(describe(state));
+                table.cell(healthy ? Text("healthy") : Text("unhealthy"));
+                table.cell(record.restarts.count);
+                table.cell(describe_next_restart(record).text());
+                table.cell(record.restarts.reason.text());
+                return;
+            }
             json.begin_object();
             json.field("name", name.text());
             json.field("state", describe(state));
             json.field("healthy", healthy);
+            json.field("unhealthy", record.health.unhealthy());
+            write_restarts(json, record.restarts);
+            json.field("last_failure", record.restarts.reason.text());
             json.end_object();
-            continue;
-        }
-        table.cell(name.text());
-        table.cell(describe(state));
-        table.cell(healthy ? Text("healthy") : Text("unhealthy"));
+        });
+        if (!there) --position;  // it left, and another has its place
     }
     if (current_thread().cancelled) return ErrorCode::Cancelled;  // interrupted: whoever was busy was not asked
     if (invocation.json) {

@@ -12,6 +12,16 @@ namespace helix::kernel {
 
 namespace {
 constexpr uint64_t kCallWaitNs = 5'000'000'000;  // how long a call waits for its turn
+
+/// While it lives the calling thread waits for another module, or for what becomes of it.
+class Awaiting {
+public:
+    explicit Awaiting(const void* what) { current_thread().awaits.store(what, std::memory_order_release); }
+    ~Awaiting() { end(); }
+    void end() { current_thread().awaits.store(nullptr, std::memory_order_release); }
+    Awaiting(const Awaiting&) = delete;
+    Awaiting& operator=(const Awaiting&) = delete;
+};
 }  // namespace
 
 Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
@@ -22,11 +32,21 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
         if (record->call_lock.held_by_me())
             return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
         const uint64_t now_ns = arch::now_ns();
+        Awaiting awaiting(&record->call_lock);
         if (now_ns >= deadline_ns || !record->call_lock.lock_for(deadline_ns - now_ns))
             return Error(ErrorCode::TimedOut, format("{} was busy with another call", target).text());
+        if (record->restarts.is_pending() && may_wait_for_supervisor()) {
+            record->call_lock.unlock();
+            if (auto decided = wait_for_restart(*record, deadline_ns); !decided.ok())
+                return Error(decided.error().code(), format("{} is to be restarted, but was not yet: {}", target,
+                                                            record->restarts.reason.text())
+                                                         .text());
+            continue;
+        }
         const bool undecided = record->current != nullptr && record->state() == ModuleState::Running &&
                                record->current->is_ended() && may_wait_for_supervisor();
         if (!undecided) {
+            awaiting.end();
             auto result = request_locked(source, *record, type, payload);
             record->call_lock.unlock();
             if (result.ok() || result.error().code() != ErrorCode::Restart || !may_wait_for_supervisor()) return result;
@@ -41,6 +61,7 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
     if (record.current == nullptr || record.state() != ModuleState::Running)
         return Error(ErrorCode::InvalidState, format("{} is not running", record.name()).text());
     Instance& instance = *record.current;
+    __atomic_fetch_add(&record.calls, 1, __ATOMIC_ACQ_REL);
     const Request request{source == nullptr ? InstanceId::None : source->id, type, payload};
     auto response = instance.call<&Module::handle_request>(request);
     if (!response.ok()) {
@@ -62,12 +83,16 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
 Result<void> ModuleSystem::wait_open(Slot& slot, uint64_t timeout_ns) {
     if (slot.is_closed_for_failed() && !may_wait_for_supervisor())
         return Error(ErrorCode::ModuleFailed, "the module that serves there failed");
+    const Awaiting awaiting(&slot);
     return slot.wait_open(timeout_ns);
 }
 
 bool ModuleSystem::wait_for_successor(Slot& slot, uint32_t generation) {
     if (!may_wait_for_supervisor()) return false;
+    const Awaiting awaiting(&slot);
     wait_for_supervisor();
+    // Where it is to be brought back, callers wait at the slot, and find out there who serves.
+    if ((__atomic_load_n(&slot.closed, __ATOMIC_ACQUIRE) & Slot::kForFailed) != 0) return true;
     return __atomic_load_n(&slot.target, __ATOMIC_ACQUIRE) != nullptr &&
            __atomic_load_n(&slot.generation, __ATOMIC_ACQUIRE) != generation;
 }

@@ -85,6 +85,7 @@ void EventQueue::deliver(Kernel& kernel, Queued& queued) {
         if (!next) return;
         MutexGuard guard(next->call_lock);
         next->heard_event = queued.number;
+        __atomic_fetch_add(&next->calls, 1, __ATOMIC_ACQ_REL);
         // Who failed while the event waited is the supervisor's to tell of, not a second failure.
         if (next->state() == ModuleState::Running && !next->current->is_ended()) {
             Instance& instance = *next->current;

@@ -7,9 +7,9 @@
 
 namespace helix::kernel {
 
-enum class TransactionResult : uint8_t { Committed, RolledBack, Refused, Cancelled };
+enum class TransactionResult : uint8_t { Committed, RolledBack, Refused, Cancelled, Restarted };
 constexpr Text describe(TransactionResult result) {
-    constexpr Text kNames[] = {"committed", "rolled-back", "refused", "cancelled"};
+    constexpr Text kNames[] = {"committed", "rolled-back", "refused", "cancelled", "restarted"};
     return kNames[static_cast<size_t>(result)];
 }
 

@@ -30,6 +30,7 @@ Result<void> ModuleSystem::init() {
     TRY(semaphores_.init(kernel_.memory));
     TRY(events_.init(kernel_));
     TRY(kernel_.threads.create("supervisor", supervisor_main, this, {.kind = ThreadClass::Kernel}));
+    TRY(kernel_.threads.create("health", health_main, this, {.priority = 24}));
     return {};
 }
 
@@ -94,7 +95,7 @@ void ModuleSystem::stop_all() {
         for_each([&](ModuleRecord& record) {
             if (record.state() == ModuleState::Running) last = &record;
         });
-        if (last == nullptr) return;
+        if (last == nullptr) break;
         if (last->call_lock.lock_for(kCallWaitNs)) {
             auto stopped = last->current->call_in_time<&Module::stop>();
             if (!stopped.ok())
@@ -103,6 +104,7 @@ void ModuleSystem::stop_all() {
         }
         last->current->become(last->current->is_ended() ? ModuleState::Failed : ModuleState::Stopped);
     }
+    for_each([](ModuleRecord& record) { record.restarts.finish(); });  // nobody comes back any more
 }
 
 // ---- Look-up.
@@ -223,6 +225,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
         image->release();
         return ErrorCode::OutOfMemory;
     }
+    record->supervision = Supervision::of(kernel_.profile, name);
     auto candidate = make_candidate(*record, *image, clock);
     image->release();
     if (!candidate.ok()) {
@@ -248,6 +251,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
         unmake(kernel_.heap, record);
         return error;
     }
+    wake_health();
     return record;
 }
 
@@ -485,6 +489,7 @@ Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
     if (auto held = hold.acquire(kLeaveWaitNs); !held.ok())
         return Error(held.error().code(), format("{}; nothing was changed", held.error().sentence()).text());
     TRY(unpublish(record));  // the last step that can be refused
+    if (record.restarts.is_pending()) abandon_restart(record);
     end_probation_of(record);
     withdraw_interfaces(record);
     Instance& instance = *record.current;

@@ -206,6 +206,7 @@ private:
     /// `error`, whose sentence says that it is about `name` if it does not yet: a module's own error, or "out of
     /// memory".
     static Error naming(Text name, const Error& error);
+    static FixedText<46> name_with_version(const ModuleInfo& info);  // "NAME 1.2.3"
     Result<void> reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock);
     Probation* store(PhaseClock& clock, const Result<void>& result);
@@ -228,6 +229,10 @@ private:
     static void supervisor_main(void* system);
     /// Waits until the supervisor has looked after what failed before, and so for the transaction that is under way.
     void wait_for_supervisor();
+    /// Whether a module is to be brought back now. Registry lock not held.
+    bool is_restart_due();
+    /// Waits until it is decided who serves after a failure of `record`, which is pinned. Errors: TimedOut, Cancelled.
+    Result<void> wait_for_restart(const ModuleRecord& record, uint64_t deadline_ns);
     /// False on the thread of a transaction, for which the supervisor waits.
     bool may_wait_for_supervisor() { return !change_.held_by_me(); }
     void supervise();
@@ -236,7 +241,27 @@ private:
     void send_periodic_events();
     void handle_failed(Instance& instance);
     void retire_failed(ModuleRecord& record);
+    void abandon_heap_blocks(Instance& instance);
     void fail_over(InterfaceRecord& interface);
+    // health.cpp
+    static void health_main(void* system);
+    void wake_health();
+    FixedText<46> next_look(uint64_t& next_ns);
+    void look_at(ModuleRecord& record);
+    void watch_call(ModuleRecord& record, uint64_t now_ns);
+    void end_overdue_calls();
+    Instance* find_culprit(ModuleRecord& record, uint64_t& where);
+    // supervisor_restart.cpp; change lock held
+    bool plan_restart(ModuleRecord& record, Text reason);
+    bool empty_failed(ModuleRecord& record, uint64_t timeout_ns);
+    void run_restarts();
+    uint64_t next_restart_ns();
+    bool waits_for_provider(ModuleRecord& record);
+    Result<Instance*> make_successor(ModuleRecord& record, PhaseClock& clock, Bytes state);
+    Result<void> bring_back(ModuleRecord& record);
+    void rule_again(ModuleRecord& record);
+    void abandon_restart(ModuleRecord& record);
+    void give_up(ModuleRecord& record);
     void begin_probation(Probation probation);
     void end_probation_of(ModuleRecord& record);
     void resume_probation(Probation& probation);
@@ -275,6 +300,8 @@ private:
     bool supervisor_wanted_ = false;
     uint64_t rounds_asked_ = 0;  ///< tickets of those who wait for a round of the supervisor
     uint64_t rounds_done_ = 0;   ///< up to this ticket a round began after it was drawn, and ended
+    WaitQueue health_queue_;
+    bool health_wanted_ = false;  // guarded by health_queue_
 };
 
 }  // namespace helix::kernel

@@ -3,7 +3,9 @@
 // ModuleRecord: a module's place in the registry. It survives reloads; instances come and go in it.
 #pragma once
 
+#include "helix/request.hpp"
 #include "kernel/module/instance.hpp"
+#include "kernel/module/restart.hpp"
 #include "kernel/module/slot.hpp"
 #include "kernel/thread/mutex.hpp"
 
@@ -17,6 +19,24 @@ struct KeptRegion : boost::intrusive::list_base_hook<> {
     uint32_t version = 0;
     size_t size = 0;
     void* memory = nullptr;
+};
+
+/// What is known of how a module is. Of the thread that asks, but for what says otherwise.
+class Health {
+public:
+    uint64_t look_ns = 0;                    ///< when it is looked at next; 0: not known yet
+    uint64_t ask_ns = 0;                     ///< not asked before
+    InstanceId instance = InstanceId::None;  ///< that was asked last
+    uint64_t busy_since_ns = 0;              ///< when it was first seen in call `busy_call`; 0: it was in none
+    uint64_t busy_call = 0;
+    uint64_t overdue_call = 0;  ///< the call that goes on for too long, for the supervisor; 0: none; atomic
+
+    /// So many bad answers in a row. Anybody reads it.
+    uint32_t unhealthy() const { return __atomic_load_n(&unhealthy_, __ATOMIC_RELAXED); }
+    void set_unhealthy(uint32_t count) { __atomic_store_n(&unhealthy_, count, __ATOMIC_RELAXED); }
+
+private:
+    uint32_t unhealthy_ = 0;
 };
 
 class ModuleRecord : public boost::intrusive::list_base_hook<> {
@@ -52,7 +72,12 @@ public:
     /// Number of the newest event that it was handed, or that was sent before it was started. Of the event thread, once
     /// the record is in the registry.
     uint64_t heard_event = 0;
-    uint32_t pins = 0;  ///< threads between look-up and return of a call; atomic
+    Supervision supervision;  ///< as the profile has it, from before the record is in the registry
+    Restarts restarts;        ///< guarded by the change lock, as it says
+    Buffer saved;             ///< the state that was saved last, for a restart; guarded by the change lock
+    Health health;
+    uint64_t calls = 0;  ///< requests and events so far; written under the call lock, read atomically
+    uint32_t pins = 0;   ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
     Mutex call_lock{LockRank::ModuleCall};
 };
@@ -60,8 +85,9 @@ public:
 /// Whether it is decided who serves where `record` (null: nobody) is plugged in. A failed instance of an interface that
 /// the kernel plugs in itself leaves its slot empty, and that is decided too. Change lock held.
 inline bool is_decided(const ModuleRecord* record) {
-    return record == nullptr || record->current == nullptr || record->state() == ModuleState::Failed ||
-           !record->current->is_ended();
+    if (record == nullptr || record->current == nullptr) return true;
+    if (record->restarts.is_pending()) return false;  // who is to come back is waited for
+    return record->state() == ModuleState::Failed || !record->current->is_ended();
 }
 
 /// Keeps a record from being removed while a call is on its way. Whoever has one does not wait for the supervisor,

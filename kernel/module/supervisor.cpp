@@ -58,6 +58,7 @@ void ModuleSystem::supervisor_main(void* argument) {
                 const uint64_t audit_ns = arch::now_ns() + kAuditNs;
                 if (probation.previous_policy != nullptr && audit_ns < deadline) deadline = audit_ns;
             }
+            if (const uint64_t restart_ns = system.next_restart_ns(); restart_ns < deadline) deadline = restart_ns;
         }
         uint64_t round = 0;
         system.supervisor_queue_.wait_until(
@@ -82,6 +83,23 @@ void ModuleSystem::settle() {
     for (int i = 0; i < 2; ++i) {
         events_.drain();
         wait_for_supervisor();
+        // Restarts that are due take as many rounds as threads take to leave.
+        while (!current_thread().cancelled && is_restart_due()) wait_for_supervisor();
+    }
+}
+
+bool ModuleSystem::is_restart_due() {
+    bool due = false;
+    const uint64_t now_ns = arch::now_ns();
+    for_each([&](ModuleRecord& record) { due |= record.restarts.is_pending() && record.restarts.due_ns <= now_ns; });
+    return due;
+}
+
+Result<void> ModuleSystem::wait_for_restart(const ModuleRecord& record, uint64_t deadline_ns) {
+    switch (supervisor_queue_.wait_until([&] { return !record.restarts.is_pending(); }, deadline_ns)) {
+        case WakeReason::TimedOut: return ErrorCode::TimedOut;
+        case WakeReason::Cancelled: return ErrorCode::Cancelled;
+        default: return {};
     }
 }
 
@@ -123,7 +141,9 @@ void ModuleSystem::send_periodic_events() {
 
 void ModuleSystem::supervise() {
     MutexGuard guard(change_);
+    end_overdue_calls();
     look_after_failed();
+    run_restarts();
     expire_probations(arch::now_ns());
 }
 
@@ -172,7 +192,7 @@ void ModuleSystem::handle_failed(Instance& instance) {
     entry.phase = Phase::Serving;
     entry.result = TransactionResult::Cancelled;
     entry.reason.assign(sentence.text());
-    InterfaceRecord* orphaned = nullptr;
+    InterfaceRecord* ruled = nullptr;
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
         if (interface.primary_record != &record) continue;
@@ -183,18 +203,40 @@ void ModuleSystem::handle_failed(Instance& instance) {
             kernel_.heap.owner_failed(instance.heap_owner);
         else
             continue;
-        orphaned = &interface;
+        ruled = &interface;
     }
     history_.add(entry);
-    const bool essential = has(instance.info().flags(), ModuleFlags::Essential);
-    retire_failed(record);
-    if (essential) panic(format("the essential module {}", sentence.text()).text());
-    if (orphaned != nullptr) fail_over(*orphaned);
+    if (!plan_restart(record, sentence.text())) return give_up(record);
+    if (ruled == nullptr) return;
+    // The kernel does not wait for a policy. Whoever takes over rules from then on.
+    record.restarts.ruled = true;
+    {
+        MutexGuard guard(registry_);
+        ruled->primary_record = nullptr;
+        ruled->primary->fill(nullptr);
+    }
+    abandon_heap_blocks(instance);
+    fail_over(*ruled);
 }
 
-/// Plugs another running implementor into an interface that the kernel itself uses; its own last resort serves until
-/// then, and for good if there is none.
+/// Sees to it that another running implementor is the primary one of `interface`. Where the kernel itself plugs in, its
+/// own last resort serves until then, and for good if there is none; elsewhere withdraw_interfaces has chosen.
 void ModuleSystem::fail_over(InterfaceRecord& interface) {
+    if (const ModuleRecord* const heir = interface.primary_record; heir != nullptr) {
+        HistoryRecord entry;
+        entry.time_ns = arch::now_ns();
+        entry.interface = interface.name;
+        entry.to = FixedText<46>(heir->name());
+        entry.result = TransactionResult::Committed;
+        entry.phase = Phase::Serving;
+        history_.add(entry);
+        kernel_.log.warning("supervisor", "{} took over {}", heir->name(), interface.name.text());
+        return;
+    }
+    if (!is_plugged_by_kernel(interface.name.text())) {
+        kernel_.log.error("supervisor", "no implementor of {} is left", interface.name.text());
+        return;
+    }
     for (Slot& slot : interface.implementors) {
         ModuleRecord& other = *slot.record;
         if (other.state() != ModuleState::Running || other.current->is_ended()) continue;
@@ -212,17 +254,20 @@ void ModuleSystem::fail_over(InterfaceRecord& interface) {
                       interface.name.text());
 }
 
+/// Blocks of a failed allocator may be in use after it is unmapped: the heap does not call it again, and forgets it
+/// with the last.
+void ModuleSystem::abandon_heap_blocks(Instance& instance) {
+    if (instance.heap_owner == 0) return;
+    kernel_.heap.abandon(instance.heap_owner);
+    instance.heap_owner = 0;
+}
+
 /// Withdraws a failed instance and gives back what it held; the record stays, as Failed.
 // The call lock may or may not be had, which the analysis cannot follow.
 void ModuleSystem::retire_failed(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     Instance& instance = *record.current;
     kernel_.threads.cancel_threads_of(instance);
-    if (instance.heap_owner != 0) {
-        // Blocks of it may be in use after it is unmapped: the heap does not call it again, and forgets it with the
-        // last.
-        kernel_.heap.abandon(instance.heap_owner);
-        instance.heap_owner = 0;
-    }
+    abandon_heap_blocks(instance);
     withdraw_interfaces(record);
     const bool locked = record.call_lock.lock_for(kCallWaitNs);
     instance.become(ModuleState::Failed);

@@ -15,12 +15,12 @@ namespace {
 constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside
 constexpr size_t kStateCapacity = 16 * 1024;
 
-FixedText<46> name_with_version(const ModuleInfo& info) {
+}  // namespace
+
+FixedText<46> ModuleSystem::name_with_version(const ModuleInfo& info) {
     const Version version = info.version();
     return format<46>("{} {}.{}.{}", info.name(), version.major, version.minor, version.patch);
 }
-
-}  // namespace
 
 Error ModuleSystem::naming(Text name, const Error& error) {
     const Text sentence = error.sentence();
@@ -61,9 +61,15 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
     PhaseClock clock(kernel_.threads, entry);
     const FixedText<62> previous_file = record->file;
     entry.from = name_with_version(record->current->info());
+    const bool left =
+        !record->restarts.is_pending() || record->restarts.emptied || empty_failed(*record, kHoldDeadlineNs);
     if (record->slot_count != 0) entry.interface = record->slots[0]->interface.name;
     auto result = [&]() -> Result<void> {
         FixedText<62> full_name;
+        if (!left)
+            return Error(
+                ErrorCode::TimedOut,
+                format("{} did not leave the failed {}", ModuleHold::describe_caller(*record->current), name).text());
         const Bytes bytes = TRY(find_file(file.empty() ? record->file.text() : file, full_name));
         Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
         entry.to = name_with_version(image->info());
@@ -76,7 +82,13 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
                                     full_name.text(), image->info().name(), record->name())
                                  .text());
         image->release();
-        if (replaced.ok()) record->file = full_name;
+        if (!replaced.ok()) return replaced;
+        record->file = full_name;
+        if (record->restarts.is_pending()) {  // it came back by this
+            record->restarts.finish();
+            record->open_after_failed();
+            wake_supervisor();
+        }
         return replaced;
     }();
     if (!result.ok()) result = naming(name, result.error());
@@ -216,6 +228,9 @@ Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, P
     hold.release();
     clock.stop();
     entry.result = TransactionResult::Committed;
+    record.saved = Buffer();
+    if (has(image.info().flags(), ModuleFlags::RestoresStale))
+        if (auto saved = Buffer::copy_of(state); saved.ok()) record.saved = saved.take();
 
     end_probation_of(record);  // of the instance that was replaced
     retire_replaced(old);
@@ -309,7 +324,7 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
             record = loaded.value();
             loaded_here = true;
         }
-        if (record->current == nullptr || record->state() != ModuleState::Running)
+        if (record->current == nullptr || record->state() != ModuleState::Running || record->restarts.is_pending())
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
         entry.to = name_with_version(record->current->info());
         auto swapped = swap_primary(*interface, *record, clock);
@@ -344,7 +359,8 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
         TRY(check());
     }
     clock.enter(Phase::Hold);
-    Instance* const old = interface.primary_record == nullptr ? nullptr : interface.primary_record->current;
+    ModuleRecord* const replaced = interface.primary_record;
+    Instance* const old = replaced == nullptr ? nullptr : replaced->current;
     interface.primary->close();
     if (old != nullptr) old->begin_restart();
     const bool empty = interface.primary->wait_empty(kHoldDeadlineNs).ok();
@@ -368,6 +384,7 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
         }
     }
     interface.primary->open();
+    if (replaced != nullptr) replaced->open_after_failed();  // it may have failed, and be waited for
     clock.stop();
     if (!checked.ok()) {
         entry.result = TransactionResult::Cancelled;

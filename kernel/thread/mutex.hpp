@@ -42,6 +42,10 @@ public:
     bool held_by_me() const {
         return (word_.load(std::memory_order_relaxed) & ~kContended) == word_of(current_thread());
     }
+    /// At this moment, which may be over.
+    bool is_held_by(const Thread& thread) const {
+        return (word_.load(std::memory_order_relaxed) & ~kContended) == word_of(thread);
+    }
     LockRank rank() const { return rank_; }
 
 private:

@@ -96,6 +96,9 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     /// The instance that this thread called, and in whose code it asked the kernel for the wait it is in; the wait ends
     /// with the instance. Written by the thread itself, like `restartable`, which is set before.
     std::atomic<Owner*> waits_in{nullptr};
+    /// The call lock or closed slot of another module for which a call of a module's waits; null: none, so that it
+    /// waits for something of its own. Written by the thread itself.
+    std::atomic<const void*> awaits{nullptr};
     bool restartable = false;   ///< the wait also ends when that instance is to be replaced
     uint32_t told_of_hold = 0;  ///< the hold for which a wait of this thread ended: once is enough
 

@@ -5,6 +5,12 @@
 # timeout: 120
 source "$HELIX_ROOT/tests/system/lib.sh"
 
+# The demo, but nobody wakes up to ask modules for their health.
+shell_profile=$HELIX_TEST_DIRECTORY/profile
+mkdir "$shell_profile"
+sed 's/^name = "demo"/name = "idle-ticks"/; s/^\[modules\]$/&\nhealth_period = "0s"/' \
+    "$HELIX_ROOT/profiles/demo/helix.toml" >"$shell_profile/helix.toml"
+
 # ticks NUMBER OUTPUT: the ticks of all CPUs, a line each, as the NUMBERth report says.
 ticks() {
     grep '^\[{"id":0' "$2" | sed -n "$1p" | grep -o '"ticks":[0-9]*' | cut -d : -f 2

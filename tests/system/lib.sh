@@ -10,12 +10,15 @@ fail() {
     exit 1
 }
 
+# The profile that helix_shell boots; one in which what fails stays Failed is tests/system/no_restart.toml.
+shell_profile=demo
+
 # helix_shell ARCH [RUN OPTIONS]: runs the commands on standard input; the guest's output goes to standard output.
 # A failed command is part of the test, so the exit status is not looked at.
 helix_shell() {
     local arch=$1
     shift
-    "$HELIX" run demo --arch "$arch" -q "$@" || true
+    "$HELIX" run "$shell_profile" --arch "$arch" -q "$@" || true
 }
 
 # same_memory OUTPUT: every `memory --json` line in the file reports the same.

@@ -6,6 +6,7 @@
 # may disable interrupts, that is a fault.
 # timeout: 400
 source "$HELIX_ROOT/tests/system/lib.sh"
+shell_profile=$HELIX_ROOT/tests/system/no_restart.toml
 
 ways=(interrupts_off halt services_without_interrupts)
 entries=(request event health save restore stop thread)

@@ -5,6 +5,7 @@
 #include "plan.hpp"
 
 #include "failure.hpp"
+#include "profile_schema.hpp"
 #include "text.hpp"
 
 #include "kernel/module/options.hpp"
@@ -248,8 +249,8 @@ private:
                 const Option* option = module.option(key);
                 if (option == nullptr) {
                     std::vector<std::string> known = option_names(module);
-                    for (const char* reserved : {"file", "placement", "probation", "restart"})
-                        known.push_back(reserved);
+                    for (const char* reserved : {"file", "placement", "probation"}) known.push_back(reserved);
+                    for (const SupervisionKey& supervision : supervision_keys()) known.emplace_back(supervision.name);
                     error(setting.key_at, fmt::format("unknown key \"{}\": module {} has no such option{}", key, name,
                                                       did_you_mean(key, known)));
                 } else {
@@ -327,6 +328,8 @@ std::string BootPlan::compiled() const {
         for (const auto& [key, setting] : settings.options) line(fmt::format("module.{}.{}", name, key), setting.value);
     for (const auto& [name, settings] : profile.modules)
         if (!settings.probation.empty()) line(fmt::format("module.{}.probation", name), settings.probation);
+    for (const auto& [name, settings] : profile.modules)
+        for (const auto& [key, value] : settings.supervision) line(fmt::format("module.{}.{}", name, key), value);
     for (const auto& [key, value] : profile.kernel_keys) line(key, value);
     return out;
 }

@@ -46,7 +46,8 @@ TEST(BootPlan, CompilesToLinesForTheKernel) {
             "\"slab\"\n"
             "[modules]\nstatic = [\"helix-execution\", \"helix-allocator-bump\"]\ndynamic = "
             "[\"helix-scheduler-priority\"]\n"
-            "[module.\"helix-scheduler-round-robin\"]\naging_ms = 50\nprobation = \"2s\"\n[debug]\npanic_behavior = "
+            "[module.\"helix-scheduler-round-robin\"]\naging_ms = 50\nprobation = \"2s\"\nrestart = "
+            "\"never\"\n[debug]\npanic_behavior = "
             "\"reboot\"\n")
             .compiled();
     for (const char* line :
@@ -55,7 +56,7 @@ TEST(BootPlan, CompilesToLinesForTheKernel) {
           "modules.dynamic=helix-scheduler-priority\n", "primary.helix.scheduler=helix-scheduler-round-robin\n",
           "primary.helix.allocator=helix-allocator-slab\n", "interface.helix.scheduler.time_slice_ms=7\n",
           "module.helix-scheduler-round-robin.aging_ms=50\n", "module.helix-scheduler-round-robin.probation=2s\n",
-          "debug.panic_behavior=reboot\n"})
+          "module.helix-scheduler-round-robin.restart=never\n", "debug.panic_behavior=reboot\n"})
         EXPECT_THAT(lines, HasSubstr(line));
 }
 

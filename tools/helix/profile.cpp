@@ -216,6 +216,16 @@ private:
         }
     }
 
+    /// A key of the supervision, in the table of a module or of all.
+    void supervise(const SupervisionKey& key, const std::string& name, const toml::node& node,
+                   std::map<std::string, std::string>& out) {
+        const std::string text = scalar(node).value_or("");
+        if (const std::string wanted = key.refusal(text); !wanted.empty())
+            error(node, fmt::format("\"{}\" takes {}", name, wanted));
+        else
+            out[std::string(key.name)] = text;
+    }
+
     void module_key(const std::string& name, ModuleSettings& settings, const toml::key& key, const toml::node& node) {
         const Position at = position_of(key.source());
         const std::optional<std::string> text = scalar(node);
@@ -226,12 +236,8 @@ private:
                 error(node, fmt::format("module \"{}\" cannot be placed in user space: not supported, ring 3 is not "
                                         "built yet; use placement = \"kernel\"",
                                         name));
-        } else if (key.str() == "restart") {
-            if (!text || (*text != "never" && *text != "always" && *text != "on-failure"))
-                error(node, "\"restart\" takes \"never\", \"on-failure\" or \"always\"");
-            else if (*text != "never")
-                notice(at,
-                       "\"restart\" has no effect: a module that fails outside of a probation is not restarted yet");
+        } else if (const SupervisionKey* known = find_supervision_key(key.str())) {
+            supervise(*known, std::string(key.str()), node, settings.supervision);
         } else if (key.str() == "probation") {
             if (!text || !is_duration(*text))
                 error(node, "\"probation\" takes a duration such as \"2s\" or \"500ms\"");
@@ -332,6 +338,12 @@ private:
         for (const std::string& word : words(out.command_line))
             if (const std::string problem = boot_word_problem(word); !problem.empty())
                 notice(position_of(root_.at_path("boot.cmdline").node()->source()), problem);
+        for (const SupervisionKey& key : supervision_keys()) {
+            const std::string path = fmt::format("modules.{}", key.name);
+            std::map<std::string, std::string> found;
+            if (const auto node = root_.at_path(path)) supervise(key, path, *node.node(), found);
+            for (const auto& [name, value] : found) out.kernel_keys["kernel." + name] = value;
+        }
         if (const std::string probation = string_at("modules.probation"); !probation.empty()) {
             if (!is_duration(probation))
                 error(*root_.at_path("modules.probation").node(),

@@ -48,7 +48,8 @@ struct ModuleSettings {
     Position at;
     std::map<std::string, Setting> options;
     std::optional<std::filesystem::path> file;
-    std::string probation;  ///< a duration; empty: the profile's, or the kernel's own
+    std::string probation;                           ///< a duration; empty: the profile's, or the kernel's own
+    std::map<std::string, std::string> supervision;  ///< `restart` and its like, for the kernel
 };
 
 struct Profile {

@@ -6,6 +6,8 @@
 
 #include "text.hpp"
 
+#include "helix/units.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -86,6 +88,14 @@ constexpr ProfileKey kKeys[] = {
     list("modules.static"),
     list("modules.dynamic"),
     string("modules.probation"),
+    string("modules.restart", "never|on-failure|always"),
+    integer("modules.restart_limit", 1, 16),
+    string("modules.restart_period"),
+    string("modules.restart_delay"),
+    string("modules.restart_delay_max"),
+    string("modules.health_period"),
+    integer("modules.health_failures", 1, 1000),
+    string("modules.call_limit"),
 
     list("boot.load"),
     string("boot.cmdline"),
@@ -131,6 +141,47 @@ constexpr ProfileKey kKeys[] = {
 
 std::span<const ProfileKey> profile_keys() {
     return kKeys;
+}
+
+namespace {
+constexpr SupervisionKey kSupervisionKeys[] = {
+    {"restart", SupervisionKey::Takes::Restart},
+    {"restart_limit", SupervisionKey::Takes::Count, 16},
+    {"restart_period", SupervisionKey::Takes::LongerDuration},
+    {"restart_delay", SupervisionKey::Takes::Duration},
+    {"restart_delay_max", SupervisionKey::Takes::Duration},
+    {"health_period", SupervisionKey::Takes::Duration},
+    {"health_failures", SupervisionKey::Takes::Count, 1000},
+    {"call_limit", SupervisionKey::Takes::Duration},
+};
+}  // namespace
+
+std::span<const SupervisionKey> supervision_keys() {
+    return kSupervisionKeys;
+}
+
+const SupervisionKey* find_supervision_key(std::string_view name) {
+    for (const SupervisionKey& key : kSupervisionKeys)
+        if (key.name == name) return &key;
+    return nullptr;
+}
+
+std::string SupervisionKey::refusal(const std::string& value) const {
+    uint64_t number = 0;
+    switch (takes) {
+        case Takes::Restart:
+            if (value == "never" || value == "on-failure" || value == "always") return {};
+            return "\"never\", \"on-failure\" or \"always\"";
+        case Takes::Count:
+            if (parse_unsigned(Text(value.data(), value.size()), number) && number >= 1 && number <= limit) return {};
+            return fmt::format("a number from 1 to {}", limit);
+        case Takes::Duration:
+        case Takes::LongerDuration:
+            if (parse_duration(Text(value.data(), value.size()), number) && (number > 0 || takes == Takes::Duration))
+                return {};
+            return "a duration such as \"2s\" or \"500ms\"";
+    }
+    return {};
 }
 
 std::string boot_word_problem(std::string_view word) {

@@ -29,6 +29,20 @@ struct ProfileKey {
 /// are declared by the modules.
 std::span<const ProfileKey> profile_keys();
 
+/// A key of [module."NAME"], and of [modules] for all of them, that says how the kernel looks after a module.
+struct SupervisionKey {
+    enum class Takes { Restart, Count, Duration, LongerDuration };
+
+    std::string_view name;
+    Takes takes;
+    uint64_t limit = 0;  ///< of a count, inclusive
+
+    /// What the key takes, for a sentence, if it does not take `value`; else empty.
+    std::string refusal(const std::string& value) const;
+};
+std::span<const SupervisionKey> supervision_keys();
+const SupervisionKey* find_supervision_key(std::string_view name);
+
 /// What is wrong with a word of the kernel's command line, in a sentence; empty if the kernel knows it.
 std::string boot_word_problem(std::string_view word);
 

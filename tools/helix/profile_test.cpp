@@ -141,6 +141,29 @@ TEST_P(RefusedProfile, NamesPlaceAndRemedy) {
     EXPECT_THAT(refusal(GetParam().text), HasSubstr(GetParam().message));
 }
 
+TEST(Profile, PassesOnHowModulesAreLookedAfter) {
+    const Profile profile = parse_profile(
+        "[modules]\nrestart = \"never\"\nrestart_limit = 3\nhealth_period = \"0s\"\n"
+        "[module.\"x\"]\nrestart = \"always\"\nrestart_delay = \"5ms\"\nhealth_failures = 2\ncall_limit = \"2s\"\n",
+        "p");
+    EXPECT_EQ(profile.kernel_keys.at("kernel.restart"), "never");
+    EXPECT_EQ(profile.kernel_keys.at("kernel.restart_limit"), "3");
+    EXPECT_EQ(profile.kernel_keys.at("kernel.health_period"), "0s");
+    const std::map<std::string, std::string> expected{
+        {"restart", "always"}, {"restart_delay", "5ms"}, {"health_failures", "2"}, {"call_limit", "2s"}};
+    EXPECT_EQ(profile.modules.at("x").supervision, expected);
+    EXPECT_TRUE(profile.modules.at("x").options.empty());
+    EXPECT_TRUE(profile.notices.empty());
+    EXPECT_THAT(refusal("[modules]\nrestart = \"sometimes\"\n"), HasSubstr("never"));
+    EXPECT_THAT(refusal("[modules]\nrestart_limit = 17\n"), HasSubstr("16"));
+    EXPECT_THAT(refusal("[modules]\nrestart_period = \"0s\"\n"),
+                HasSubstr("\"modules.restart_period\" takes a duration"));
+    EXPECT_THAT(refusal("[module.\"x\"]\nrestart = \"sometimes\"\n"),
+                HasSubstr("\"restart\" takes \"never\", \"on-failure\" or \"always\""));
+    EXPECT_THAT(refusal("[module.\"x\"]\nrestart_limit = 0\n"), HasSubstr("takes a number from 1 to 16"));
+    EXPECT_THAT(refusal("[module.\"x\"]\nhealth_period = 2\n"), HasSubstr("takes a duration"));
+}
+
 TEST(Profile, PassesProbationTimesOn) {
     const Profile profile =
         parse_profile("[modules]\nprobation = \"500ms\"\n[module.\"x\"]\nprobation = \"2s\"\n", "p");

@@ -1,0 +1,77 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Restart: what the profile says of looking after a module, and how far its restarts have come.
+#pragma once
+
+#include "helix/units.hpp"
+#include "kernel/module/profile.hpp"
+
+namespace helix::kernel {
+
+/// Read once, when the module is loaded; docs/profiles.md names the keys and the defaults.
+struct Supervision {
+    enum class Restart : uint8_t { Never, OnFailure, Always };
+    static constexpr uint32_t kMaximumLimit = 16;
+
+    Restart restart = Restart::OnFailure;
+    uint32_t restart_limit = 5;  ///< restarts in `restart_period_ns`, from 1 to kMaximumLimit
+    uint64_t restart_period_ns = 60'000'000'000;
+    uint64_t restart_delay_ns =
+        100'000'000;  ///< before the second restart of a period; it doubles from one to the next
+    uint64_t restart_delay_max_ns = 10'000'000'000;
+    uint64_t health_period_ns = 1'000'000'000;  ///< 0: its health is not asked
+    uint32_t health_failures = 3;               ///< so many bad answers in a row are a failure
+    uint64_t call_limit_ns = 0;                 ///< how long a request or an event may take; 0: as long as it likes
+
+    /// How often somebody looks at the module; 0: never.
+    uint64_t look_period_ns() const {
+        const uint64_t watch_ns = call_limit_ns / 2;
+        return health_period_ns == 0 || (watch_ns != 0 && watch_ns < health_period_ns) ? watch_ns : health_period_ns;
+    }
+    /// For the module `name`: its own table of the profile, otherwise what the profile says for all.
+    static Supervision of(const Profile& profile, Text name);
+};
+
+constexpr Text describe(Supervision::Restart restart) {
+    constexpr Text kNames[] = {"never", "on-failure", "always"};
+    return kNames[static_cast<size_t>(restart)];
+}
+
+/// The restarts of one module. Changed with the module system's change lock held; those who only show it read it as it
+/// is.
+class Restarts {
+public:
+    /// From the failure of an instance until its successor serves, or it is decided that there will be none. Any
+    /// context.
+    bool is_pending() const { return __atomic_load_n(&pending_, __ATOMIC_ACQUIRE); }
+
+    /// An instance failed at `now_ns`: plans the next attempt, unless the profile wants none or there were too many.
+    bool plan(const Supervision& rules, uint64_t now_ns);
+    /// An attempt begins.
+    void note_attempt(uint64_t now_ns);
+    /// The successor serves, or there will be none.
+    void finish() { __atomic_store_n(&pending_, false, __ATOMIC_RELEASE); }
+
+    /// Attempts that began in the period that ends at `now_ns`.
+    uint32_t attempts(const Supervision& rules, uint64_t now_ns) const;
+    /// Whether the attempt that is planned is the last of its period.
+    bool is_last(const Supervision& rules, uint64_t now_ns) const {
+        const uint32_t made = attempts(rules, now_ns);
+        return made > 0 && made + 1 >= rules.restart_limit;
+    }
+
+    uint32_t count = 0;      ///< how often it was restarted since it was loaded
+    bool emptied = false;    ///< nobody is inside the failed instance any more, and it owns nothing
+    bool gave_up = false;    ///< there were too many: only a reload helps
+    bool ruled = false;      ///< an interface that the kernel itself plugs in
+    uint64_t failed_ns = 0;  ///< when the instance failed
+    uint64_t due_ns = 0;     ///< not before
+    FixedText<186> reason;   ///< of the last failure; empty if there was none
+
+private:
+    bool pending_ = false;
+    uint32_t attempts_ = 0;
+    uint64_t attempt_ns_[Supervision::kMaximumLimit] = {};  // the newest, in a ring
+};
+
+}  // namespace helix::kernel
