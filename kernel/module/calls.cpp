@@ -70,12 +70,11 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
         return response;
     }
     if (uint8_t* const data = const_cast<uint8_t*>(response.value().payload().bytes().data()); data != nullptr) {
-        if (!instance.ledger.owns(data)) {
+        if (!instance.ledger.hand_over(data, source == nullptr ? kernel_ledger_ : source->ledger)) {
             response.value().payload().release();
             return Error(ErrorCode::ModuleFailed,
                          format("{} answered with a buffer that is not its own", record.name()).text());
         }
-        Ledger::transfer(data, source == nullptr ? kernel_ledger_ : source->ledger);
     }
     return response;
 }

@@ -28,41 +28,44 @@ void* Ledger::allocate(size_t size, size_t alignment) {
 }
 
 void Ledger::free(void* block) {
-    LedgerBlock& header = header_of(block);
-    HELIX_ASSERT(header.ledger != nullptr);
-    Ledger& ledger = *header.ledger;
-    {
-        SpinLockGuard guard(ledger.lock_);
-        ledger.list_.erase(ledger.list_.iterator_to(header));
-        --ledger.blocks_;
-        ledger.bytes_ -= header.size;
-    }
-    header.ledger = nullptr;
-    ledger.heap_.free(reinterpret_cast<uint8_t*>(&header) - header.offset);
+    Ledger* const ledger = header_of(block).ledger;
+    const bool freed = ledger != nullptr && ledger->try_free(block);
+    HELIX_ASSERT(freed);
 }
 
-void Ledger::transfer(void* block, Ledger& to) {
+bool Ledger::try_free(void* block) {
     LedgerBlock& header = header_of(block);
-    Ledger& from = *header.ledger;
-    if (&from == &to) return;
     {
-        SpinLockGuard guard(from.lock_);
-        from.list_.erase(from.list_.iterator_to(header));
-        --from.blocks_;
-        from.bytes_ -= header.size;
+        SpinLockGuard guard(lock_);
+        if (header.ledger != this) return false;
+        remove(header);
+        header.ledger = nullptr;
     }
-    header.ledger = &to;
+    heap_.free(reinterpret_cast<uint8_t*>(&header) - header.offset);
+    return true;
+}
+
+bool Ledger::hand_over(const void* block, Ledger& to) {
+    LedgerBlock* found = nullptr;
+    {
+        SpinLockGuard guard(lock_);
+        for (LedgerBlock& header : list_)
+            if (&header + 1 == block) found = &header;
+        if (found == nullptr) return false;
+        remove(*found);
+        found->ledger = &to;  // nobody who frees it for this ledger succeeds any more
+    }
     SpinLockGuard guard(to.lock_);
-    to.list_.push_back(header);
+    to.list_.push_back(*found);
     ++to.blocks_;
-    to.bytes_ += header.size;
+    to.bytes_ += found->size;
+    return true;
 }
 
-bool Ledger::owns(const void* block) {
-    SpinLockGuard guard(lock_);
-    for (const LedgerBlock& header : list_)
-        if (&header + 1 == block) return true;
-    return false;
+void Ledger::remove(LedgerBlock& header) {
+    list_.erase(list_.iterator_to(header));
+    --blocks_;
+    bytes_ -= header.size;
 }
 
 void Ledger::release_all() {

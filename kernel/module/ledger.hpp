@@ -45,10 +45,12 @@ public:
     /// Whether the 32 bytes of a header, copied from in front of a pointer that a module named, are those of a block
     /// of this ledger that was not given back.
     bool is_header_of_mine(const LedgerBlock& copy) const { return copy.ledger == this; }
-    /// `block` belongs to `to` from now on; nothing is copied.
-    static void transfer(void* block, Ledger& to);
-    /// Whether `block` is one of this ledger's; safe for any address.
-    bool owns(const void* block);
+    /// Gives back `block` if it is one of this ledger's, in one step: of several that try, one does. Its header can be
+    /// read. False if it is none.
+    bool try_free(void* block);
+    /// `block` belongs to `to`, another ledger, from now on; nothing is copied. False if it is none of this ledger's;
+    /// safe for any address.
+    bool hand_over(const void* block, Ledger& to);
     /// Gives everything back.
     void release_all();
 
@@ -56,6 +58,7 @@ public:
     uint64_t bytes() const { return __atomic_load_n(&bytes_, __ATOMIC_RELAXED); }
 
 private:
+    void remove(LedgerBlock& header) HELIX_REQUIRES(lock_);
     static LedgerBlock& header_of(void* block) { return static_cast<LedgerBlock*>(block)[-1]; }
 
     Heap& heap_;

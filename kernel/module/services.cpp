@@ -174,10 +174,8 @@ void free_block(Instance& instance, void* block) {
     alignas(LedgerBlock) unsigned char copy[sizeof(LedgerBlock)];
     const bool aligned = reinterpret_cast<uint64_t>(block) % alignof(LedgerBlock) == 0;
     if (aligned && copy_in(instance, copy, static_cast<LedgerBlock*>(block) - 1, sizeof(copy)) &&
-        instance.ledger.is_header_of_mine(*reinterpret_cast<LedgerBlock*>(copy))) {
-        Ledger::free(block);
-        return;
-    }
+        instance.ledger.is_header_of_mine(*reinterpret_cast<LedgerBlock*>(copy)) && instance.ledger.try_free(block))
+        return;  // and no other thread of the module was faster
     FailureNote note;
     note.failure = GateFailure::Abort;
     note.rule = "it freed memory that it does not hold";

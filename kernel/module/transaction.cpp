@@ -71,7 +71,9 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
                 ErrorCode::TimedOut,
                 format("{} did not leave the failed {}", ModuleHold::describe_caller(*record->current), name).text());
         const Bytes bytes = TRY(find_file(file.empty() ? record->file.text() : file, full_name));
-        Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
+        auto created = Image::create(kernel_.memory, bytes, full_name.text());
+        if (!created.ok()) return naming(full_name.text(), created.error());
+        Image* const image = created.value();
         entry.to = name_with_version(image->info());
         Result<void> replaced;
         if (image->info().name() == record->name())
@@ -82,7 +84,7 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
                                     full_name.text(), image->info().name(), record->name())
                                  .text());
         image->release();
-        if (!replaced.ok()) return replaced;
+        if (!replaced.ok()) return naming(name, replaced.error());
         record->file = full_name;
         if (record->restarts.is_pending()) {  // it came back by this
             record->restarts.finish();
@@ -91,7 +93,6 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
         }
         return replaced;
     }();
-    if (!result.ok()) result = naming(name, result.error());
     if (Probation* const begun = store(clock, result)) begun->previous_file = previous_file;
     return result;
 }
@@ -319,7 +320,7 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
                 FixedText<62> full_name;  // what it needs may be what was not found
                 if (!find_file(name, full_name).ok())
                     return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
-                return loaded.error();
+                return naming(name, loaded.error());
             }
             record = loaded.value();
             loaded_here = true;
@@ -328,14 +329,17 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
         entry.to = name_with_version(record->current->info());
         auto swapped = swap_primary(*interface, *record, clock);
-        if (swapped.ok()) set_choice(*interface, record);
-        if (swapped.ok() || !loaded_here) return swapped;
+        if (swapped.ok()) {
+            set_choice(*interface, record);
+            return swapped;
+        }
+        swapped = naming(record->name(), swapped.error());
+        if (!loaded_here) return swapped;
         const auto removed = remove_record(*record);  // somebody may have bound it by its name meanwhile
         if (removed.ok()) return swapped;
         return Error(swapped.error().code(),
                      format("{}; {}", swapped.error().sentence(), removed.error().sentence()).text());
     }();
-    if (!result.ok()) result = naming(name, result.error());
     if (Probation* const begun = store(clock, result)) begun->unload_on_rollback = loaded_here;
     return result;
 }

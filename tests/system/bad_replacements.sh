@@ -40,7 +40,7 @@ after_replacing_counter() {
             echo "counter: counter 2.0.0 -> counter 3.0.0, committed"
             echo "error: counter failed: invalid instruction"
             ;;
-        *) echo "error: $1 fails on purpose" ;;
+        *) echo "error: counter: $1 fails on purpose" ;;
     esac
     printf '%s\n' 2 42 2 "$2"
     [[ $1 != request ]] || echo "counter: counter 2.0.0 -> counter 2.0.0, committed"

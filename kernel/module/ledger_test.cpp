@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Ledger: a block is given back once, whoever tries, and not by one that has handed it over.
+
+#include "kernel/module/ledger.hpp"
+
+#include "tests/unit/allocator_host.hpp"
+
+#include <atomic>
+#include <thread>
+
+namespace helix::kernel {
+namespace {
+
+class LedgerTest : public test::AllocatorTest {
+protected:
+    Ledger mine{heap};
+    Ledger other{heap};
+};
+
+TEST_F(LedgerTest, GivesABlockBackOnce) {
+    void* const block = mine.allocate(100, 16);
+    ASSERT_NE(block, nullptr);
+    EXPECT_FALSE(other.try_free(block));
+    EXPECT_EQ(mine.blocks(), 1u);
+    EXPECT_TRUE(mine.try_free(block));
+    EXPECT_FALSE(mine.try_free(block));
+    EXPECT_EQ(mine.blocks(), 0u);
+    EXPECT_EQ(heap.bytes_in_use(), 0u);
+}
+
+TEST_F(LedgerTest, WhoHandedABlockOverCannotFreeIt) {
+    void* const block = mine.allocate(100, 16);
+    EXPECT_FALSE(other.hand_over(block, mine));
+    EXPECT_FALSE(mine.hand_over(static_cast<char*>(block) + 16, other));
+    EXPECT_TRUE(mine.hand_over(block, other));
+    EXPECT_FALSE(mine.hand_over(block, other));
+    EXPECT_FALSE(mine.try_free(block));
+    EXPECT_EQ(mine.bytes(), 0u);
+    EXPECT_EQ(other.bytes(), 100u);
+    other.release_all();
+    EXPECT_EQ(heap.bytes_in_use(), 0u);
+}
+
+TEST_F(LedgerTest, OfTwoThreadsThatFreeABlockAtOnceOneDoes) {
+    constexpr int kRounds = 4'000;
+    std::atomic<void*> block = nullptr;
+    std::atomic<int> arrived = 0;
+    std::atomic<int> freed = 0;
+    const auto free_all = [&](CpuId cpu) {
+        const test::FakeCpu self(cpu);
+        for (int round = 0; round < kRounds; ++round) {
+            if (cpu == 0) block = mine.allocate(100, 16);
+            ++arrived;
+            while (arrived < 4 * round + 2) std::this_thread::yield();
+            if (mine.try_free(block)) ++freed;
+            ++arrived;
+            while (arrived < 4 * round + 4) std::this_thread::yield();
+        }
+    };
+    std::thread second(free_all, 1);
+    std::thread first(free_all, 0);
+    first.join();
+    second.join();
+    EXPECT_EQ(freed, kRounds);
+    EXPECT_EQ(mine.blocks(), 0u);
+    EXPECT_EQ(heap.bytes_in_use(), 0u);
+}
+
+}  // namespace
+}  // namespace helix::kernel
