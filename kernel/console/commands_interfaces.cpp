@@ -20,7 +20,7 @@ void write_record(JsonWriter& json, const HistoryRecord& record) {
     json.field("reason", record.reason.text());
     json.field("pause_ns", record.pause_ns);
     json.field("prepare_ns", record.prepare_ns);
-    json.field("state_bytes", counted(record.state_bytes, "byte"));
+    json.field("state_bytes", record.state_bytes);
     json.field("pause_cycles", record.pause_cycles);
     json.key("phases_ns");
     json.begin_object();
@@ -52,7 +52,7 @@ void Transactions::print_latest(Invocation& invocation, Text subject) const {
     } else {
         out.print("{}: {} -> {}, {}; ", subject, record.from, record.to, describe(record.result));
         out.print("pause {}, prepared in {}, {} of state", describe_duration(record.pause_ns),
-                  describe_duration(record.prepare_ns), record.state_bytes);
+                  describe_duration(record.prepare_ns), counted(record.state_bytes, "byte"));
     }
     out.write("\n");
 }

@@ -4,6 +4,7 @@
 # In both ports the values of the commands have the members that docs/shell.md publishes, each element all of them and
 # no others, and one of the published words where there are few. The history tells the truth: what was committed has no
 # reason, the rest has one; every phase that did something took time, and the phases add up to what is said of them.
+# timeout: 400
 source "$HELIX_ROOT/tests/system/lib.sh"
 
 # The demo, but the crasher stays Failed.
