@@ -124,11 +124,14 @@ bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*meas
     };
     std::string names;
     for (const std::string& name : modules) names += (names.empty() ? "" : " ") + name;
+    // The stack: a busy host delivers ticks late, several on one.
+    const std::string profile = "profile.name=benchmark\nmodules.static=" + names +
+                                "\nprimary.helix.scheduler=" + wanted.scheduler +
+                                "\nprimary.helix.allocator=helix-allocator-slab\nconsole.log_level=error\n"
+                                "kernel.stack_size_kb=32\n" +
+                                wanted.profile;
     Archive bundle;
-    bundle.add("profile", "profile.name=benchmark\nmodules.static=" + names +
-                              "\nprimary.helix.scheduler=" + wanted.scheduler +
-                              "\nprimary.helix.allocator=helix-allocator-slab\nconsole.log_level=error\n"
-                              "kernel.stack_size_kb=32\n");  // a busy host delivers ticks late, several on one stack
+    bundle.add("profile", profile);
     for (const std::string& name : modules) bundle.add(name + ".hmod", read_file(file_of(name)));
     Archive initrd;
     for (const std::string& name : loadable) initrd.add(name + ".hmod", read_file(file_of(name)));

@@ -20,6 +20,7 @@ struct KernelOptions {
     std::string scheduler = "helix-scheduler-round-robin";
     bool strip = true;  ///< modules without debug information and symbols, as archives carry them
     std::vector<std::pair<std::string, std::string>> files = {};  ///< more for the initrd: name and content
+    std::string profile = {};                                     ///< more lines of the compiled profile
 };
 
 /// Boots the modules of the minimal profile; files of `loadable` (names without the ending) wait in the initrd. When

@@ -446,8 +446,9 @@ bool ModuleSystem::dispose(Instance& instance) {
 void ModuleSystem::report_leaks(Instance& instance) {
     const LedgerTotals left = instance.totals();
     if (left.empty()) return;
-    kernel_.log.warning("kernel", "{} stopped, but leaked {} bytes in {} blocks, {} threads, {} semaphores, {} handles",
-                        instance.name(), left.bytes, left.blocks, left.threads, left.semaphores, left.handles);
+    kernel_.log.warning("kernel", "{} stopped, but leaked {} in {}, {}, {}, {}", instance.name(),
+                        counted(left.bytes, "byte"), counted(left.blocks, "block"), counted(left.threads, "thread"),
+                        counted(left.semaphores, "semaphore"), counted(left.handles, "handle"));
 }
 
 void ModuleSystem::release_kept(ModuleRecord& record) {

@@ -54,6 +54,7 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
         current_seed = seed;
         current_steps = environment("HELIX_TEST_STEPS", kSteps);
         benchmark::KernelOptions options{.cpus = cpus, .seed = seed, .scheduler = scheduler, .strip = false};
+        options.profile = "kernel.restart=never\nkernel.health_period=0s\n";  // nothing happens by itself
         if (files != nullptr) options.files = files(seed.value_or(1));
         _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
     }

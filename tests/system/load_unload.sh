@@ -35,7 +35,7 @@ for arch in hosted x86_64; do
     own_commands | helix_shell $arch --file "$modules/leaks.hmod" --file "$modules/counter.hmod" \
         --file "$modules/greeter-english.hmod" --timeout 120 >"$output" 2>&1
     [[ $(grep -c "^leaks is unloaded" "$output") == 1100 ]] && [[ $(grep -c "^counter is unloaded" "$output") == 1100 ]] &&
-        [[ $(grep -c "leaked .* 1 threads, 1 semaphores, 1 handles" "$output") == 1100 ]] &&
+        [[ $(grep -c "leaked .* 1 thread, 1 semaphore, 1 handle" "$output") == 1100 ]] &&
         [[ $(grep -cx 1 "$output") == 1100 ]] && grep -q "^greeter-english is unloaded" "$output" ||
         fail "$arch: $(grep -v "^leaks\|^counter\|leaked\|^1$" "$output" | head)"
     [[ $(grep -c "^{\"pages_total\"" "$output") == 2 ]] || fail "$arch: no two memory reports"
