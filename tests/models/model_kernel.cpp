@@ -41,7 +41,7 @@ Result<void> run_body(kernel::Kernel& kernel) {
 }  // namespace
 
 std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed, const std::string& scheduler,
-                    int& status, ModelFiles files) {
+                    int& status, ModelFiles files, Restarts restarts) {
     int ends[2];
     if (pipe(ends) != 0) throw std::runtime_error("no pipe");
     const pid_t child = fork();
@@ -54,7 +54,7 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
         current_seed = seed;
         current_steps = environment("HELIX_TEST_STEPS", kSteps);
         benchmark::KernelOptions options{.cpus = cpus, .seed = seed, .scheduler = scheduler, .strip = false};
-        options.profile = "kernel.restart=never\nkernel.health_period=0s\n";  // nothing happens by itself
+        if (restarts == Restarts::Never) options.profile = "kernel.restart=never\nkernel.health_period=0s\n";
         if (files != nullptr) options.files = files(seed.value_or(1));
         _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
     }
@@ -74,7 +74,7 @@ std::string module_file(const std::string& name) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-void run_model(ModelBody body, Machines machines, const std::string& scheduler, ModelFiles files) {
+void run_model(ModelBody body, Machines machines, const std::string& scheduler, ModelFiles files, Restarts restarts) {
     const bool replay = machines == Machines::Replay;
     const uint64_t first = environment("HELIX_TEST_SEED", 1);
     const uint64_t seeds =
@@ -83,7 +83,7 @@ void run_model(ModelBody body, Machines machines, const std::string& scheduler, 
         for (uint64_t seed = first; seed < first + seeds; ++seed) {
             int status = 0;
             const std::string output =
-                run_one(body, cpus, replay ? std::optional(seed) : std::nullopt, scheduler, status, files);
+                run_one(body, cpus, replay ? std::optional(seed) : std::nullopt, scheduler, status, files, restarts);
             if (status == 0) continue;
             const auto* const info = ::testing::UnitTest::GetInstance()->current_test_info();
             ADD_FAILURE() << output << "\nwith " << cpus << " CPUs, seed " << seed

@@ -49,13 +49,16 @@ enum class Machines { Replay, RealTime };
 /// What a body finds in the initrd, for a seed; called in the child process, before the kernel starts.
 using ModelFiles = std::vector<std::pair<std::string, std::string>> (*)(uint64_t seed);
 
+/// What the kernel does with modules that fail.
+enum class Restarts { Never, AsByDefault };
+
 /// Runs `body` in kernels with 1, 2 and 4 CPUs; adds a test failure with the command that repeats it for each that
 /// does not end well. `scheduler` rules.
 void run_model(ModelBody body, Machines machines, const std::string& scheduler = "helix-scheduler-round-robin",
-               ModelFiles files = nullptr);
+               ModelFiles files = nullptr, Restarts restarts = Restarts::Never);
 /// The same for one kernel; what it printed is returned, and the exit status through `status`.
 std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed, const std::string& scheduler,
-                    int& status, ModelFiles files = nullptr);
+                    int& status, ModelFiles files = nullptr, Restarts restarts = Restarts::Never);
 /// The file of module `name` as it was built.
 std::string module_file(const std::string& name);
 

@@ -89,6 +89,10 @@ void run_module_system_crowd(const ModelRun& run) {
 TEST(ModuleSystemCrowd, LeavesNothingUnderReplay) {
     run_model(run_module_system_crowd, Machines::Replay, "helix-scheduler-round-robin", draw_node_graph);
 }
+TEST(ModuleSystemCrowd, LeavesNothingWhereModulesAreRestarted) {
+    run_model(run_module_system_crowd, Machines::Replay, "helix-scheduler-round-robin", draw_node_graph,
+              Restarts::AsByDefault);
+}
 TEST(ModuleSystemCrowd, LeavesNothingOnPthreads) {
     run_model(run_module_system_crowd, Machines::RealTime, "helix-scheduler-round-robin", draw_node_graph);
 }

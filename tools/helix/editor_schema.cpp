@@ -84,7 +84,13 @@ Json schema_of(const Option& option) {
 void add_common_keys(Json& properties) {
     properties["file"] = described("string", "The module's file, relative to the profile.");
     properties["placement"] = {{"type", "string"}, {"enum", {"kernel", "userspace"}}};
-    properties["restart"] = {{"description", "What happens when the module fails."}};
+    // How it is looked after: what [modules] says for all of them.
+    constexpr std::string_view kForAll = "modules.";
+    for (const ProfileKey& key : profile_keys()) {
+        if (!key.path.starts_with(kForAll)) continue;
+        const std::string name(key.path.substr(kForAll.size()));
+        if (find_supervision_key(name) != nullptr) properties[name] = schema_of(key);
+    }
     properties["probation"] = described("string", "How long a replacement is watched: a duration such as \"2s\".");
 }
 

@@ -34,6 +34,8 @@ TEST(EditorSchema, HasTheOptionsOfEachModuleOfTheBuild) {
     EXPECT_TRUE(option["default"].is_number_integer());
     EXPECT_FALSE(option["description"].get<std::string>().empty());
     EXPECT_TRUE(modules["template"]["properties"].contains("probation"));
+    EXPECT_EQ(modules["template"]["properties"]["restart"]["enum"][0], "never");
+    EXPECT_EQ(modules["template"]["properties"]["restart_limit"]["maximum"], 16);
     // What the loader refuses is no module to configure.
     EXPECT_FALSE(modules.contains("undefined-symbol"));
     EXPECT_FALSE(modules.contains("wrong-abi"));
