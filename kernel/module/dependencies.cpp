@@ -29,7 +29,8 @@ FixedText<62> lost_need(const ModuleInfo& info, Span<const ResolverNode> before,
 /// The modules that run, as nodes of the resolver, on the kernel's heap; valid while the change lock is held.
 class ModuleSystem::RunningModules {
 public:
-    static Result<RunningModules> create(ModuleSystem& system) {
+    /// `also` counts as if it ran.
+    static Result<RunningModules> create(ModuleSystem& system, const ModuleRecord* also = nullptr) {
         size_t count = 0;
         system.for_each([&](ModuleRecord&) { ++count; });
         Heap& heap = system.kernel_.heap;
@@ -37,7 +38,7 @@ public:
         if (nodes == nullptr) return ErrorCode::OutOfMemory;
         count = 0;
         system.for_each([&](ModuleRecord& record) {
-            if (record.state() != ModuleState::Running) return;
+            if (record.state() != ModuleState::Running && &record != also) return;
             const ModuleInfo& info = record.current->info();
             nodes[count++] = {record.name(), info.version(), &info};
         });
@@ -77,9 +78,10 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
 }
 
 Result<void> ModuleSystem::check_dependents(const ModuleRecord& record, const ModuleInfo* instead) {
-    if (record.state() != ModuleState::Running) return {};
-    const RunningModules before = TRY(RunningModules::create(*this));
-    RunningModules after = TRY(RunningModules::create(*this));
+    // One that failed for good serves nobody, and may be removed; but who comes in its place serves them again.
+    if (instead == nullptr && record.state() != ModuleState::Running && !record.restarts.is_pending()) return {};
+    const RunningModules before = TRY(RunningModules::create(*this, &record));
+    RunningModules after = TRY(RunningModules::create(*this, &record));
     for (ResolverNode& node : after.nodes()) {
         if (node.name != record.name()) continue;
         // Whoever goes away is nobody's provider: by no name, with nothing to offer.

@@ -486,11 +486,11 @@ Result<void> ModuleSystem::unload(Text name) {
 }
 
 Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
+    if (record.restarts.is_pending()) abandon_restart(record);  // takes the call lock, as does the hold
     ModuleHold hold(record);
     if (auto held = hold.acquire(kLeaveWaitNs); !held.ok())
         return Error(held.error().code(), format("{}; nothing was changed", held.error().sentence()).text());
     TRY(unpublish(record));  // the last step that can be refused
-    if (record.restarts.is_pending()) abandon_restart(record);
     end_probation_of(record);
     withdraw_interfaces(record);
     Instance& instance = *record.current;

@@ -52,6 +52,13 @@ public:
     /// The successor serves, or there will be none.
     void finish() { __atomic_store_n(&pending_, false, __ATOMIC_RELEASE); }
 
+    /// Somebody brought the module back: what was before does not count any more.
+    void reset() {
+        finish();
+        attempts_ = 0;
+        gave_up = false;
+    }
+
     /// Attempts that began in the period that ends at `now_ns`.
     uint32_t attempts(const Supervision& rules, uint64_t now_ns) const;
     /// Whether the attempt that is planned is the last of its period.

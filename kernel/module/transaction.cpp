@@ -86,8 +86,9 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
         image->release();
         if (!replaced.ok()) return naming(name, replaced.error());
         record->file = full_name;
-        if (record->restarts.is_pending()) {  // it came back by this
-            record->restarts.finish();
+        const bool was_waited_for = record->restarts.is_pending();
+        record->restarts.reset();
+        if (was_waited_for) {
             record->open_after_failed();
             wake_supervisor();
         }

@@ -98,7 +98,7 @@ private:
         tell("reload", NodeGraph::file_of(node, file).text(), result);
         if (!before.is_loaded()) return expect(result, ErrorCode::NotFound);
         if (!needs_are_met(node)) return expect_failure(result);
-        if (before.runs() && !serves_dependents(node, file)) return expect(result, ErrorCode::Incompatible);
+        if (!serves_dependents(node, file)) return expect(result, ErrorCode::Incompatible);
         if (fails(node, file, "init")) return expect_failure(result);
         const bool ran = before.runs();
         if (ran) {
@@ -186,12 +186,14 @@ private:
             if (!is_met(need)) return false;
         return true;
     }
-    /// Whether all who run with what they need from `node` would go on with `file` of it, or nobody needs it.
+    /// Whether all who run with what they need from `node`, or would if that ran, would go on with `file` of it.
     bool serves_dependents(uint32_t node, NodeGraph::File file) const {
         for (uint32_t other = 0; other < kNodes; ++other) {
             if (other == node || !nodes_[other].runs()) continue;
             for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
-                if (need.node == node && is_met(need) && NodeGraph::version_of(file) < need.at_least) return false;
+                if (need.node == node && NodeGraph::version_of(nodes_[node].current.file) >= need.at_least &&
+                    NodeGraph::version_of(file) < need.at_least)
+                    return false;
         }
         return true;
     }
