@@ -94,6 +94,10 @@ Bytes bytes_of(const std::string& text) {
 
 }  // namespace
 
+std::string module_content(const std::string& name) {
+    return read_file(build_directory() / "modules" / (name + ".hmod"));
+}
+
 fs::path stripped_module(const std::string& name) {
     static const ScratchDirectory scratch;
     const std::string from = (build_directory() / "modules" / (name + ".hmod")).string();

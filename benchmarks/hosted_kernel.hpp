@@ -32,6 +32,8 @@ bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*meas
 bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*measure)(kernel::Kernel& kernel),
                    const KernelOptions& options);
 
+/// The content of the file of module `name` in this build. Ends the process if there is none.
+std::string module_content(const std::string& name);
 /// The file of module `name` in this build, without debug information and symbols, as archives carry it. The
 /// path is valid until the process ends.
 std::filesystem::path stripped_module(const std::string& name);

@@ -10,38 +10,25 @@
 
 namespace helix::kernel {
 
-namespace {
-
-/// What a module that runs needs and `before` met, while `after` does not; empty if there is nothing.
-FixedText<62> lost_need(const ModuleInfo& info, Span<const ResolverNode> before, Span<const ResolverNode> after) {
-    for (size_t i = 0; i < info.dependencies().size(); ++i) {
-        const Text need = info.dependencies()[i];
-        const auto requirement = Requirement::parse(need);
-        if (requirement.ok() && provider_of(before, requirement.value()).ok() &&
-            !provider_of(after, requirement.value()).ok())
-            return FixedText<62>(need);
-    }
-    return {};
-}
-
-}  // namespace
-
 /// The modules that run, as nodes of the resolver, on the kernel's heap; valid while the change lock is held.
 class ModuleSystem::RunningModules {
 public:
-    /// `also` counts as if it ran.
-    static Result<RunningModules> create(ModuleSystem& system, const ModuleRecord* also = nullptr) {
+    /// `last` counts as if it ran, and is the last of them.
+    static Result<RunningModules> create(ModuleSystem& system, const ModuleRecord* last = nullptr) {
         size_t count = 0;
         system.for_each([&](ModuleRecord&) { ++count; });
         Heap& heap = system.kernel_.heap;
         auto* const nodes = static_cast<ResolverNode*>(heap.allocate((count + 1) * sizeof(ResolverNode)));
         if (nodes == nullptr) return ErrorCode::OutOfMemory;
         count = 0;
-        system.for_each([&](ModuleRecord& record) {
-            if (record.state() != ModuleState::Running && &record != also) return;
+        const auto add = [&](const ModuleRecord& record) {
             const ModuleInfo& info = record.current->info();
             nodes[count++] = {record.name(), info.version(), &info};
+        };
+        system.for_each([&](ModuleRecord& record) {
+            if (record.state() == ModuleState::Running && &record != last) add(record);
         });
+        if (last != nullptr) add(*last);
         return RunningModules(heap, nodes, count);
     }
     RunningModules(RunningModules&& other)
@@ -80,26 +67,34 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
 Result<void> ModuleSystem::check_dependents(const ModuleRecord& record, const ModuleInfo* instead) {
     // One that failed for good serves nobody, and may be removed; but who comes in its place serves them again.
     if (instead == nullptr && record.state() != ModuleState::Running && !record.restarts.is_pending()) return {};
-    const RunningModules before = TRY(RunningModules::create(*this, &record));
-    RunningModules after = TRY(RunningModules::create(*this, &record));
-    for (ResolverNode& node : after.nodes()) {
-        if (node.name != record.name()) continue;
-        // Whoever goes away is nobody's provider: by no name, with nothing to offer.
-        constexpr static ModuleInfo kNobody;
-        node = instead == nullptr ? ResolverNode{Text(), Version(), &kNobody}
-                                  : ResolverNode{record.name(), instead->version(), instead};
-    }
+    RunningModules running = TRY(RunningModules::create(*this, &record));
+    const Span<ResolverNode> all = running.nodes();
+    const Span<ResolverNode> others(all.data(), all.size() - 1);
+    const ResolverNode now = all[others.size()];
+    const auto is_met = [](Span<const ResolverNode> nodes, Text need) {
+        const auto requirement = Requirement::parse(need);
+        return requirement.ok() && provider_of(nodes, requirement.value()).ok();
+    };
+    const auto is_met_afterwards = [&](Text need) {
+        if (instead == nullptr) return is_met(others, need);
+        all[others.size()] = {record.name(), instead->version(), instead};
+        const bool met = is_met(all, need);
+        all[others.size()] = now;
+        return met;
+    };
     FixedText<120> dependents;
-    for (const ResolverNode& node : before.nodes()) {
-        if (node.name == record.name()) continue;
-        const auto need = lost_need(*node.info, before.nodes(), after.nodes());
-        if (need.empty()) continue;
-        if (instead != nullptr)
-            return Error(
-                ErrorCode::Incompatible,
-                format("{} needs {}, which the new {} does not meet", node.name, need.text(), record.name()).text());
-        if (!dependents.empty()) dependents.append(", ");
-        dependents.append(node.name);
+    for (const ResolverNode& node : others) {
+        for (size_t i = 0; i < node.info->dependencies().size(); ++i) {
+            const Text need = node.info->dependencies()[i];
+            if (!is_met(all, need) || is_met_afterwards(need)) continue;
+            if (instead != nullptr)
+                return Error(
+                    ErrorCode::Incompatible,
+                    format("{} needs {}, which the new {} does not meet", node.name, need, record.name()).text());
+            if (!dependents.empty()) dependents.append(", ");
+            dependents.append(node.name);
+            break;
+        }
     }
     if (dependents.empty()) return {};
     return Error(ErrorCode::Busy, format("{} is needed by {}", record.name(), dependents.text()).text());

@@ -4,7 +4,8 @@
 //
 // Unless a line says otherwise, every function is called from a thread with preemption on and no lock held, may
 // block, and is safe to call from several threads. `change_` orders whatever changes the set of modules, for as long
-// as that takes; `registry_` guards the lists themselves and is held briefly, never around a call into a module.
+// as that takes; `registry_` guards the lists themselves and is held briefly, never around a call into a module but
+// those of a policy under all CPU locks (scheduler_swap.cpp).
 #pragma once
 
 #include "arch/seam.hpp"
@@ -138,8 +139,14 @@ public:
 private:
     friend class EventQueue;
 
+    /// How long calls and threads have to leave an instance that goes away.
+    static constexpr uint64_t kLeaveWaitNs = 5'000'000'000;
+
     // calls.cpp
     Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload);
+    /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
+    /// Incompatible. Registry lock held.
+    Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const;
     // dependencies.cpp; change lock held
     class RunningModules;
     Result<void> check_dependencies(const ModuleInfo& info);
@@ -154,6 +161,25 @@ private:
     Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock);
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
+    Result<void> plug_in_primaries(ModuleRecord& record);
+    /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
+    /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly. Change lock held.
+    Result<void> remove_record(ModuleRecord& record);
+    void release_kept(ModuleRecord& record);
+    /// What speaks against unloading. Handles may be bound afterwards: unpublish looks again. Change lock held.
+    Result<void> check_removable(ModuleRecord& record);
+    Result<void> check_not_standing_by(const ModuleRecord& record) const;
+    FixedText<Error::kCapacity> describe_absence(Text name);
+    Text why_absent(Text name);
+    Result<void> check_boot_failure(Text name, const Error& error);
+    void report_leaks(Instance& instance);
+    /// Ends threads and calls of an ended instance and waits until nobody is inside. Call lock held.
+    bool expel(Instance& instance);
+    /// expel, and destroy: false, with a word in the log, if somebody stays inside and the instance therefore too.
+    bool dispose(Instance& instance);
+    const SlotTarget* target_of(Instance& instance, Text interface) const;
+
+    // publishing.cpp
     /// A slot of `record` for each interface of `module` for which it has none yet, seen by nobody. Errors:
     /// OutOfMemory; what was made stays until trim_slots.
     Result<void> add_slots(ModuleRecord& record, const ModuleDescriptor& module);
@@ -174,33 +200,12 @@ private:
     Result<void> unpublish(ModuleRecord& record);
     bool may_inherit(const InterfaceRecord& interface, ModuleRecord& record);
     void withdraw_interfaces(ModuleRecord& record);
-    Result<void> plug_in_primaries(ModuleRecord& record);
-    /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
-    /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly. Change lock held.
-    Result<void> remove_record(ModuleRecord& record);
-    /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
-    /// Incompatible. Registry lock held.
-    Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const;
     /// The slots of `record`, and the primary ones that it fills, lead to `with`, its current instance, from now on;
     /// what that one implements is published, the rest is not any more. What it cannot serve (see check_holders) is
     /// left empty. Closed or bounded. Registry lock held.
     void refill_slots(ModuleRecord& record, Instance& with);
     /// Another implementor than `record` becomes primary, or nobody. Registry lock held.
     void pass_on(InterfaceRecord& interface, const ModuleRecord& record);
-    void release_kept(ModuleRecord& record);
-    /// What speaks against unloading. Handles may be bound afterwards: unpublish looks again. Change lock held.
-    Result<void> check_removable(ModuleRecord& record);
-    Result<void> check_not_standing_by(const ModuleRecord& record) const;
-    FixedText<Error::kCapacity> describe_absence(Text name);
-    Text why_absent(Text name);
-    Result<void> check_boot_failure(Text name, const Error& error);
-    void report_leaks(Instance& instance);
-    /// Ends threads and calls of an ended instance and waits until nobody is inside. Call lock held.
-    bool expel(Instance& instance);
-    /// expel, and destroy: false, with a word in the log, if somebody stays inside and the instance therefore too.
-    bool dispose(Instance& instance);
-    const SlotTarget* target_of(Instance& instance, Text interface) const;
-
     // transaction.cpp
     class Unpublished;
     /// `error`, whose sentence says that it is about `name` if it does not yet: a module's own error, or "out of

@@ -91,7 +91,7 @@ inline bool is_decided(const ModuleRecord* record) {
 }
 
 /// Keeps a record from being removed while a call is on its way. Whoever has one does not wait for the supervisor,
-/// which may wait for the removal.
+/// which may wait for the removal; but for a restart, which the removal ends first.
 class RecordPin {
 public:
     /// Whoever removes a record waits in `unpinned`, which outlives the records.

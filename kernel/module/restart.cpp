@@ -10,39 +10,40 @@ namespace helix::kernel {
 
 namespace {
 
-/// What the profile says of `key` for the module `name`: in its own table, else for all; empty if it says nothing.
-Text rule(const Profile& profile, Text name, Text key) {
-    const Text own = profile.value(format<120>("module.{}.{}", name, key).text());
-    return own.empty() ? profile.value(format<62>("kernel.{}", key).text()) : own;
-}
-
-void read_duration(const Profile& profile, Text name, Text key, uint64_t& out) {
+void read_duration(Text value, uint64_t& out) {
     uint64_t duration = 0;
-    if (parse_duration(rule(profile, name, key), duration)) out = duration;
+    if (parse_duration(value, duration)) out = duration;
 }
 
-void read_count(const Profile& profile, Text name, Text key, uint32_t limit, uint32_t& out) {
+void read_count(Text value, uint32_t limit, uint32_t& out) {
     uint64_t number = 0;
-    if (parse_unsigned(rule(profile, name, key), number) && number >= 1 && number <= limit)
-        out = static_cast<uint32_t>(number);
+    if (parse_unsigned(value, number) && number >= 1 && number <= limit) out = static_cast<uint32_t>(number);
 }
 
 }  // namespace
 
-// The tool has checked the values; what it would refuse leaves the default.
 Supervision Supervision::of(const Profile& profile, Text name) {
     Supervision rules;
-    const Text restart = rule(profile, name, "restart");
-    for (const Restart known : {Restart::Never, Restart::OnFailure, Restart::Always})
-        if (restart == describe(known)) rules.restart = known;
-    read_count(profile, name, "restart_limit", kMaximumLimit, rules.restart_limit);
-    read_duration(profile, name, "restart_period", rules.restart_period_ns);
-    read_duration(profile, name, "restart_delay", rules.restart_delay_ns);
-    read_duration(profile, name, "restart_delay_max", rules.restart_delay_max_ns);
-    read_duration(profile, name, "health_period", rules.health_period_ns);
-    read_count(profile, name, "health_failures", UINT32_MAX, rules.health_failures);
-    read_duration(profile, name, "call_limit", rules.call_limit_ns);
+    const auto own = format<62>("module.{}.", name);
+    for (const Text table : {Text("kernel."), own.text()})  // what is its own counts more
+        for (const ProfileEntry& entry : profile)
+            if (entry.key.starts_with(table)) rules.read(entry.key.substr(table.size()), entry.value);
     return rules;
+}
+
+// The tool has checked the values; what it would refuse changes nothing.
+void Supervision::read(Text key, Text value) {
+    if (key == "restart") {
+        for (const Restart known : {Restart::Never, Restart::OnFailure, Restart::Always})
+            if (value == describe(known)) restart = known;
+    }
+    if (key == "restart_limit") read_count(value, kMaximumLimit, restart_limit);
+    if (key == "restart_period") read_duration(value, restart_period_ns);
+    if (key == "restart_delay") read_duration(value, restart_delay_ns);
+    if (key == "restart_delay_max") read_duration(value, restart_delay_max_ns);
+    if (key == "health_period") read_duration(value, health_period_ns);
+    if (key == "health_failures") read_count(value, UINT32_MAX, health_failures);
+    if (key == "call_limit") read_duration(value, call_limit_ns);
 }
 
 uint32_t Restarts::attempts(const Supervision& rules, uint64_t now_ns) const {

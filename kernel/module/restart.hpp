@@ -30,6 +30,9 @@ struct Supervision {
     }
     /// For the module `name`: its own table of the profile, otherwise what the profile says for all.
     static Supervision of(const Profile& profile, Text name);
+
+private:
+    void read(Text key, Text value);
 };
 
 constexpr Text describe(Supervision::Restart restart) {

@@ -13,8 +13,7 @@
 namespace helix::kernel {
 
 namespace {
-constexpr uint64_t kLookNs = 20'000'000;          // for how long, and how often, is waited for threads to leave
-constexpr uint64_t kLeaveWaitNs = 5'000'000'000;  // how long this goes on
+constexpr uint64_t kLookNs = 20'000'000;  // for how long, and how often, is waited for threads to leave
 }  // namespace
 
 /// Plans to bring the module of `record` back, whose instance has just failed. False if that is not to be.

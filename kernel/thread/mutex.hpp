@@ -39,9 +39,7 @@ public:
         // The thread may be preempted anywhere here, but remains the same.
         if (!word_.compare_exchange_strong(word, 0, std::memory_order_release, std::memory_order_relaxed)) hand_over();
     }
-    bool held_by_me() const {
-        return (word_.load(std::memory_order_relaxed) & ~kContended) == word_of(current_thread());
-    }
+    bool held_by_me() const { return is_held_by(current_thread()); }
     /// At this moment, which may be over.
     bool is_held_by(const Thread& thread) const {
         return (word_.load(std::memory_order_relaxed) & ~kContended) == word_of(thread);

@@ -9,10 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
 namespace helix::test {
 
 namespace {
@@ -65,13 +61,6 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
     close(ends[0]);
     waitpid(child, &status, 0);
     return output;
-}
-
-std::string module_file(const std::string& name) {
-    const auto build = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
-    std::ifstream file(build / "modules" / (name + ".hmod"), std::ios::binary);
-    if (!file) throw std::runtime_error("no module " + name);
-    return {std::istreambuf_iterator<char>(file), {}};
 }
 
 void run_model(ModelBody body, Machines machines, const std::string& scheduler, ModelFiles files, Restarts restarts) {

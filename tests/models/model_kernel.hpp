@@ -59,8 +59,6 @@ void run_model(ModelBody body, Machines machines, const std::string& scheduler =
 /// The same for one kernel; what it printed is returned, and the exit status through `status`.
 std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed, const std::string& scheduler,
                     int& status, ModelFiles files = nullptr, Restarts restarts = Restarts::Never);
-/// The file of module `name` as it was built.
-std::string module_file(const std::string& name);
 
 /// Ends the run as failed. Any thread of the kernel.
 [[noreturn]] void model_failed(const char* what, const char* file, int line);

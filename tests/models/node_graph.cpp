@@ -3,6 +3,8 @@
 // Drawing graphs of modules, and writing them into copies of one file.
 #include "node_graph.hpp"
 
+#include "benchmarks/hosted_kernel.hpp"
+
 #include <stdexcept>
 
 namespace helix::test {
@@ -47,7 +49,7 @@ std::vector<std::pair<std::string, std::string>> draw_node_graph(uint64_t seed) 
     constexpr Text kPlaces[NodeGraph::kNeeds] = {"helix-memory >=1", "helix-memory >=1.0", "helix-memory >=1.0.0",
                                                  "helix-memory <100"};
     draw(node_graph, KernelRandom(seed));
-    const std::string versions[] = {module_file("node"), module_file("node-2")};
+    const std::string versions[] = {benchmark::module_content("node"), benchmark::module_content("node-2")};
     std::vector<std::pair<std::string, std::string>> files;
     for (uint32_t i = 0; i < NodeGraph::kNodes; ++i) {
         const NodeGraph::Node& node = node_graph.nodes[i];
