@@ -43,11 +43,15 @@ helix_hosted_tick_leave:
     .cfi_endproc
     .size helix_hosted_tick_entry, . - helix_hosted_tick_entry
 
-// Handler of faults: on the CPU's alternate stack, everything but faults blocked.
+// Handler of faults: on the CPU's alternate stack, everything but faults blocked. The host clears the direction flag, but
+// not the alignment-check flag, which the module may have set that was interrupted.
     .globl helix_hosted_fault_entry
     .type helix_hosted_fault_entry, @function
 helix_hosted_fault_entry:
     .cfi_startproc
+    pushfq
+    andq $~0x40000, (%rsp)
+    popfq
     movq helix_hosted_cpu@gottpoff(%rip), %rax
     cmpq $0, %fs:(%rax)
     je helix_hosted_foreign_fault

@@ -57,8 +57,14 @@ exception_stubs:
     .set vector, vector + 1
 .endr
 
+# The CPU aligns the stack before its frame, so here it is aligned but for a word. It is not where an `int` instruction
+# named an exception that has an error code, which the CPU does not push then. In ring 3 that is a protection fault.
 exception_common:
-    SAVE_REGISTERS
+    testb $8, %spl
+    jnz 1f
+    movq $0, (%rsp)
+    pushq $13
+1:  SAVE_REGISTERS
     callq x86_64_exception
     RESTORE_REGISTERS
     iretq

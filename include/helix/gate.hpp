@@ -204,7 +204,7 @@ inline __attribute__((always_inline)) void begin_gate(Gate& gate) {
 }
 
 // The crossing. rbx is the gate and r13 the one around it, so far the innermost; `call` ends with the callee's return,
-// at whatever it finds in rax. A failure inside continues at 1 with rbx, rbp and rsp, which the gate keeps, and ecx,
+// at whatever it finds in rax. The callee may have left the direction flag set. A failure inside continues at 1 with rbx, rbp and rsp, which the gate keeps, and ecx,
 // which says why. All other registers are lost then, so all are outputs or clobbers.
 #define HELIX_REGISTERS                                \
     uint64_t rdi = passing.words[0];                   \
@@ -223,6 +223,7 @@ inline __attribute__((always_inline)) void begin_gate(Gate& gate) {
         "leaq %c[kind](%%r13), %%r11\n\t"                                                                            \
         "movq %%r11, 0(%%rbx)\n\t"                                                                                   \
         "movq %%rbx, %%gs:8\n\t" call                                                                                \
+        "cld\n\t"                                                                                                    \
         "movq %%r13, %%gs:8\n\t"                                                                                     \
         ".subsection 1\n"                                                                                            \
         "1:\n\t"                                                                                                     \

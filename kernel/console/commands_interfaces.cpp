@@ -3,7 +3,6 @@
 // Commands about interfaces and about talking to modules.
 #include "kernel/console/duration.hpp"
 #include "kernel/console/transactions.hpp"
-#include "kernel/console/utf8.hpp"
 #include "kernel/kernel.hpp"
 
 namespace helix::kernel {
@@ -114,36 +113,14 @@ Result<void> run_swap(Invocation& invocation) {
     return {};
 }
 
-namespace {
-/// Text from a module, made harmless for a terminal: what is not printable comes out as \xNN.
-void print_payload(Output& out, Text payload) {
-    size_t begin = 0;
-    for (size_t i = 0; i < payload.size();) {
-        const auto code = static_cast<uint8_t>(payload[i]);
-        const size_t length = character_length(payload, i);
-        if (length > 1 || code == '\n' || code == '\t' || (length == 1 && code >= ' ' && code != 0x7f)) {
-            i += length;
-            continue;
-        }
-        out.write(payload.substr(begin, i - begin));
-        const char digits[] = "0123456789abcdef";
-        const char escape[] = {'\\', 'x', digits[code >> 4], digits[code & 15]};
-        out.write(Text(escape, sizeof(escape)));
-        begin = ++i;
-    }
-    out.write(payload.substr(begin));
-    if (payload.empty()) out.write("ok");
-    if (!payload.ends_with("\n")) out.write("\n");
-}
-}  // namespace
-
 Result<void> run_request(Invocation& invocation) {
     Response response = TRY(invocation.kernel.modules.request(nullptr, invocation.arguments[0], invocation.arguments[1],
                                                               as_bytes(invocation.argument(2))));
     if (!response.is_ok()) return Error(ErrorCode::InvalidState, response.sentence());
     const Text payload = response.payload().text();
     if (!invocation.json) {
-        print_payload(invocation.out, payload);
+        invocation.out.write(payload.empty() ? Text("ok") : payload);
+        if (!payload.ends_with("\n")) invocation.out.write("\n");
         return {};
     }
     // A payload that is JSON is passed on, anything else becomes a string, and nothing is null.

@@ -50,14 +50,25 @@ void JsonWriter::null() {
 
 void JsonWriter::raw(Text json) {
     before_value();
-    // Line breaks stand only between tokens: inside a string they would not be JSON.
+    // Line breaks and tabs stand only between tokens: inside a string they would not be JSON. What terminals obey
+    // besides stands only inside of strings.
     size_t begin = 0;
     for (size_t i = 0; i < json.size(); ++i) {
-        if (json[i] != '\n' && json[i] != '\r') continue;
+        const size_t length = control_length(json, i);
+        if (length == 0) continue;
         out_.write(json.substr(begin, i - begin));
+        i += length - 1;
+        if (static_cast<uint8_t>(json[i]) >= ' ') escape(json[i]);
         begin = i + 1;
     }
     out_.write(json.substr(begin));
+}
+
+void JsonWriter::escape(char code) {
+    constexpr Text kDigits = "0123456789abcdef";
+    const auto value = static_cast<uint8_t>(code);
+    const char escape[] = {'\\', 'u', '0', '0', kDigits[value >> 4], kDigits[value & 15]};
+    out_.write(Text(escape, sizeof(escape)));
 }
 
 void JsonWriter::quoted(Text text) {
@@ -71,7 +82,6 @@ void JsonWriter::quoted(Text text) {
     };
     while (i < text.size()) {
         const char c = text[i];
-        const auto code = static_cast<uint8_t>(c);
         if (c == '"') {
             replace("\\\"");
         } else if (c == '\\') {
@@ -82,10 +92,11 @@ void JsonWriter::quoted(Text text) {
             replace("\\r");
         } else if (c == '\t') {
             replace("\\t");
-        } else if (code < 0x20 || code == 0x7f) {
-            const char digits[] = "0123456789abcdef";
-            const char escape[] = {'\\', 'u', '0', '0', digits[code >> 4], digits[code & 15]};
-            replace(Text(escape, sizeof(escape)));
+        } else if (const size_t control = control_length(text, i); control > 0) {
+            replace("");
+            i += control - 1;
+            escape(text[i - 1]);
+            begin = i;
         } else if (const size_t length = character_length(text, i); length == 0) {
             replace("\\ufffd");
         } else {

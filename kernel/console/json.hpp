@@ -30,7 +30,7 @@ public:
         out_.print("{}", number);
     }
     void null();
-    /// `json` as it is, without line breaks; is_json_value(json) must hold.
+    /// `json` as it is, but for white space and control characters; is_json_value(json) must hold.
     void raw(Text json);
 
     template <typename T>
@@ -47,6 +47,7 @@ private:
     void end(char bracket);
     void before_value();
     void quoted(Text text);
+    void escape(char code);
 
     TextSink& out_;
     uint64_t filled_ = 0;  ///< bit n: the container at depth n has an element already

@@ -49,12 +49,15 @@ TEST(JsonWriter, EscapesWhatJsonForbidsAndKeepsUtf8) {
     const auto text = [](Text value) { return written([&](JsonWriter& json) { json.value(value); }); };
     EXPECT_EQ(text("a\"b\\c\n\r\t"), R"("a\"b\\c\n\r\t")");
     EXPECT_EQ(text(Text("\0\x1b\x7f", 3)), "\"\\u0000\\u001b\\u007f\"");
+    EXPECT_EQ(text("\xc2\x9b|\xc2\xa0"), "\"\\u009b|\xc2\xa0\"");
     EXPECT_EQ(text("größe → €😀"), "\"größe → €😀\"");
     EXPECT_EQ(text("\xff|\xc3|\xed\xa0\x80"), "\"\\ufffd|\\ufffd|\\ufffd\\ufffd\\ufffd\"");
 }
 
-TEST(JsonWriter, TakesRawJsonWithoutItsLineBreaks) {
+TEST(JsonWriter, TakesRawJsonWithoutWhatTerminalsObey) {
     EXPECT_EQ(written([](JsonWriter& json) { json.raw("{\n  \"a\": 1\r\n}"); }), "{  \"a\": 1}");
+    EXPECT_EQ(written([](JsonWriter& json) { json.raw("\t[\"\xc2\x9b\x7f\", \"\xc2\xa0\"]"); }),
+              "[\"\\u009b\\u007f\", \"\xc2\xa0\"]");
 }
 
 TEST(JsonScanner, AcceptsExactlyOneValue) {

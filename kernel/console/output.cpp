@@ -32,7 +32,7 @@ void Output::write_out() {
     used_ = 0;
 }
 
-void Output::write(Text text) {
+void Output::append(Text text) {
     while (text.size() > capacity_ - used_ && grow()) {
     }
     if (text.size() > capacity_ - used_) {
@@ -46,10 +46,44 @@ void Output::write(Text text) {
     used_ += text.size();
 }
 
+/// `breaks`: the control characters that are let through.
+void Output::append_printable(Text text, Text breaks) {
+    size_t begin = 0;  // what is not appended yet and may be as it is
+    for (size_t i = 0; i < text.size();) {
+        const size_t length = character_length(text, i);
+        if (length > 0 && (control_length(text, i) == 0 || breaks.find(text[i]) != SIZE_MAX)) {
+            i += length;
+            continue;
+        }
+        append(text.substr(begin, i - begin));
+        const auto code = static_cast<uint8_t>(text[i]);
+        constexpr Text kDigits = "0123456789abcdef";
+        const char escape[] = {'\\', 'x', kDigits[code >> 4], kDigits[code & 15]};
+        append(Text(escape, sizeof(escape)));
+        begin = ++i;
+    }
+    append(text.substr(begin));
+}
+
+void Output::write(Text text) {
+    append_printable(text, "\n\t");
+}
+
+void Output::write_line(Text text) {
+    append_printable(text, "");
+    append("\n");
+}
+
 void Output::finish() {
     if (used_ > 0) write_out();
     if (echo_held_) log_.release_echo();
     echo_held_ = false;
+    // The longest output there ever was is not kept.
+    if (capacity_ > kFirstCapacity) {
+        heap_.free(buffer_);
+        buffer_ = nullptr;
+        capacity_ = 0;
+    }
 }
 
 // A row is kept as its cells one behind the other, each with its size in front.

@@ -18,7 +18,10 @@ public:
     Output(const Output&) = delete;
     Output& operator=(const Output&) = delete;
 
+    /// What no terminal should be sent, as modules might, comes out as \xNN.
     void write(Text text) override;
+    /// The same in one line: line breaks within `text` come out as \x0a.
+    void write_line(Text text);
     /// Writes what is collected. To be called at the end of each command.
     void finish();
     /// Forgets what is collected and not written yet.
@@ -30,6 +33,8 @@ private:
 
     bool grow();
     void write_out();
+    void append(Text text);
+    void append_printable(Text text, Text breaks);
 
     Heap& heap_;
     Log& log_;

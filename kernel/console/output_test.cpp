@@ -46,6 +46,34 @@ TEST_F(OutputTest, CollectsUntilFinished) {
               "");
 }
 
+TEST_F(OutputTest, SendsNothingThatATerminalObeys) {
+    Output out(*heap, *log);
+    EXPECT_EQ(written([&] {
+                  out.write("\x1b[31mred\x07 \x7f\xc2\x9b\xff\r\n\tgröße €😀");
+                  out.finish();
+              }),
+              "\\x1b[31mred\\x07 \\x7f\\xc2\\x9b\\xff\\x0d\n\tgröße €😀");
+    EXPECT_EQ(written([&] {
+                  out.write_line("one\nerror: two\t");
+                  out.finish();
+              }),
+              "one\\x0aerror: two\\x09\n");
+}
+
+TEST_F(OutputTest, KeepsNoLargeBuffer) {
+    Output out(*heap, *log);
+    (void)written([&] {
+        out.write("small");
+        out.finish();
+    });
+    const uint64_t before = heap->bytes_in_use();
+    (void)written([&] {
+        for (int i = 0; i < 20'000; ++i) out.write("large");
+        out.finish();
+    });
+    EXPECT_LE(heap->bytes_in_use(), before);
+}
+
 TEST_F(OutputTest, WritesAnyAmountInOrderWithBoundedMemory) {
     std::string expected;
     const uint64_t before = heap->bytes_in_use();

@@ -87,8 +87,7 @@ bool Shell::report_interrupt(const Result<void>& result, bool json) {
     if (!result.ok() && result.error().code() != ErrorCode::Cancelled && result.error().code() != ErrorCode::TimedOut)
         sentence = format("interrupted: {}", result.error().sentence());
     if (json) return report(Error(ErrorCode::Cancelled, sentence.text()), json);
-    out_.write(sentence.text());
-    out_.write("\n");
+    out_.write_line(sentence.text());
     out_.finish();
     return false;
 }
@@ -103,8 +102,7 @@ bool Shell::report(const Error& error, bool json) {
         out_.write("\n");
     } else {
         out_.write("error: ");
-        out_.write(error.sentence());
-        out_.write("\n");
+        out_.write_line(error.sentence());
     }
     out_.finish();
     return false;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// UTF-8: where a character ends, and how many characters a text has.
+// UTF-8: where a character ends, how many characters a text has, and which of them a terminal obeys.
 #pragma once
 
 #include "helix/types.hpp"
@@ -41,6 +41,13 @@ constexpr size_t character_count(Text text) {
     size_t count = 0;
     for (char c : text) count += is_continuation(c) ? 0 : 1;
     return count;
+}
+
+/// The bytes of the control character at `at` (C0, delete: 1; C1: 2), which terminals obey; 0 when there is none.
+constexpr size_t control_length(Text text, size_t at) {
+    const auto first = static_cast<uint8_t>(text[at]);
+    if (first < ' ' || first == 0x7f) return 1;
+    return first == 0xc2 && character_length(text, at) == 2 && static_cast<uint8_t>(text[at + 1]) < 0xa0 ? 2 : 0;
 }
 
 }  // namespace helix::kernel

@@ -148,9 +148,14 @@ Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_
     return static_cast<SlotHead*>(slot);
 }
 
-void ModuleSystem::unbind(Instance& instance, Slot& slot) {
+bool ModuleSystem::unbind(const Instance& instance, const SlotHead* slot) {
     MutexGuard guard(registry_);
-    interfaces_.let_go(kernel_, instance, slot);
+    return interfaces_.let_go(kernel_, instance, slot);
+}
+
+bool ModuleSystem::has_handle(const Instance& instance, const SlotHead* slot) {
+    MutexGuard guard(registry_);
+    return interfaces_.holds(instance, slot);
 }
 
 void ModuleSystem::release_handles_of(Instance& instance) {

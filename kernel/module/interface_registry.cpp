@@ -76,10 +76,14 @@ Result<void> InterfaceRegistry::check_holders(const Slot& slot, const ModuleDesc
     return {};
 }
 
+Holding* InterfaceRegistry::find_holding(const Instance& by, const SlotHead* slot) {
+    for (Holding& holding : holdings_)
+        if (&holding.by == &by && &holding.slot == slot) return &holding;
+    return nullptr;
+}
+
 Result<void> InterfaceRegistry::hold(Kernel& kernel, Instance& by, Slot& slot, uint16_t minor) {
-    Holding* holding = nullptr;
-    for (Holding& known : holdings_)
-        if (&known.by == &by && &known.slot == &slot) holding = &known;
+    Holding* holding = find_holding(by, &slot);
     if (holding == nullptr) {
         holding = make<Holding>(kernel.heap, by, slot);
         if (holding == nullptr) return ErrorCode::OutOfMemory;
@@ -101,9 +105,10 @@ void InterfaceRegistry::let_go(Kernel& kernel, Holding& holding, uint32_t handle
     unmake(kernel.heap, &holding);
 }
 
-void InterfaceRegistry::let_go(Kernel& kernel, Instance& by, Slot& slot) {
-    for (Holding& holding : holdings_)
-        if (&holding.by == &by && &holding.slot == &slot) return let_go(kernel, holding, 1);
+bool InterfaceRegistry::let_go(Kernel& kernel, const Instance& by, const SlotHead* slot) {
+    Holding* const holding = find_holding(by, slot);
+    if (holding != nullptr) let_go(kernel, *holding, 1);
+    return holding != nullptr;
 }
 
 void InterfaceRegistry::let_go_all(Kernel& kernel, Instance& by) {

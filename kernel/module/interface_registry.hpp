@@ -62,7 +62,10 @@ public:
     Result<void> check_holders(const Slot& slot, const ModuleDescriptor& module) const;
     /// Counts a handle of `by` that needs at least `minor`. Errors: OutOfMemory.
     Result<void> hold(Kernel& kernel, Instance& by, Slot& slot, uint16_t minor);
-    void let_go(Kernel& kernel, Instance& by, Slot& slot);
+    /// Whether a handle of `by` leads to `slot`, which need not be one.
+    bool holds(const Instance& by, const SlotHead* slot) { return find_holding(by, slot) != nullptr; }
+    /// False if `by` has no handle there.
+    bool let_go(Kernel& kernel, const Instance& by, const SlotHead* slot);
     /// Of an instance whose memory goes, and its handles with it.
     void let_go_all(Kernel& kernel, Instance& by);
     /// Records for which no module has a slot, and to which nobody is bound, are removed.
@@ -81,6 +84,7 @@ public:
     auto end() { return records_.end(); }
 
 private:
+    Holding* find_holding(const Instance& by, const SlotHead* slot);
     void let_go(Kernel& kernel, Holding& holding, uint32_t handles);
 
     boost::intrusive::list<InterfaceRecord> records_;

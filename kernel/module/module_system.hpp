@@ -112,7 +112,9 @@ public:
     /// the slot when its generation was `generation`.
     bool wait_for_successor(Slot& slot, uint32_t generation);
     Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module);
-    void unbind(Instance& instance, Slot& slot);
+    /// False if no handle of the instance leads to `slot`, which need not be one.
+    bool unbind(const Instance& instance, const SlotHead* slot);
+    bool has_handle(const Instance& instance, const SlotHead* slot);
     void release_handles_of(Instance& instance);
     Result<FixedText<46>> get_primary(Text interface);
     Result<FixedText<46>> get_implementor(Text interface, size_t position);

@@ -33,14 +33,6 @@ bool runs_module(const Gate& gate) {
     return gate.kind() == GateKind::Module || gate.kind() == GateKind::Bounded || gate.kind() == GateKind::Thread;
 }
 
-/// Ends the module's call here if its instance was ended meanwhile: the service is done, nothing is held.
-void return_to_module() {
-    Gate* const gate = current_gate();
-    if (gate == nullptr || !runs_module(*gate) || !owner_of(gate->instance)->is_ended()) return;
-    leave_gate(*gate);
-    arch::gate_resume(*gate, GateFailure::Killed);
-}
-
 void copy_bytes(void* to, const void* from, size_t size) {
     __builtin_memcpy(to, from, size);
 }
@@ -52,14 +44,28 @@ bool copy_in(Instance& instance, void* to, const void* from, size_t size) {
                                                          nullptr, from, size) == GateFailure::None;
 }
 
+/// The module broke a rule: its call ends when the service is done.
+void broke_rule(Instance& instance, Text rule, uint64_t instruction = 0) {
+    FailureNote note;
+    note.failure = GateFailure::Abort;
+    note.rule = rule;
+    note.instruction = instruction;
+    module_failed(instance, note);
+}
+
 /// Copies a value to where a module wants it; a pointer to nowhere is the module's failure.
 template <typename T>
 void copy_out(Instance& instance, T* to, const T& value) {
-    if (copy_in(instance, to, &value, sizeof(T))) return;
-    FailureNote note;
-    note.failure = GateFailure::Abort;
-    note.rule = "it passed a pointer that cannot be written";
-    module_failed(instance, note);
+    if (!copy_in(instance, to, &value, sizeof(T))) broke_rule(instance, "it passed a pointer that cannot be written");
+}
+
+constexpr Text kBadHandle = "it used a handle that is damaged, or not its own";
+
+/// Whether one of the module's handles leads to `slot`; if not, that is its failure. May block.
+bool require_handle(Instance& instance, const SlotHead* slot) {
+    if (instance.kernel.modules.has_handle(instance, slot)) return true;
+    broke_rule(instance, kBadHandle);
+    return false;
 }
 
 /// A copy of a text from a module: cut at N characters; `ok` false if it points nowhere or was too long.
@@ -131,11 +137,8 @@ uint64_t ModuleWait::shorten(uint64_t timeout_ns) {
 Result<void> ModuleWait::outcome(const Result<void>& result) {
     if (result.ok()) return {};
     if (result.error().code() == ErrorCode::TimedOut && shortened_) {
-        FailureNote note;
-        note.failure = GateFailure::Abort;
-        note.rule = "it waited for more than 5 seconds in a call that the kernel made";
-        note.instruction = current_gate()->resume;
-        module_failed(instance_, note);
+        broke_rule(instance_, "it waited for more than 5 seconds in a call that the kernel made",
+                   current_gate()->resume);
     }
     const uint32_t hold = instance_.hold_number();
     if (result.error().code() == ErrorCode::Cancelled && called_ && !timed_ && hold != 0) {
@@ -176,10 +179,7 @@ void free_block(Instance& instance, void* block) {
     if (aligned && copy_in(instance, copy, static_cast<LedgerBlock*>(block) - 1, sizeof(copy)) &&
         instance.ledger.is_header_of_mine(*reinterpret_cast<LedgerBlock*>(copy)) && instance.ledger.try_free(block))
         return;  // and no other thread of the module was faster
-    FailureNote note;
-    note.failure = GateFailure::Abort;
-    note.rule = "it freed memory that it does not hold";
-    module_failed(instance, note);
+    broke_rule(instance, "it freed memory that it does not hold");
 }
 uint8_t* buffer_allocate(Instance& instance, size_t size) {
     return static_cast<uint8_t*>(instance.ledger.allocate(size, 16));
@@ -238,7 +238,7 @@ Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint1
 }
 void unbind(Instance& instance, SlotHead* slot) {
     if (!may_block()) return;  // counted until the instance goes
-    instance.kernel.modules.unbind(instance, *static_cast<Slot*>(slot));
+    if (!instance.kernel.modules.unbind(instance, slot)) broke_rule(instance, kBadHandle);
 }
 
 Result<FixedText<46>> get_primary(Instance& instance, Text interface) {
@@ -256,27 +256,34 @@ Result<FixedText<46>> get_implementor(Instance& instance, Text interface, size_t
 
 bool call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure failure, const uint32_t* generation,
                  Error* out) {
+    // Where nobody may block the handle cannot be looked up.
+    const bool checked = may_block();
+    if (checked && !require_handle(instance, slot)) return false;
     const CopiedText<46> method_copy(instance, method);
-    const Text interface = static_cast<Slot*>(slot)->interface.name.text();
     constexpr Text kReasons[] = {"", "faulted", "ran over its budget", "aborted", "was ended"};
     const auto index = static_cast<size_t>(failure);
     const Error error(ErrorCode::ModuleFailed,
-                      format("{}.{}: the implementation {}", interface, method_copy.value.text(),
-                             index < 5 ? kReasons[index] : Text("failed"))
+                      format("{}{}{}: the implementation {}",
+                             checked ? static_cast<Slot*>(slot)->interface.name.text() : Text(), checked ? "." : "",
+                             method_copy.value.text(), index < 5 ? kReasons[index] : Text("failed"))
                           .text());
     copy_out(instance, out, error);
     uint32_t called = 0;
-    if (generation == nullptr || !may_block() || !copy_in(instance, &called, generation, sizeof(called))) return false;
+    if (generation == nullptr || !checked || !copy_in(instance, &called, generation, sizeof(called))) return false;
     const ModuleWait wait(instance, ModuleWait::Restartable::No);
     return instance.kernel.modules.wait_for_successor(*static_cast<Slot*>(slot), called);
 }
 Result<void> slot_wait(Instance& instance, SlotHead* slot) {
     if (!may_block()) return cannot_block();
+    if (!require_handle(instance, slot)) return ErrorCode::InvalidArgument;
     ModuleWait wait(instance);
     return wait.outcome(instance.kernel.modules.wait_open(*static_cast<Slot*>(slot), wait.shorten(kForever)));
 }
-void slot_left(Instance&, SlotHead* slot) {
-    static_cast<Slot*>(slot)->left();
+void slot_left(Instance& instance, SlotHead* slot) {
+    if (!may_block())
+        broke_rule(instance, "it called a blocking method where it may not block");
+    else if (require_handle(instance, slot))
+        static_cast<Slot*>(slot)->left();
 }
 
 Result<ThreadId> thread_create(Instance& instance, Text name, ThreadEntry entry, void* argument, uint32_t priority) {
@@ -326,19 +333,39 @@ void memory_statistics(Instance& instance, MemoryStatistics* out) {
     *out = instance.kernel.heap.statistics();
 }
 
-/// A service needs stack of its own: a module that comes with too little has overflowed, and fails before the kernel
-/// would.
-void require_stack(InstanceToken* token) {
+/// Ends the call behind the module's innermost gate. Nothing of the service is under way.
+[[noreturn]] void end_call(Gate& gate, GateFailure failure) {
+    leave_gate(gate);
+    arch::gate_resume(gate, failure);
+}
+
+/// Ends the module's call here if its instance was ended meanwhile: the service is done, nothing is held.
+void return_to_module() {
+    Gate* const gate = current_gate();
+    if (gate != nullptr && runs_module(*gate) && owner_of(gate->instance)->is_ended())
+        end_call(*gate, GateFailure::Killed);
+}
+
+/// The module that runs behind the innermost gate and so is the one that calls the service, with `token`: which says
+/// the same, unless the module damaged it. A service needs stack of its own: a module that comes with too little has
+/// overflowed, and fails before the kernel would. `caller` is where in the module the service was called.
+Instance& enter_service(const InstanceToken* token, const void* caller) {
+    asm volatile("cld");  // the module may have left it set
     constexpr uint64_t kHeadroom = 3 * 1024;
+    Gate* const gate = current_gate();
+    if (gate == nullptr || !runs_module(*gate)) panic("a service was called from outside of any module");
+    Instance& instance = instance_of(gate->instance);
     const MutableBytes stack = current_thread().stack;
     const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
-    const auto lowest = reinterpret_cast<uint64_t>(stack.data());
-    if (here - lowest >= kHeadroom || stack.empty()) return;
+    const bool fits = stack.empty() || here - reinterpret_cast<uint64_t>(stack.data()) >= kHeadroom;
+    if (fits && gate->instance == token) return instance;
     FailureNote note;
-    note.failure = GateFailure::Fault;
+    note.failure = fits ? GateFailure::Abort : GateFailure::Fault;
     note.kind = FaultKind::StackOverflow;
-    module_failed(instance_of(token), note);
-    return_to_module();
+    note.instruction = reinterpret_cast<uint64_t>(caller);
+    if (fits) note.rule = "it called the kernel with a token that is not its own";
+    module_failed(instance, note);
+    end_call(*gate, note.failure);
 }
 
 /// What a service answers that cannot do what it is asked for lack of memory; those that return anything else, or
@@ -360,20 +387,20 @@ template <typename R, typename... A, R (*Function)(Instance&, A...)>
 struct Service<Function> {
     static R call(InstanceToken* token, A... arguments) {
         arch::preemption_point();
-        require_stack(token);
+        void* const caller = __builtin_return_address(0);
+        Instance& instance = enter_service(token, caller);
         if constexpr (std::is_void_v<R>) {
             {
-                ServiceScope scope(__builtin_return_address(0));
-                Function(instance_of(token), arguments...);
+                ServiceScope scope(caller);
+                Function(instance, arguments...);
             }
             return_to_module();
         } else {
-            void* const caller = __builtin_return_address(0);
             R result = [&]() -> R {
                 ServiceScope scope(caller);
                 if constexpr (kCanRefuse<R>)
                     if (fails_on_purpose(Attempt::Service)) return refusal<R>();
-                return Function(instance_of(token), arguments...);
+                return Function(instance, arguments...);
             }();
             return_to_module();
             return result;
@@ -382,9 +409,7 @@ struct Service<Function> {
 };
 
 __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
-    Instance& instance = instance_of(token);
-    Gate* const gate = current_gate();
-    if (gate == nullptr || !runs_module(*gate)) panic("a module aborted outside of any call into it");
+    Instance& instance = enter_service(token, __builtin_return_address(0));
     FailureNote note;
     note.failure = GateFailure::Abort;
     // The call does not return, so what follows it may be the next function: the call itself is what to name.
@@ -394,13 +419,12 @@ __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
         note.reason = FixedText<100>(CopiedText<100>(instance, reason).value.text());
     }
     module_failed(instance, note);
-    leave_gate(*gate);
-    arch::gate_resume(*gate, GateFailure::Abort);
+    end_call(*current_gate(), GateFailure::Abort);
 }
 
 __attribute__((noreturn)) void thread_exit(InstanceToken* token) {
     // The gates of the module are left behind with the stack.
-    if (current_thread().owner != &instance_of(token))
+    if (current_thread().owner != &enter_service(token, __builtin_return_address(0)))
         abort_call(token, "thread_exit outside of a thread of the module");
     set_current_gate(nullptr);
     this_kernel().threads.exit();

@@ -8,7 +8,8 @@
 source "$HELIX_ROOT/tests/system/lib.sh"
 shell_profile=$HELIX_ROOT/tests/system/no_restart.toml
 
-ways=(null divide ud2 noncanonical write_text execute_data loop stack_overflow creeping_overflow abort exhaust_memory)
+ways=(null divide ud2 noncanonical write_text execute_data loop stack_overflow creeping_overflow abort exhaust_memory
+    double_fault foreign_token foreign_handle)
 # What the kernel says of them. What takes long may run over the budget of its call first.
 long="its call ran over its budget of CPU time"
 declare -A causes=(
@@ -16,6 +17,8 @@ declare -A causes=(
     [noncanonical]="general protection fault" [write_text]="page fault at address 0x[1-9a-f]"
     [execute_data]="page fault at address 0x[1-9a-f]" [loop]="$long" [stack_overflow]="stack overflow"
     [creeping_overflow]="(stack overflow|$long)" [abort]="told to abort in _Z" [exhaust_memory]="(out of memory|$long)"
+    [double_fault]="general protection fault" [foreign_token]="it called the kernel with a token that is not its own"
+    [foreign_handle]="(it used a handle that is damaged, or not its own|survived its own failure)" # refused where bounded
 )
 entries=(request event health save restore stop destructor thread blocking bounded)
 

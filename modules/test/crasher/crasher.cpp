@@ -20,7 +20,10 @@ constexpr helix::Text kHows[] = {"null",
                                  "creeping_overflow",
                                  "interrupts_off",
                                  "halt",
-                                 "services_without_interrupts"};
+                                 "services_without_interrupts",
+                                 "double_fault",
+                                 "foreign_token",
+                                 "foreign_handle"};
 constexpr helix::Text kWheres[] = {"none",   "init", "start",   "stop",   "event",     "request",
                                    "health", "save", "restore", "thread", "destructor"};
 
@@ -115,11 +118,16 @@ public:
     /// `null`, `divide`, … : fails so, at once. `arm WHERE HOW`: fails so when that entry point is called next; a
     /// restore fails only in a reload, not when the old instance is brought back. `thread HOW`: a thread of this
     /// module fails so. `join`: waits for that thread, and so for its failure. `ping`: "pong", unless armed for
-    /// requests.
+    /// requests. `leave_flags`: returns with the direction and the alignment-check flag set.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         crash_if("request");
         const helix::Text payload = helix::as_text(request.payload);
         if (request.request_type == "ping") return helix::Response::ok("pong");
+        if (request.request_type == "leave_flags") {
+            helix::Result<helix::Response> response = helix::Response::ok("left");
+            asm volatile("pushfq; orq $0x40400, (%%rsp); popfq" ::: "memory", "cc");
+            return response;
+        }
         if (request.request_type == "join") {
             TRY(context_->thread_join(thread_));
             return helix::Response::ok_empty();
@@ -222,10 +230,18 @@ private:
         if (name == "creeping_overflow") context_->info("impossible: {}", creep(0));
         if (name == "exhaust_memory")
             for (;;) *static_cast<volatile unsigned char*>(::operator new(1 << 20)) = 1;
+        if (name == "double_fault") asm volatile("int $8");
         if (context_ == nullptr) __builtin_abort();  // in the constructor there is no other way
+        if (name == "foreign_token") services()->thread_yield(reinterpret_cast<helix::InstanceToken*>(g_data));
+        if (name == "foreign_handle")
+            (void)services()->slot_wait(token(), reinterpret_cast<helix::SlotHead*>(g_data)).ok();
         if (name == "abort") context_->abort("told to abort");
         context_->abort("survived its own failure");
     }
+
+    // What a context keeps for itself, in this order.
+    const helix::Services* services() const { return *reinterpret_cast<const helix::Services* const*>(context_); }
+    helix::InstanceToken* token() const { return reinterpret_cast<helix::InstanceToken* const*>(context_)[1]; }
 
     const helix::Context* context_ = nullptr;
     uint32_t where_ = 0;

@@ -69,7 +69,10 @@ TEST_F(CrasherTest, EachWayToFailIsWhatItsNameSays) {
                  {"creeping_overflow", SIGSEGV},
                  {"interrupts_off", SIGSEGV},
                  {"halt", SIGSEGV},
-                 {"services_without_interrupts", SIGSEGV}};
+                 {"services_without_interrupts", SIGSEGV},
+                 {"double_fault", SIGSEGV},
+                 {"foreign_token", SIGABRT},
+                 {"foreign_handle", SIGSEGV}};
     static_assert(sizeof(kWays) / sizeof(kWays[0]) == sizeof(kHows) / sizeof(kHows[0]));
     start();
     for (const auto& way : kWays) {
