@@ -43,7 +43,6 @@ change_template() {
 # The check comes back once all threads ran again, so the policy is out or did no harm yet.
 crash_policy() {
     draw ${#crashing_policies[@]}
-    crashed[${crashing_policies[drawn]}]=1
     printf '%s\n' "swap helix.scheduler ${crashing_policies[drawn]}" "request helix-workload check" "settle"
 }
 crash_module() {
@@ -68,15 +67,13 @@ one_step() {
 }
 # Everything as it was before, and no thread of the workload: what memory is used now is kept, or lost.
 calm_down() {
-    local cpu policy
+    local cpu
     for ((cpu = 1; cpu < cpus; ++cpu)); do [[ ${online[cpu]} == 1 ]] || echo "cpu online $cpu"; online[cpu]=1; done
     [[ $ruler == helix-scheduler-round-robin ]] || swap_scheduler
     [[ $allocator == slab ]] || swap_allocator
     while [[ $counter != none ]]; do change_counter; done
     [[ $template == none ]] || change_template
     printf '%s\n' "request helix-workload check" "request helix-workload stop" "unload helix-workload"
-    for policy in "${!crashed[@]}"; do echo "unload $policy"; done
-    crashed=()
     # A second after the last swap nothing of the policy before is kept any more; settle lets the supervisor see that.
     printf '%s\n' "sleep 1100" "settle" "memory --json"
 }
@@ -87,7 +84,6 @@ torture_commands() {
     local threads=$3 rounds=$4 steps=$5 round step cpu
     ruler=helix-scheduler-round-robin standby=helix-scheduler-priority allocator=slab counter=none template=none
     online=()
-    declare -gA crashed=()
     for ((cpu = 0; cpu < cpus; ++cpu)); do online[cpu]=1; done
     echo "load helix-scheduler-priority"
     for ((round = 0; round < rounds; ++round)); do
