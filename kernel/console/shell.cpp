@@ -148,6 +148,10 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
                                                       : Text("takes fewer arguments (quote one with spaces)"),
                             command->name, command->usage.empty() ? Text() : Text(" "), command->usage)
                          .text());
+    for (size_t i = 0; i < count && i < Command::kMaximumArguments; ++i)
+        if (arguments[i].empty() && command->kinds[i] != ArgumentKind::Other)
+            return Error(ErrorCode::InvalidArgument,
+                         format("\"\" is no name; usage: {} {}", command->name, command->usage).text());
     const auto result = command->run(invocation);
     if (result.ok()) return {};
     // The word that was not found is most likely the first one that names nothing.

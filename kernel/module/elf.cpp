@@ -436,8 +436,8 @@ Result<void> ElfModule::read_relocations(Text file_name, const DynamicTables& ta
         read_record(relocations_, i * sizeof(raw), raw);
         if (raw.info != elf::kRelocationRelative)
             return refuse(ErrorCode::NotSupported, file_name,
-                          format("a relocation of type {}; only RELATIVE ({}) is loaded",
-                                 static_cast<uint32_t>(raw.info), elf::kRelocationRelative)
+                          format("a relocation of type {} and symbol {}; only RELATIVE ({}) without one is loaded",
+                                 static_cast<uint32_t>(raw.info), raw.info >> 32, elf::kRelocationRelative)
                               .text(),
                           "compile with -fPIC, link with -Bsymbolic and --no-undefined");
         const ElfSegment* target = segment_of(raw.offset, sizeof(uint64_t));

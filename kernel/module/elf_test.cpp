@@ -331,11 +331,11 @@ const BadCase kRelocationCases[] = {
      [](ModuleFile& f) {
          f.edit<Dynamic>(f.find_dynamic(elf::tag::kRelocationSize), [](Dynamic& d) { d.value = 0; });
      }},
-    {"kind", ErrorCode::NotSupported, "a relocation of type 6; only RELATIVE (8)",
+    {"kind", ErrorCode::NotSupported, "a relocation of type 6 and symbol 1; only RELATIVE (8) without one",
      [](ModuleFile& f) {
          f.edit<Relocation>(f.relocation_offset(0), [](Relocation& r) { r.info = uint64_t{1} << 32 | 6; });
      }},
-    {"relative_with_symbol", ErrorCode::NotSupported, "relocation of type 8",
+    {"relative_with_symbol", ErrorCode::NotSupported, "relocation of type 8 and symbol 1;",
      [](ModuleFile& f) {
          f.edit<Relocation>(f.relocation_offset(0), [](Relocation& r) { r.info |= uint64_t{1} << 32; });
      }},

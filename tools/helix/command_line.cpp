@@ -121,12 +121,14 @@ void add_bench(CLI::App& app, Action& action) {
 void add_check(CLI::App& app, Action& action) {
     auto options = std::make_shared<CheckOptions>();
     CLI::App* check = app.add_subcommand("check", "Check a profile; print start order and dependency graph");
-    check->add_option("PROFILE", options->profile, "Name under profiles/, folder or helix.toml (default: minimal)");
+    CLI::Option* profile =
+        check->add_option("PROFILE", options->profile, "Name under profiles/, folder or helix.toml (default: minimal)");
     CLI::Option* json = check->add_flag("--json", options->json, "One JSON object");
     CLI::Option* dot = check->add_flag("--dot", options->dot, "Graphviz")->excludes(json);
     check
         ->add_flag("--schema", options->schema,
                    "No profile: the keys of all, and the options of the build's modules, as JSON Schema for editors")
+        ->excludes(profile)
         ->excludes(json)
         ->excludes(dot);
     check->footer("Examples:\n  helix check demo\n  helix check demo --dot | dot -Tsvg -o demo.svg");

@@ -179,7 +179,8 @@ std::string SupervisionKey::refusal(const std::string& value) const {
         case Takes::LongerDuration:
             if (parse_duration(Text(value.data(), value.size()), number) && (number > 0 || takes == Takes::Duration))
                 return {};
-            return "a duration such as \"2s\" or \"500ms\"";
+            return takes == Takes::Duration ? "a duration such as \"2s\" or \"500ms\""
+                                            : "a duration above zero such as \"2s\" or \"500ms\"";
     }
     return {};
 }
