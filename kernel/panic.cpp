@@ -8,6 +8,7 @@
 
 #include "kernel/console/commands.hpp"
 #include "kernel/kernel.hpp"
+#include "kernel/module/function_name.hpp"
 
 namespace helix::kernel {
 
@@ -47,7 +48,7 @@ void print_address(uint64_t address) {
         if (symbol.empty())
             print("  0x{:x} {}\n", address, instance->name());
         else
-            print("  0x{:x} {}: {}+0x{:x}\n", address, instance->name(), symbol.substr(0, 160), offset);
+            print("  0x{:x} {}: {}+0x{:x}\n", address, instance->name(), function_name(symbol).text(), offset);
     } else {
         print("  0x{:x}\n", address);
     }

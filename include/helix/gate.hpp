@@ -196,6 +196,11 @@ struct Passing {
     uint64_t words[6];
 };
 
+/// Compiled code relies on the direction flag being clear; another module's need not have left it so.
+inline __attribute__((always_inline)) void clear_direction_flag() {
+    asm volatile("cld" ::: "cc");
+}
+
 /// Stores are what a gate costs: the preemption word and ticks (none yet) are one.
 inline __attribute__((always_inline)) void begin_gate(Gate& gate) {
     uint64_t begin;
@@ -204,8 +209,8 @@ inline __attribute__((always_inline)) void begin_gate(Gate& gate) {
 }
 
 // The crossing. rbx is the gate and r13 the one around it, so far the innermost; `call` ends with the callee's return,
-// at whatever it finds in rax. The callee may have left the direction flag set. A failure inside continues at 1 with rbx, rbp and rsp, which the gate keeps, and ecx,
-// which says why. All other registers are lost then, so all are outputs or clobbers.
+// at whatever it finds in rax, and the direction flag clear. A failure inside continues at 1 with rbx, rbp and rsp,
+// which the gate keeps, and ecx, which says why. All other registers are lost then, so all are outputs or clobbers.
 #define HELIX_REGISTERS                                \
     uint64_t rdi = passing.words[0];                   \
     uint64_t rsi = passing.words[1];                   \

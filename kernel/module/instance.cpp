@@ -6,6 +6,7 @@
 
 #include "kernel/kernel.hpp"
 #include "kernel/memory/make.hpp"
+#include "kernel/module/function_name.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
@@ -131,7 +132,7 @@ FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
         if (symbol.empty())
             text.append(format<60>("{}+0x{:x}", instance.name(), note.instruction - instance.mapping->base()).text());
         else
-            text.append(format<120>("{}+0x{:x}", symbol, offset).text());
+            text.append(format<140>("{}+0x{:x}", function_name(symbol).text(), offset).text());
     }
     return text;
 }

@@ -6,6 +6,7 @@
 
 #include "helix/format.hpp"
 #include "kernel/kernel.hpp"
+#include "kernel/module/function_name.hpp"
 
 namespace helix::kernel {
 
@@ -26,7 +27,7 @@ FixedText<150> ModuleHold::describe_caller(Instance& instance) {
                 const Text symbol = instance.mapping->symbol_for(where, offset);
                 if (symbol.empty()) return;
                 text.append(" in ");
-                text.append(symbol.substr(0, text.capacity() - text.text().size()));
+                text.append(function_name(symbol).text());
                 return;
             }
             where = 0;

@@ -262,11 +262,11 @@ bool call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure fa
     const CopiedText<46> method_copy(instance, method);
     constexpr Text kReasons[] = {"", "faulted", "ran over its budget", "aborted", "was ended"};
     const auto index = static_cast<size_t>(failure);
-    const Error error(ErrorCode::ModuleFailed,
-                      format("{}{}{}: the implementation {}",
-                             checked ? static_cast<Slot*>(slot)->interface.name.text() : Text(), checked ? "." : "",
-                             method_copy.value.text(), index < 5 ? kReasons[index] : Text("failed"))
-                          .text());
+    const Error error(
+        ErrorCode::ModuleFailed,
+        format("{}{}{}: the implementation {}", checked ? static_cast<Slot*>(slot)->interface.name.text() : Text(),
+               checked ? "." : "", method_copy.value.text(), index < 5 ? kReasons[index] : Text("failed"))
+            .text());
     copy_out(instance, out, error);
     uint32_t called = 0;
     if (generation == nullptr || !checked || !copy_in(instance, &called, generation, sizeof(called))) return false;
@@ -350,7 +350,7 @@ void return_to_module() {
 /// the same, unless the module damaged it. A service needs stack of its own: a module that comes with too little has
 /// overflowed, and fails before the kernel would. `caller` is where in the module the service was called.
 Instance& enter_service(const InstanceToken* token, const void* caller) {
-    asm volatile("cld");  // the module may have left it set
+    detail::clear_direction_flag();
     constexpr uint64_t kHeadroom = 3 * 1024;
     Gate* const gate = current_gate();
     if (gate == nullptr || !runs_module(*gate)) panic("a service was called from outside of any module");

@@ -16,7 +16,7 @@ declare -A causes=(
     [null]="page fault at address 0x0 " [divide]="divide error" [ud2]="invalid instruction"
     [noncanonical]="general protection fault" [write_text]="page fault at address 0x[1-9a-f]"
     [execute_data]="page fault at address 0x[1-9a-f]" [loop]="$long" [stack_overflow]="stack overflow"
-    [creeping_overflow]="(stack overflow|$long)" [abort]="told to abort in _Z" [exhaust_memory]="(out of memory|$long)"
+    [creeping_overflow]="(stack overflow|$long)" [abort]="told to abort in Crasher::crash\+0x" [exhaust_memory]="(out of memory|$long)"
     [double_fault]="general protection fault" [foreign_token]="it called the kernel with a token that is not its own"
     [foreign_handle]="(it used a handle that is damaged, or not its own|survived its own failure)" # refused where bounded
 )
