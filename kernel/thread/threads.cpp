@@ -8,6 +8,7 @@
 #include "kernel/memory/mapped_memory.hpp"
 #include "kernel/panic.hpp"
 #include "kernel/thread/owner.hpp"
+#include "kernel/thread/policy_calls.hpp"
 
 #include <new>
 
@@ -301,9 +302,7 @@ void Threads::yield() {
     preempt_disable();
     Cpu& cpu = this_cpu();
     cpu.lock.acquire();
-    Thread& self = *cpu.current;
-    give_way(cpu, self, EnqueueReason::Yielded);
-    this_cpu().lock.release();
+    give_way(cpu, EnqueueReason::Yielded);
     preempt_enable();
 }
 
@@ -407,16 +406,25 @@ void Threads::ask_reschedule(Cpu& cpu) {
         arch::interrupt_cpu(cpu.local.cpu, arch::CpuInterrupt::Call);
 }
 
-void Threads::give_way(Cpu& cpu, Thread& self, EnqueueReason reason) {
+void Threads::give_way(Cpu& cpu, EnqueueReason reason) {
+    Thread& self = *cpu.current;
+    account(cpu, self);
     self.state = ThreadState::Runnable;
-    if (self.kind == ThreadClass::Policy) {
-        policy_.enqueue(cpu, self, reason);
-        // One of those who wait runs at once, unless the kernel's own go first.
-        if (cpu.ready_count > (cpu.kernel_ready.empty() ? 1u : 0u)) wake_idle_cpu(cpu);
-    } else if (self.kind == ThreadClass::Kernel) {
-        cpu.kernel_ready.push_back(self);
+    Thread* to;
+    if (__builtin_expect(self.kind == ThreadClass::Policy && !cpu.leaving && cpu.kernel_ready.empty(), 1)) {
+        to = &policy_.yield(cpu, self, reason);
+        if (cpu.ready_count != 0) wake_idle_cpu(cpu);  // as many wait as before
+    } else {
+        if (self.kind == ThreadClass::Policy) {
+            policy_.enqueue(cpu, self, reason);
+            wake_idle_cpu(cpu);
+        } else if (self.kind == ThreadClass::Kernel) {
+            cpu.kernel_ready.push_back(self);
+        }
+        to = &pick(cpu);
     }
-    switch_away(cpu);
+    switch_to(cpu, self, *to);
+    this_cpu().lock.release();
 }
 
 Thread& Threads::pick(Cpu& cpu) {
@@ -431,29 +439,39 @@ Thread& Threads::pick(Cpu& cpu) {
 }
 
 void Threads::switch_away(Cpu& cpu) {
-    Thread& from = *cpu.current;
-    Thread& to = pick(cpu);
+    Thread& self = *cpu.current;
+    account(cpu, self);
+    switch_to(cpu, self, pick(cpu));
+}
+
+/// `self` ran on `cpu` until now. Before the policy is asked, so that it knows.
+inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& self) {
     const uint64_t now = arch::cycles();
-    from.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
+    self.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
     cpu.switched_at_cycles = now;
-    if (from.woke_at_cycles != 0) {
-        if (from.state == ThreadState::Blocked) from.goes_on = cycles_to_ns(now - from.woke_at_cycles) > kShareNs;
-        from.woke_at_cycles = 0;
+    if (self.kind == ThreadClass::Policy)
+        for (SchedulerThread& view : self.view) view.runtime_ns = self.runtime_ns;
+    if (self.woke_at_cycles != 0) {
+        if (self.state == ThreadState::Blocked) self.goes_on = cycles_to_ns(now - self.woke_at_cycles) > kShareNs;
+        self.woke_at_cycles = 0;
     }
-    if (from.kind == ThreadClass::Policy)
-        for (SchedulerThread& view : from.view) view.runtime_ns = from.runtime_ns;
+}
+
+/// `to`, which is in no queue any more, runs from now on instead of `self`. Returns when that runs again, perhaps on
+/// another CPU, whose lock is held then.
+inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& self, Thread& to) {
     cpu.give_way = false;
     to.state = ThreadState::Running;
-    if (&to == &from) return;
+    if (&to == &self) return;
     ++cpu.switches;
     ++to.switches;
-    cpu.previous = &from;
+    cpu.previous = &self;
     cpu.current = &to;
     policy_.set_current(cpu, to);
-    from.gate = cpu.local.gate;
+    self.gate = cpu.local.gate;
     cpu.local.gate = to.gate;
     cpu.local.thread = &to;
-    arch::context_switch(from.context, to.context);
+    arch::context_switch(self.context, to.context);
     finish_switch();
 }
 
@@ -519,8 +537,10 @@ void Threads::preempt() {
         wanted |= cpu.leaving;
         if (self.kind == ThreadClass::Idle)
             wanted = !cpu.leaving && (!cpu.kernel_ready.empty() || !cpu.policy_ready.empty());
-        if (wanted) give_way(cpu, self, EnqueueReason::Preempted);
-        this_cpu().lock.release();
+        if (wanted)
+            give_way(cpu, EnqueueReason::Preempted);
+        else
+            cpu.lock.release();
     } while (reschedule_wanted());
 }
 

@@ -80,16 +80,36 @@ public:
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
         RunQueues& queue = queues(cpu);
         if (queue.empty()) return nullptr;
-        SchedulerThread* thread = nullptr;
-        if (limit_ns_ != 0 && queue.in_overdue_turn(slice_ns_)) thread = queue.longest_waiting(limit_ns_);
-        const bool overdue = thread != nullptr;
-        if (!overdue) thread = queue.first[queue.highest()];
+        SchedulerThread* thread = in_overdue_turn(queue) ? queue.longest_waiting(limit_ns_) : nullptr;
+        const bool is_overdue = thread != nullptr;
+        if (!is_overdue) thread = queue.first[queue.highest()];
         queue.remove(*thread);
-        begin_run(*thread, overdue);
+        begin_run(*thread, is_overdue);
         Counters& counters = counters_[cpu.id % kCpus];
         ++counters.picks;
-        if (overdue) ++counters.overdue_picks;
+        if (is_overdue) ++counters.overdue_picks;
         return thread;
+    }
+
+    /// Mostly nobody is more urgent and nobody overdue: then `thread` and the first of its equals change places.
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        RunQueues& queue = queues(cpu);
+        ThreadState& state = state_of(thread);
+        const uint32_t level = level_of(thread);
+        if (reason != EnqueueReason::Yielded || state.queued || queue.occupied >> level != 1 ||
+            (in_overdue_turn(queue) &&
+             (queue.occupied != 1u << level || queue.waited_ns(*queue.first[level]) >= limit_ns_))) {
+            LevelPolicy::enqueue(cpu, thread, reason);
+            return LevelPolicy::pick_next(cpu);
+        }
+        count_cpu(cpu.id % kCpus);
+        Counters& counters = counters_[cpu.id % kCpus];
+        ++counters.enqueues;
+        ++counters.picks;
+        state.slice_used = state.keep_slice = false;
+        SchedulerThread& next = queue.change_places(thread, level);
+        begin_run(next, false);
+        return &next;
     }
 
     TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
@@ -181,6 +201,7 @@ private:
         const uint32_t priority = thread.priority < kPriorityLevels ? thread.priority : kPriorityLevels - 1;
         return priority * levels_ / kPriorityLevels;
     }
+    bool in_overdue_turn(RunQueues& queue) const { return limit_ns_ != 0 && queue.in_overdue_turn(slice_ns_); }
     static void begin_run(SchedulerThread& thread, bool overdue) {
         ThreadState& state = state_of(thread);
         if (!state.keep_slice) state.slice_start_ns = thread.runtime_ns;
