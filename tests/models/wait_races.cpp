@@ -185,6 +185,7 @@ void run_late_cancellation(const ModelRun& run) {
             MODEL_CHECK(player.busy);
         }
         race.things.give(what);
+        if (what == kJoin) MODEL_CHECK(run.kernel.threads.join(race.things.joined).ok());
         players.settle();
         MODEL_CHECK(player.busy == (what == kSleep));
         MODEL_CHECK(player.succeeded == (what != kSleep));
@@ -214,7 +215,8 @@ void run_woken_on_the_way(const ModelRun& run) {
         player.order = {what, round, kLong};
         player.busy = true;
         player.told.signal();
-        while (load(race.running) != round) MODEL_CHECK(threads.sleep(1).ok());
+        // On another CPU, since this thread keeps its own.
+        while (load(race.running) != round) arch::preemption_point();
         {
             const PreemptionGuard no_preemption;
             threads.lock_all_cpus();  // one of them is what it needs in order to sleep
@@ -231,7 +233,7 @@ void run_woken_on_the_way(const ModelRun& run) {
         MODEL_CHECK(!player.busy && player.succeeded);
         race.things.take_back(what);
     }
-    MODEL_CHECK(caught >= 20 || !run.replay);
+    printf("caught %u\n",caught);MODEL_CHECK(caught >= 20 || !run.replay);
     race.things.give(kJoin);
     players.cancel(player);
 }
