@@ -179,7 +179,7 @@ void run_late_cancellation(const ModelRun& run) {
     static Players<1> players(run.kernel, &race, perform, do_nothing);
     race.things.start(run.kernel.threads);
     for (uint32_t what = 0; what < kKinds; ++what) {
-        Player& player = begin(players, what, kLong);
+        Player& player = begin(players, what, kernel::kForever - 1);
         for (int i = 0; i < 2; ++i) {
             players.wake_by_mistake(player);
             MODEL_CHECK(player.busy);
@@ -233,7 +233,7 @@ void run_woken_on_the_way(const ModelRun& run) {
         MODEL_CHECK(!player.busy && player.succeeded);
         race.things.take_back(what);
     }
-    printf("caught %u\n",caught);MODEL_CHECK(caught >= 20 || !run.replay);
+    MODEL_CHECK(caught >= 20 || !run.replay);
     race.things.give(kJoin);
     players.cancel(player);
 }
@@ -264,6 +264,59 @@ void run_given_at_the_end(const ModelRun& run) {
 }
 TEST(WaitRaces, WhatComesWithTheTimeOutIsNotLost) {
     run_model(run_given_at_the_end, Machines::Replay);
+}
+
+/// Nobody signals, but at the end of the time the condition is true.
+void run_true_at_the_end(const ModelRun& run) {
+    struct Shared {
+        kernel::Mutex guard{kernel::LockRank::SleepingLeaf};
+        kernel::ConditionVariable condition;
+        uint32_t is_true = 0;  // atomic
+    };
+    static Shared shared;
+    auto created = run.kernel.threads.create(
+        "waits",
+        [](void*) {
+            kernel::MutexGuard holds(shared.guard);
+            MODEL_CHECK(
+                shared.condition.wait_until(shared.guard, [] { return load(shared.is_true) != 0; }, kShort).ok());
+        },
+        nullptr);
+    MODEL_CHECK(created.ok() && run.kernel.threads.sleep(kShort / 2).ok());
+    __atomic_store_n(&shared.is_true, 1, __ATOMIC_SEQ_CST);
+    MODEL_CHECK(run.kernel.threads.join(created.value()).ok());
+}
+TEST(WaitRaces, AConditionIsLookedAtWhenTimeHasRunOut) {
+    run_model(run_true_at_the_end, Machines::Replay);
+}
+
+/// All who wait for the end of a thread hear of it, and of no other's: its entry of the table is another's then.
+void run_joins(const ModelRun& run) {
+    constexpr uint32_t kJoiners = 3;
+    static Race first, second;
+    static Players<kJoiners> players(run.kernel, &first, perform, do_nothing);
+    kernel::Threads& threads = run.kernel.threads;
+    first.things.start(threads);
+    for (uint32_t i = 0; i < kJoiners; ++i) {
+        players.start(players[i], kDefaultPriority);
+        players.tell(players[i], {kJoin, 0, kLong});
+    }
+    const ThreadId ended = first.things.joined;
+    first.things.give(kJoin);
+    MODEL_CHECK(threads.join(ended).ok());
+    second.things.start(threads);
+    players.settle();
+    for (uint32_t i = 0; i < kJoiners; ++i) MODEL_CHECK(!players[i].busy && players[i].succeeded);
+
+    MODEL_CHECK(second.things.joined != ended);
+    MODEL_CHECK(threads.join(ended, 0).ok());
+    MODEL_CHECK(threads.set_priority(ended, 1).error().code() == ErrorCode::NotFound);
+    MODEL_CHECK(threads.join(second.things.joined, kShort).error().code() == ErrorCode::TimedOut);
+    second.things.give(kJoin);
+    MODEL_CHECK(threads.join(second.things.joined).ok());
+}
+TEST(WaitRaces, AllWhoJoinHearOfTheEndOnce) {
+    run_model(run_joins, Machines::Replay);
 }
 
 }  // namespace
