@@ -56,30 +56,33 @@ void run_inversion(const ModelRun& run) {
     kernel::Threads& threads = run.kernel.threads;
     ThreadId ids[kChain + 2];
     uint32_t count = 0;
-    const auto start = [&](void (*entry)(void*), uint32_t priority, bool announces) {
+    const auto start = [&](void (*entry)(void*), uint32_t priority) {
         auto created = threads.create("inversion", entry, nullptr, {.priority = priority});
         MODEL_CHECK(created.ok());
         ids[count++] = created.value();
-        if (announces) MODEL_CHECK(chain.ready.wait().ok());
     };
-    start(hold_first, 2, true);
-    for (uint32_t i = 1; i < kChain; ++i) start(hold_and_wait, 2 + i, true);
-    start(be_urgent, 28, true);
-    // Everybody is where it waits before the one in the middle comes.
-    for (uint32_t blocked = 0; blocked != kChain + 1;) {
-        blocked = 0;
-        MODEL_CHECK(threads.sleep(1).ok());
-        threads.for_each_locked([&](kernel::Thread& thread) {
-            for (uint32_t i = 0; i < count; ++i)
-                blocked += thread.id == ids[i] && thread.state == kernel::ThreadState::Blocked;
-        });
-    }
+    /// Each is where it waits before the next one comes, so that what it brings has to go along the chain.
+    const auto start_waiting = [&](void (*entry)(void*), uint32_t priority) {
+        start(entry, priority);
+        MODEL_CHECK(chain.ready.wait().ok());
+        for (uint32_t blocked = 0; blocked != count;) {
+            blocked = 0;
+            MODEL_CHECK(threads.sleep(1).ok());
+            threads.for_each_locked([&](kernel::Thread& thread) {
+                for (uint32_t i = 0; i < count; ++i)
+                    blocked += thread.id == ids[i] && thread.state == kernel::ThreadState::Blocked;
+            });
+        }
+    };
+    start_waiting(hold_first, 2);
+    for (uint32_t i = 1; i < kChain; ++i) start_waiting(hold_and_wait, 2 + i);
+    start_waiting(be_urgent, 28);
     // One on each CPU, so that the holder finds none free.
     for (uint32_t i = 1; i < run.cpus; ++i) {
         auto created = threads.create("middle", compute, nullptr, {.priority = 16});
         MODEL_CHECK(created.ok());
     }
-    start(compute, 16, false);
+    start(compute, 16);
     chain.go.signal();
     for (uint32_t i = 0; i < count; ++i) MODEL_CHECK(threads.join(ids[i]).ok());
     MODEL_CHECK(!__atomic_load_n(&chain.given_up, __ATOMIC_SEQ_CST));
