@@ -44,8 +44,14 @@ struct Things {
             "joined", [](void* end) { MODEL_CHECK(static_cast<kernel::Semaphore*>(end)->wait().ok()); }, &may_end);
         MODEL_CHECK(created.ok());
         joined = created.value();
-        mutex.lock();
-        lock.lock();
+        MODEL_CHECK(mutex.lock_for(0) && lock.lock_for(0));
+    }
+    /// Nobody waits any more.
+    void finish(kernel::Threads& threads) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+        mutex.unlock();
+        lock.unlock();
+        may_end.signal();
+        MODEL_CHECK(threads.join(joined).ok());
     }
     /// What one player waits for with `what` comes true.
     void give(uint32_t what) HELIX_NO_THREAD_SAFETY_ANALYSIS {
@@ -167,7 +173,7 @@ void run_cancelled_before(const ModelRun& run) {
         MODEL_CHECK(player.succeeded == is_for_ever(what));
         if (is_for_ever(what)) race.things.take_back(what);
     }
-    race.things.give(kJoin);
+    race.things.finish(threads);
 }
 TEST(WaitRaces, WhoIsCancelledBeforeDoesNotWait) {
     run_model(run_cancelled_before, Machines::Replay);
@@ -193,6 +199,7 @@ void run_late_cancellation(const ModelRun& run) {
         players.cancel(player);
         player.succeeded = false;
     }
+    race.things.finish(run.kernel.threads);
 }
 TEST(WaitRaces, WhoCancelsLateEndsNoOtherWait) {
     run_model(run_late_cancellation, Machines::Replay);
@@ -234,8 +241,8 @@ void run_woken_on_the_way(const ModelRun& run) {
         race.things.take_back(what);
     }
     MODEL_CHECK(caught >= 20 || !run.replay);
-    race.things.give(kJoin);
     players.cancel(player);
+    race.things.finish(threads);
 }
 TEST(WaitRaces, WhoIsWokenOnTheWayDoesNotSleepUnderReplay) {
     run_model(run_woken_on_the_way, Machines::Replay);
@@ -261,6 +268,7 @@ void run_given_at_the_end(const ModelRun& run) {
         players.cancel(player);
         player.succeeded = false;
     }
+    race.things.finish(run.kernel.threads);
 }
 TEST(WaitRaces, WhatComesWithTheTimeOutIsNotLost) {
     run_model(run_given_at_the_end, Machines::Replay);
@@ -312,8 +320,9 @@ void run_joins(const ModelRun& run) {
     MODEL_CHECK(threads.join(ended, 0).ok());
     MODEL_CHECK(threads.set_priority(ended, 1).error().code() == ErrorCode::NotFound);
     MODEL_CHECK(threads.join(second.things.joined, kShort).error().code() == ErrorCode::TimedOut);
-    second.things.give(kJoin);
-    MODEL_CHECK(threads.join(second.things.joined).ok());
+    first.things.finish(threads);
+    second.things.finish(threads);
+    for (uint32_t i = 0; i < kJoiners; ++i) players.cancel(players[i]);
 }
 TEST(WaitRaces, AllWhoJoinHearOfTheEndOnce) {
     run_model(run_joins, Machines::Replay);
