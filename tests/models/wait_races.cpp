@@ -205,6 +205,47 @@ TEST(WaitRaces, WhoCancelsLateEndsNoOtherWait) {
     run_model(run_late_cancellation, Machines::Replay);
 }
 
+/// The same, and before the thread runs to see that it was a mistake, what it waits for comes: it has it.
+void run_late_cancellation_and_gift(const ModelRun& run) {
+    static Race race;
+    static Players<1> players(run.kernel, &race, perform, do_nothing);
+    race.things.start(run.kernel.threads);
+    for (uint32_t what = 0; what < kKinds; ++what) {
+        if (what == kSleep || what == kJoin) continue;
+        Player& player = begin(players, what, kLong);
+        {
+            const PreemptionGuard no_preemption;
+            run.kernel.threads.wake(*player.thread, kernel::WakeReason::Cancelled);
+            race.things.give(what);
+        }
+        players.settle();
+        MODEL_CHECK(!player.busy && player.succeeded);
+        race.things.take_back(what);
+        players.cancel(player);
+        player.succeeded = false;
+    }
+    race.things.finish(run.kernel.threads);
+}
+TEST(WaitRaces, WhatComesAfterAMistakeIsNotLost) {
+    run_model(run_late_cancellation_and_gift, Machines::Replay);
+}
+
+/// A time-out that is over when the wait begins takes no time, not even to the next tick: the clock moves only because
+/// it is looked at.
+void run_over_at_once(const ModelRun& run) {
+    if (run.cpus != 1) return;  // elsewhere time passes for other reasons
+    static kernel::Semaphore nothing{0};
+    for (int i = 0; i < 20; ++i) {
+        const uint64_t begin_ns = arch::now_ns();
+        MODEL_CHECK(nothing.wait(0).error().code() == ErrorCode::TimedOut);
+        MODEL_CHECK(run.kernel.threads.sleep(0).ok());
+        MODEL_CHECK(arch::now_ns() - begin_ns < kernel::Threads::kTickNs / 100);
+    }
+}
+TEST(WaitRaces, ATimeOutOfZeroTakesNoTime) {
+    run_model(run_over_at_once, Machines::Replay);
+}
+
 /// What a thread waits for comes when it has said that it waits, but before it sleeps: it does not sleep.
 void run_woken_on_the_way(const ModelRun& run) {
     if (run.cpus == 1) return;
