@@ -2,11 +2,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // boot.spawn_to_prompt: from the start of the emulator to the shell's prompt, beside Debian's Linux kernel under the
 // same command line of the emulator, up to the first line of its only program. The guests take turns.
-#include "commands.hpp"
 #include "debian_kernel.hpp"
-#include "failure.hpp"
-#include "metric.hpp"
-#include "text.hpp"
+#include "guest_main.hpp"
 
 #include <optional>
 
@@ -62,14 +59,5 @@ void measure(Session& session) {
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-    if (benchmark::only_lists(argument_count, arguments, {"boot.spawn_to_prompt"})) return 0;
-    try {
-        Console console(ColorMode::Never, Verbosity::Normal);
-        Session session{console, find_workspace()};
-        measure(session);
-        return 0;
-    } catch (const std::exception& failure) {
-        fmt::print(stderr, "helix_bench_boot: {}\n", failure.what());
-        return 1;
-    }
+    return benchmark::guest_main(argument_count, arguments, {"boot.spawn_to_prompt"}, measure);
 }

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// hold.locks and hold.rendezvous: how long two busy CPUs are held, by all their locks and by a meeting.
+// hold.locks, hold.rendezvous, hold.grace: how long two busy CPUs are held, by all their locks and by a meeting, and
+// how long a grace period lasts, which holds nobody.
 #include "hosted_kernel.hpp"
 #include "metric.hpp"
 
@@ -14,6 +15,7 @@ constexpr size_t kBusyThreads = 4;
 
 uint64_t lock_holds[kHolds];
 uint64_t meetings[kHolds];
+uint64_t grace_periods[kHolds];
 bool stop_burning = false;
 
 void burn(void*) {
@@ -35,6 +37,9 @@ Result<void> measure(kernel::Kernel& kernel) {
         preempt_enable();
         lock_holds[i] = threads.cycles_to_ns(cycles);
         meetings[i] = threads.cycles_to_ns(threads.cpus().rendezvous([](void*) {}, nullptr));
+        const uint64_t begin_cycles = arch::cycles();
+        threads.cpus().wait_grace_period();
+        grace_periods[i] = threads.cycles_to_ns(arch::cycles() - begin_cycles);
         if (i % 100 == 0) TRY(threads.sleep(1'000'000));  // the busy threads run here too
     }
     __atomic_store_n(&stop_burning, true, __ATOMIC_RELAXED);
@@ -45,9 +50,10 @@ Result<void> measure(kernel::Kernel& kernel) {
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-    if (benchmark::only_lists(argument_count, arguments, {"hold.locks", "hold.rendezvous"})) return 0;
+    if (benchmark::only_lists(argument_count, arguments, {"hold.locks", "hold.rendezvous", "hold.grace"})) return 0;
     if (!benchmark::run_in_kernel({}, measure, kCpus)) return 1;
     benchmark::print_metric("hold.locks", "ns", {lock_holds, lock_holds + kHolds});
     benchmark::print_metric("hold.rendezvous", "ns", {meetings, meetings + kHolds});
+    benchmark::print_metric("hold.grace", "ns", {grace_periods, grace_periods + kHolds});
     return 0;
 }

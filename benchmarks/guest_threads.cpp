@@ -6,12 +6,9 @@
 // The guests take turns, a few boots each. Both read the time stamp counter, which the emulator answers with that of
 // the host: samples are time on the host, and are converted with the frequency seen here from the first boot to the
 // last.
-#include "commands.hpp"
 #include "debian_kernel.hpp"
-#include "failure.hpp"
-#include "metric.hpp"
+#include "guest_main.hpp"
 #include "modules/benchmark/thread_timing.hpp"
-#include "text.hpp"
 
 #include <array>
 #include <map>
@@ -56,11 +53,7 @@ MachineSpec helix_guest(const Session& session) {
 }
 
 void boot(const MachineSpec& spec, std::string_view name, Samples& samples) {
-    std::string output;
-    const MachineRun run =
-        run_machine(spec, -1, [&](std::string_view text) { output += text; }, deadline_after(kDeadline));
-    if (run.end.status != 0)
-        throw Failure(ExitStatus::Failed, "{}: {}: {}", name, run.end.problem, trim(output + run.errors));
+    const std::string output = benchmark::output_of(spec, name, kDeadline);
     for (const Measurement& measurement : kMeasurements) {
         size_t found = 0;
         for (const std::string& line : split(output, '\n')) {
@@ -106,16 +99,6 @@ void measure(Session& session) {
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-    if (benchmark::only_lists(argument_count, arguments,
-                              {"guest.switch_pair", "guest.thread_create_join", "guest.wakeup"}))
-        return 0;
-    try {
-        Console console(ColorMode::Never, Verbosity::Normal);
-        Session session{console, find_workspace()};
-        measure(session);
-        return 0;
-    } catch (const std::exception& failure) {
-        fmt::print(stderr, "helix_bench_guest_threads: {}\n", failure.what());
-        return 1;
-    }
+    return benchmark::guest_main(argument_count, arguments,
+                                 {"guest.switch_pair", "guest.thread_create_join", "guest.wakeup"}, measure);
 }

@@ -3,9 +3,7 @@
 // scheduler.swap.hold.N: instructions inside the hold of a scheduler swap under N threads, in the emulator.
 //
 // It counts one nanosecond for each instruction, so the kernel's record of the pause is their number.
-#include "commands.hpp"
-#include "failure.hpp"
-#include "metric.hpp"
+#include "guest_main.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -14,6 +12,7 @@
 namespace {
 
 using namespace helix::tool;
+namespace benchmark = helix::benchmark;
 using Json = nlohmann::json;
 
 constexpr int kSwaps = 21;
@@ -33,11 +32,7 @@ std::vector<uint64_t> holds_under(Session& session, unsigned threads) {
     options.count_instructions = true;
     options.commands = commands;
     const MachineSpec spec = prepare_machine(session, options, nullptr);
-    std::string output;
-    const MachineRun run =
-        run_machine(spec, -1, [&](std::string_view text) { output += text; }, deadline_after(kDeadline));
-    if (run.end.status != 0)
-        throw Failure(ExitStatus::Failed, "{} threads: {}: {}", threads, run.end.problem, output + run.errors);
+    const std::string output = benchmark::output_of(spec, fmt::format("{} threads", threads), kDeadline);
 
     std::vector<uint64_t> holds;
     const size_t begin = output.find("[{\"id\":");
@@ -53,21 +48,15 @@ std::vector<uint64_t> holds_under(Session& session, unsigned threads) {
     return holds;
 }
 
+void measure(Session& session) {
+    for (const unsigned threads : {1000u, 10'000u})
+        benchmark::print_metric(fmt::format("scheduler.swap.hold.{}", threads).c_str(), "instructions",
+                                holds_under(session, threads));
+}
+
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-    if (helix::benchmark::only_lists(argument_count, arguments,
-                                     {"scheduler.swap.hold.1000", "scheduler.swap.hold.10000"}))
-        return 0;
-    try {
-        Console console(ColorMode::Never, Verbosity::Normal);
-        Session session{console, find_workspace()};
-        for (const unsigned threads : {1000u, 10'000u})
-            helix::benchmark::print_metric(fmt::format("scheduler.swap.hold.{}", threads).c_str(), "instructions",
-                                           holds_under(session, threads));
-        return 0;
-    } catch (const std::exception& failure) {
-        fmt::print(stderr, "helix_bench_scheduler_hold: {}\n", failure.what());
-        return 1;
-    }
+    return benchmark::guest_main(argument_count, arguments, {"scheduler.swap.hold.1000", "scheduler.swap.hold.10000"},
+                                 measure);
 }

@@ -16,21 +16,15 @@ Result<void> ConditionVariable::wait(Mutex& mutex, uint64_t timeout_ns) {
 
 WakeReason ConditionVariable::wait_for_signal(Mutex& mutex, uint64_t deadline_ns) {
     context::require_may_sleep("ConditionVariable::wait");
-    Thread& self = current_thread();
-    Waiter waiter(self);
+    Waiter waiter(current_thread());
     lock_.lock();
     waiting_.push(waiter);
-    begin_wait(self, deadline_ns, Cancellable::Yes);
-    preempt_disable();
     lock_.unlock();
-    mutex.unlock();
-    WakeReason reason = finish_wait(self, deadline_ns);
-    preempt_enable();
+    mutex.unlock();  // from here on somebody may signal
     lock_.lock();
-    while (!waiter.granted && reason == WakeReason::None) {
+    WakeReason reason = WakeReason::None;
+    for (; !waiter.granted && reason == WakeReason::None; lock_.lock())
         reason = wait_unlocking(lock_, deadline_ns, Cancellable::Yes);
-        lock_.lock();
-    }
     if (waiting_.leave(waiter)) reason = WakeReason::Signalled;
     lock_.unlock();
     mutex.lock();

@@ -36,32 +36,29 @@ bool Inheritance::wait(Mutex& mutex, uint64_t deadline_ns, Cancellable cancellab
     Thread& self = current_thread();
     const uintptr_t mine = Mutex::word_of(self);
     count_lock(mutex.rank_, LockCount::Contended);
-    for (;;) {
-        lock_.lock();
-        // Either it is free by now, or its holder is told that somebody waits.
-        uintptr_t word = mutex.word_.load(std::memory_order_relaxed);
-        while ((word & Mutex::kContended) == 0) {
-            const uintptr_t wanted = word == 0 ? mine : word | Mutex::kContended;
-            if (!mutex.word_.compare_exchange_weak(word, wanted, std::memory_order_acq_rel)) continue;
-            if (word == 0) {
-                lock_.unlock();
-                return true;
-            }
-            word = wanted;
+    lock_.lock();
+    // Either it is free by now, or its holder is told that somebody waits.
+    uintptr_t word = mutex.word_.load(std::memory_order_relaxed);
+    while ((word & Mutex::kContended) == 0) {
+        const uintptr_t wanted = word == 0 ? mine : word | Mutex::kContended;
+        if (!mutex.word_.compare_exchange_weak(word, wanted, std::memory_order_acq_rel)) continue;
+        if (word == 0) {
+            lock_.unlock();
+            return true;
         }
-        enter(mutex, self);
-        const WakeReason reason = wait_unlocking(lock_, deadline_ns, cancellable);
-        if (reason == WakeReason::Signalled) return true;  // it was handed over
-        lock_.lock();
-        const bool handed_over = holder(mutex.word_.load(std::memory_order_relaxed), Mutex::kContended) == &self;
-        if (!handed_over) leave(mutex, self);
-        lock_.unlock();
-        if (handed_over) return true;
-        if (reason == WakeReason::TimedOut || (reason == WakeReason::Cancelled && cancellable == Cancellable::Yes)) {
-            count_lock(mutex.rank_, LockCount::Expired);
-            return false;
-        }
+        word = wanted;
     }
+    enter(mutex, self);
+    WakeReason reason = WakeReason::None;
+    for (; self.waits_for != nullptr && reason == WakeReason::None; lock_.lock())
+        reason = wait_unlocking(lock_, deadline_ns, cancellable);
+    const bool handed_over = self.waits_for == nullptr;
+    if (!handed_over) {
+        leave(mutex, self);
+        count_lock(mutex.rank_, LockCount::Expired);
+    }
+    lock_.unlock();
+    return handed_over;
 }
 
 void Inheritance::hand_over(Mutex& mutex) {

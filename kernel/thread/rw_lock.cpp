@@ -20,13 +20,8 @@ bool RwLock::acquire(bool alone, uint64_t deadline_ns, Cancellable cancellable) 
         count_lock(rank_, LockCount::Contended);
         Waiter self(current_thread(), alone);
         waiting_.push(self);
-        for (;;) {
-            const WakeReason reason = wait_unlocking(lock_, deadline_ns, cancellable);
-            lock_.lock();
-            const bool over =
-                reason == WakeReason::TimedOut || (reason == WakeReason::Cancelled && cancellable == Cancellable::Yes);
-            if (self.granted || over) break;
-        }
+        for (WakeReason reason = WakeReason::None; !self.granted && reason == WakeReason::None; lock_.lock())
+            reason = wait_unlocking(lock_, deadline_ns, cancellable);
         entered = waiting_.leave(self);
         if (!entered) {
             count_lock(rank_, LockCount::Expired);

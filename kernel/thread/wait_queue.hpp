@@ -17,14 +17,9 @@ uint64_t deadline_after(uint64_t timeout_ns);
 /// Whether a wait ends when the owner of the thread is being ended. The kernel's own invariants wait with No.
 enum class Cancellable : uint8_t { Yes, No };
 
-/// The calling thread is about to wait and becomes visible to those who wake it as soon as the caller puts it where
-/// they look; under the lock that they take. finish_wait follows, once that lock is free.
-void begin_wait(Thread& self, uint64_t deadline_ns, Cancellable cancellable) HELIX_PREEMPTION_OFF;
-/// Blocks until somebody wakes the thread: Signalled, TimedOut, Cancelled, or None. Cancelled and None may come without
-/// reason, from those who were late for an earlier wait: look again. Preemption count one, no lock held, since before
-/// the thread became visible; the same on return.
-WakeReason finish_wait(Thread& self, uint64_t deadline_ns) HELIX_PREEMPTION_OFF;
-/// Both, with `lock` released in between and free on return. Preemption count one.
+/// The calling thread, which those who take `lock` find where they look for it, waits with `lock` released until
+/// somebody wakes it; `lock` is free on return. Signalled, TimedOut, Cancelled (never, unless the wait is cancellable),
+/// or None: without reason, by who was late for an earlier wait, so look again. Preemption count one.
 WakeReason wait_unlocking(SpinLock& lock, uint64_t deadline_ns, Cancellable cancellable) HELIX_RELEASE(lock);
 
 class WaitQueue {
@@ -38,20 +33,17 @@ public:
     WakeReason wait_until(Condition condition, uint64_t deadline_ns = kForever,
                           Cancellable cancellable = Cancellable::Yes) HELIX_MAY_SLEEP {
         context::require_may_sleep("WaitQueue::wait_until");
-        WakeReason reason = WakeReason::Signalled;
-        for (;;) {
-            lock_.lock();
-            if (condition()) {
-                lock_.unlock();
-                return WakeReason::Signalled;
-            }
-            if (reason == WakeReason::TimedOut ||
-                (reason == WakeReason::Cancelled && cancellable == Cancellable::Yes)) {
+        lock_.lock();
+        WakeReason reason = WakeReason::None;
+        while (!condition()) {
+            if (reason == WakeReason::TimedOut || reason == WakeReason::Cancelled) {
                 lock_.unlock();
                 return reason;
             }
-            reason = wait_and_unlock(deadline_ns, cancellable);
+            reason = wait_in_line(deadline_ns, cancellable);
         }
+        lock_.unlock();
+        return WakeReason::Signalled;
     }
     /// Runs `change` under the queue's lock and wakes waiters to look at their conditions again. Any thread context.
     template <typename Change>
@@ -80,7 +72,7 @@ public:
     }
 
 private:
-    WakeReason wait_and_unlock(uint64_t deadline_ns, Cancellable cancellable) HELIX_RELEASE(lock_);
+    WakeReason wait_in_line(uint64_t deadline_ns, Cancellable cancellable) HELIX_REQUIRES(lock_);
     void wake_waiting(size_t count) HELIX_REQUIRES(lock_);
 
     SpinLock lock_;

@@ -27,6 +27,8 @@ public:
         const auto number = static_cast<uint32_t>(random_.below(kPlayers));
         if (random_.one_in(40)) {
             cancel(number);
+        } else if (random_.one_in(40)) {
+            players_.wake_by_mistake(players_[number]);
         } else if (random_.one_in(3)) {
             subject_.change(random_);  // by the main thread
             players_.settle();

@@ -31,6 +31,8 @@ public:
             set_priority(player);
         } else if (random_.one_in(40)) {
             cancel(player);
+        } else if (random_.one_in(40)) {
+            players_.wake_by_mistake(players_[player]);
         } else if (waits_for_[player] == kNobody) {
             if (owner_[mutex] == player)
                 unlock(player, mutex);

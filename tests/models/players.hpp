@@ -73,10 +73,21 @@ public:
         MODEL_CHECK(threads_.wait_threads_of(player.owner, kLong).ok());
         settle();
     }
+    /// Somebody wanted to end an earlier wait of `player`, and is late. Nothing may come of it.
+    void wake_by_mistake(Player& player) {
+        threads_.wake(*player.thread, kernel::WakeReason::Cancelled);
+        settle();
+    }
     /// Time passes.
     void wait(uint64_t duration_ns) {
         (void)threads_.sleep(duration_ns);
         settle();
+    }
+    /// Time passes until that of `player` has run out, who has no CPU to see it with. On one CPU, where the main
+    /// thread, which is of the kernel class, goes before all players.
+    void let_time_run_out(Player& player) {
+        while (player.thread->wake_reason == kernel::WakeReason::None) arch::preemption_point();
+        MODEL_CHECK(player.busy && player.thread->wake_reason == kernel::WakeReason::TimedOut);
     }
     /// Waits until every player is blocked.
     void settle() {

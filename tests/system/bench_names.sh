@@ -29,3 +29,27 @@ bench mutex.uncontented
 [[ $status == 1 && ! -s $directory/output ]] || fail "an unknown name ends with $status: $(<"$directory/output")"
 [[ $(<"$directory/errors") == 'helix: error: no metric matches "mutex.uncontented"; the nearest: mutex.uncontended' ]] ||
     fail "$(<"$directory/errors")"
+
+# What takes long runs by its name, or with --long. In a build with nothing else in it.
+programs=$directory/build/bin
+mkdir -p "$programs"
+cp "$HELIX" "$programs/helix"
+for name in helix_bench_quick helix_long_bench_slow; do
+    printf '%s\n' '#!/bin/sh' "if [ \"\$1\" = --list ]; then echo $name" \
+        "else echo '{\"metric\":\"$name\",\"unit\":\"ns\",\"median\":1,\"p99\":1,\"runs\":1,\"peers\":{}}'; fi" \
+        >"$programs/$name"
+    chmod +x "$programs/$name"
+done
+HELIX=$programs/helix
+# measures NAME...: those two that `bench` ran last time.
+measures() {
+    [[ $(grep -o 'measuring helix_[a-z_]*' "$directory/errors" | cut -d' ' -f2 | xargs) == "$*" ]] ||
+        fail "it measured otherwise: $(<"$directory/errors")"
+}
+bench
+measures helix_bench_quick
+bench --long
+measures helix_bench_quick helix_long_bench_slow
+bench slow
+[[ $status == 0 ]] || fail "slow ends with $status: $(<"$directory/errors")"
+measures helix_long_bench_slow

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // `helix bench`: runs what measures and prints one line for each metric.
 //
-// A metric comes from a program bin/helix_bench_*, which names its metrics when asked with --list, from a script
-// benchmarks/*.bench that boots a machine and names them in its "metrics:", or from the tool itself. All print objects
+// A metric comes from a program bin/helix_bench_* (helix_long_bench_* if it takes long), which names its metrics when
+// asked with --list, from a script benchmarks/*.bench that boots a machine and names them in its "metrics:", or from
+// the tool itself. All print objects
 // {"metric","unit","median","p99","runs","peers":{NAME:median}}, one a line. What has no metric that is wanted is not
 // run.
 
@@ -28,11 +29,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr double kSourceTimeout = 600;
+constexpr std::string_view kLongPrefix = "helix_long_bench_";
 
 /// Something that measures one or more metrics.
 struct Source {
     std::string name;
     std::vector<std::string> metrics;  ///< all that it measures
+    bool is_long;                      ///< without a name it is left out
     std::function<std::vector<Json>(Session&)> measure;
 };
 
@@ -141,7 +144,9 @@ std::vector<Source> find_sources(const Workspace& workspace) {
     std::error_code ignored;
     std::vector<fs::path> files;
     for (const auto& entry : fs::directory_iterator(workspace.programs(), ignored))
-        if (entry.path().filename().string().starts_with("helix_bench_")) files.push_back(entry.path());
+        if (const std::string name = entry.path().filename().string();
+            name.starts_with("helix_bench_") || name.starts_with(kLongPrefix))
+            files.push_back(entry.path());
     for (const auto& entry : fs::directory_iterator(workspace.root / "benchmarks", ignored))
         if (entry.path().extension() == ".bench") files.push_back(entry.path());
     std::ranges::sort(files);
@@ -151,15 +156,16 @@ std::vector<Source> find_sources(const Workspace& workspace) {
             if (metrics.empty())
                 throw Failure(ExitStatus::Failed, "{}: it names no metric: \"metrics:\" is missing",
                               Workspace::shown(file));
-            out.push_back({Workspace::shown(file), metrics,
+            out.push_back({Workspace::shown(file), metrics, false,
                            [file](Session& session) { return run_bench_script(session, file); }});
         } else {
             out.push_back({file.filename().string(), metrics_of_program(file),
+                           file.filename().string().starts_with(kLongPrefix),
                            [file](Session& session) { return run_program(file, session); }});
         }
     }
-    out.push_back({"the tool", {"boot.instructions"}, boot_instructions});
-    out.push_back({"the tool", {"image.minimal"}, image_size});
+    out.push_back({"the tool", {"boot.instructions"}, false, boot_instructions});
+    out.push_back({"the tool", {"image.minimal"}, false, image_size});
     return out;
 }
 
@@ -215,7 +221,10 @@ int command_bench(Session& session, const BenchOptions& options) {
         return 0;
     }
 
-    std::erase_if(sources, [&](const Source& source) { return std::ranges::none_of(source.metrics, is_wanted); });
+    std::erase_if(sources, [&](const Source& source) {
+        return std::ranges::none_of(source.metrics, is_wanted) ||
+               (source.is_long && options.filter.empty() && !options.with_long);
+    });
     bool failed = false, header = false;
     for (size_t i = 0; i < sources.size(); ++i) {
         const Source& source = sources[i];

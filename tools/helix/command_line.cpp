@@ -113,6 +113,7 @@ void add_bench(CLI::App& app, Action& action) {
     bench->add_option("NAME", options->filter, "Part of a metric's name, or a pattern with * and ?");
     bench->add_flag("--json", options->json, "One JSON object a line");
     bench->add_flag("--list", options->list, "Print the names of the metrics and measure nothing");
+    bench->add_flag("--long", options->with_long, "Also what takes long, which runs by its name without it");
     bench->footer("Examples:\n  helix bench\n  helix bench boot --json\n  helix bench guest.switch_pair");
     bench->callback(
         [options, &action] { action = [options](Session& session) { return command_bench(session, *options); }; });

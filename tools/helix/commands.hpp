@@ -75,6 +75,7 @@ struct BenchOptions {
     std::string filter;
     bool json = false;
     bool list = false;
+    bool with_long = false;
 };
 int command_bench(Session& session, const BenchOptions& options);
 
