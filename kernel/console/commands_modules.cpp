@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Commands about modules.
 #include "kernel/console/commands.hpp"
-#include "kernel/console/duration.hpp"
 #include "kernel/console/transactions.hpp"
+#include "kernel/duration.hpp"
 #include "kernel/kernel.hpp"
 
 namespace helix::kernel {
@@ -39,10 +39,10 @@ void write_flags(JsonWriter& json, ModuleFlags flags) {
 }
 
 /// How often a module was restarted, and when it comes back if that is to be.
-void write_restarts(JsonWriter& json, const Restarts& restarts) {
+void write_restarts(JsonWriter& json, const Restarts& restarts, ModuleState state) {
     json.field("restarts", restarts.count);
     json.key("restart_due_ns");
-    if (restarts.is_pending())
+    if (state == ModuleState::Restarting)
         json.value(restarts.due_ns);
     else
         json.null();
@@ -52,7 +52,7 @@ void write_restarts(JsonWriter& json, const Restarts& restarts) {
 FixedText<30> describe_next_restart(const ModuleRecord& record) {
     const Restarts& restarts = record.restarts;
     if (restarts.gave_up && record.state() == ModuleState::Failed) return FixedText<30>("gave up");
-    if (!restarts.is_pending()) return {};
+    if (record.state() != ModuleState::Restarting) return {};
     const uint64_t now_ns = arch::now_ns();
     if (restarts.due_ns <= now_ns) return FixedText<30>("now");
     return format<30>("in {}", describe_duration(restarts.due_ns - now_ns));
@@ -69,7 +69,7 @@ void write_common(JsonWriter& json, Text name, Text version, const ModuleInfo& i
     json.field("placement", "kernel");
     write_texts(json, "provides", info.provides());
     json.field("generation", generation);
-    write_restarts(json, restarts);
+    write_restarts(json, restarts, state);
 }
 void write_common(JsonWriter& json, const ModuleRecord& record) {
     const ModuleInfo none;
@@ -206,10 +206,12 @@ void print_details(Output& out, ModuleRecord& record) {
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
     const Supervision& rules = record.supervision;
-    print_line(out, "restart",
-               format("{}, at most {} in {}", describe(rules.restart), rules.restart_limit,
-                      describe_duration(rules.restart_period_ns))
-                   .text());
+    auto restart = format<80>("{}", describe(rules.restart));
+    if (rules.restart == Supervision::Restart::OnFailure)
+        restart = format<80>("{}, at most {} in {}", restart, rules.restart_limit,
+                             describe_duration(rules.restart_period_ns));
+    print_line(out, "restart", restart.text());
+    if (rules.call_limit_ns != 0) print_line(out, "call limit", describe_duration(rules.call_limit_ns).text());
     print_line(out, "restarts", format("{}", record.restarts.count).text());
     print_line(out, "next restart", describe_next_restart(record).text());
     if (record.state() != ModuleState::Failed) print_line(out, "last failure", record.restarts.reason.text());
@@ -434,7 +436,7 @@ Result<void> run_health(Invocation& invocation) {
             state = record.state();
         });
         if (name.empty()) break;
-        if (state != ModuleState::Running && state != ModuleState::Failed) continue;
+        if (state != ModuleState::Running && state != ModuleState::Restarting && state != ModuleState::Failed) continue;
         const bool healthy = state == ModuleState::Running && invocation.kernel.modules.ask_health(name.text());
         bool there = false;
         find([&](ModuleRecord& record) {
@@ -454,7 +456,7 @@ Result<void> run_health(Invocation& invocation) {
             json.field("state", describe(state));
             json.field("healthy", healthy);
             json.field("unhealthy", record.health.unhealthy());
-            write_restarts(json, record.restarts);
+            write_restarts(json, record.restarts, state);
             json.field("last_failure", record.restarts.reason.text());
             json.end_object();
         });

@@ -10,15 +10,38 @@
 
 namespace helix::kernel {
 
-/// The modules that run, as nodes of the resolver, on the kernel's heap; valid while the change lock is held.
-class ModuleSystem::RunningModules {
+/// Modules as nodes of the resolver, on the kernel's heap; valid while the change lock is held.
+class ModuleSystem::Nodes {
 public:
-    /// `last` counts as if it ran, and is the last of them.
-    static Result<RunningModules> create(ModuleSystem& system, const ModuleRecord* last = nullptr) {
+    /// Those that run.
+    static Result<Nodes> running(ModuleSystem& system) {
+        return create(system, nullptr,
+                      [](const ModuleRecord& record) { return record.state() == ModuleState::Running; });
+    }
+    /// Those that run or are to run again; `last` is the last of them, whether it does or not.
+    static Result<Nodes> wanted(ModuleSystem& system, const ModuleRecord& last) {
+        return create(system, &last, [](const ModuleRecord& record) { return record.is_wanted(); });
+    }
+    Nodes(Nodes&& other) : heap_(other.heap_), nodes_(std::exchange(other.nodes_, nullptr)), count_(other.count_) {}
+    Nodes(const Nodes&) = delete;
+    Nodes& operator=(const Nodes&) = delete;
+    ~Nodes() {
+        if (nodes_ != nullptr) heap_.free(nodes_);
+    }
+
+    Span<ResolverNode> all() { return {nodes_, count_}; }
+    Span<const ResolverNode> all() const { return {nodes_, count_}; }
+    /// A number for each, for the resolver's use.
+    Span<uint16_t> scratch() const { return {reinterpret_cast<uint16_t*>(nodes_ + count_), count_}; }
+
+private:
+    Nodes(Heap& heap, ResolverNode* nodes, size_t count) : heap_(heap), nodes_(nodes), count_(count) {}
+    static Result<Nodes> create(ModuleSystem& system, const ModuleRecord* last, bool (*wants)(const ModuleRecord&)) {
         size_t count = 0;
         system.for_each([&](ModuleRecord&) { ++count; });
         Heap& heap = system.kernel_.heap;
-        auto* const nodes = static_cast<ResolverNode*>(heap.allocate((count + 1) * sizeof(ResolverNode)));
+        constexpr size_t kEach = sizeof(ResolverNode) + sizeof(uint16_t);
+        auto* const nodes = static_cast<ResolverNode*>(heap.allocate((count + 1) * kEach));
         if (nodes == nullptr) return ErrorCode::OutOfMemory;
         count = 0;
         const auto add = [&](const ModuleRecord& record) {
@@ -26,24 +49,11 @@ public:
             nodes[count++] = {record.name(), info.version(), &info};
         };
         system.for_each([&](ModuleRecord& record) {
-            if (record.state() == ModuleState::Running && &record != last) add(record);
+            if (&record != last && wants(record)) add(record);
         });
         if (last != nullptr) add(*last);
-        return RunningModules(heap, nodes, count);
+        return Nodes(heap, nodes, count);
     }
-    RunningModules(RunningModules&& other)
-        : heap_(other.heap_), nodes_(std::exchange(other.nodes_, nullptr)), count_(other.count_) {}
-    RunningModules(const RunningModules&) = delete;
-    RunningModules& operator=(const RunningModules&) = delete;
-    ~RunningModules() {
-        if (nodes_ != nullptr) heap_.free(nodes_);
-    }
-
-    Span<ResolverNode> nodes() { return {nodes_, count_}; }
-    Span<const ResolverNode> nodes() const { return {nodes_, count_}; }
-
-private:
-    RunningModules(Heap& heap, ResolverNode* nodes, size_t count) : heap_(heap), nodes_(nodes), count_(count) {}
 
     Heap& heap_;
     ResolverNode* nodes_;
@@ -51,11 +61,11 @@ private:
 };
 
 Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
-    const RunningModules running = TRY(RunningModules::create(*this));
+    const Nodes running = TRY(Nodes::running(*this));
     for (size_t i = 0; i < info.dependencies().size(); ++i) {
         const Text text = info.dependencies()[i];
         const Requirement requirement = TRY(Requirement::parse(text));
-        const auto provider = provider_of(running.nodes(), requirement);
+        const auto provider = provider_of(running.all(), requirement);
         if (provider.ok()) continue;
         TRY(check_cycle_in_files(info));
         return Error(provider.error().code(),
@@ -64,11 +74,25 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
     return {};
 }
 
+bool ModuleSystem::needs_those_who_return(const ModuleRecord& record) {
+    const auto running = Nodes::running(*this);
+    const auto wanted = Nodes::wanted(*this, record);
+    if (!running.ok() || !wanted.ok()) return false;
+    bool waits = false;
+    for (size_t i = 0; i < record.current->info().dependencies().size(); ++i) {
+        const auto requirement = Requirement::parse(record.current->info().dependencies()[i]);
+        if (!requirement.ok() || !provider_of(wanted.value().all(), requirement.value()).ok()) return false;
+        waits |= !provider_of(running.value().all(), requirement.value()).ok();
+    }
+    const Span<const ResolverNode> all = wanted.value().all();
+    return waits && check_cycle(all, all.size() - 1, wanted.value().scratch()).ok();  // in one nobody would begin
+}
+
 Result<void> ModuleSystem::check_dependents(const ModuleRecord& record, const ModuleInfo* instead) {
     // One that failed for good serves nobody, and may be removed; but who comes in its place serves them again.
-    if (instead == nullptr && record.state() != ModuleState::Running && !record.restarts.is_pending()) return {};
-    RunningModules running = TRY(RunningModules::create(*this, &record));
-    const Span<ResolverNode> all = running.nodes();
+    if (instead == nullptr && !record.is_wanted()) return {};
+    Nodes wanted = TRY(Nodes::wanted(*this, record));
+    const Span<ResolverNode> all = wanted.all();
     const Span<ResolverNode> others(all.data(), all.size() - 1);
     const ResolverNode now = all[others.size()];
     const auto is_met = [](Span<const ResolverNode> nodes, Text need) {
@@ -104,12 +128,12 @@ Result<void> ModuleSystem::check_dependents(const ModuleRecord& record, const Mo
 /// the files is run; one that cannot be read is none.
 Result<void> ModuleSystem::check_cycle_in_files(const ModuleInfo& info) {
     constexpr size_t kFiles = 64;
-    struct Nodes {
+    struct Files {
         ResolverNode nodes[1 + kFiles];
         Image* images[1 + kFiles];
         uint16_t scratch[1 + kFiles];
     };
-    auto* const found = static_cast<Nodes*>(kernel_.heap.allocate(sizeof(Nodes)));
+    auto* const found = static_cast<Files*>(kernel_.heap.allocate(sizeof(Files)));
     if (found == nullptr) return {};
     found->nodes[0] = {info.name(), info.version(), &info};
     size_t used = 1;

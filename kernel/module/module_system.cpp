@@ -14,8 +14,6 @@ namespace helix::kernel {
 
 namespace {
 
-constexpr uint64_t kCallWaitNs = 5'000'000'000;  // how long a stop waits for its turn
-
 Error with_name(Text name, const Error& error) {
     return Error(error.code(), format("{}: {}", name, error.sentence()).text());
 }
@@ -103,7 +101,9 @@ void ModuleSystem::stop_all() {
         }
         last->current->become(last->current->is_ended() ? ModuleState::Failed : ModuleState::Stopped);
     }
-    for_each([](ModuleRecord& record) { record.restarts.finish(); });  // nobody comes back any more
+    for_each([](ModuleRecord& record) {  // nobody comes back any more
+        if (record.state() == ModuleState::Restarting) record.current->become(ModuleState::Failed);
+    });
 }
 
 // ---- Look-up.
@@ -349,11 +349,16 @@ Result<void> ModuleSystem::unload(Text name) {
 }
 
 Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
-    if (record.restarts.is_pending()) abandon_restart(record);  // takes the call lock, as does the hold
+    const bool was_restarting = record.state() == ModuleState::Restarting;
+    if (was_restarting && !record.restarts.emptied && !empty_failed(record, kLeaveWaitNs))
+        return Error(ErrorCode::TimedOut, format("{} did not leave the failed {}; nothing was changed",
+                                                 ModuleHold::describe_caller(*record.current), record.name())
+                                              .text());
     ModuleHold hold(record);
     if (auto held = hold.acquire(kLeaveWaitNs); !held.ok())
         return Error(held.error().code(), format("{}; nothing was changed", held.error().sentence()).text());
     TRY(unpublish(record));  // the last step that can be refused
+    if (was_restarting) abandon_restart(record);
     end_probation_of(record);
     withdraw_interfaces(record);
     Instance& instance = *record.current;

@@ -141,6 +141,8 @@ private:
 
     /// How long calls and threads have to leave an instance that goes away.
     static constexpr uint64_t kLeaveWaitNs = 5'000'000'000;
+    /// How long a call by name waits for its turn, and for a restart.
+    static constexpr uint64_t kCallWaitNs = 5'000'000'000;
 
     // calls.cpp
     Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload);
@@ -148,8 +150,10 @@ private:
     /// Incompatible. Registry lock held.
     Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const;
     // dependencies.cpp; change lock held
-    class RunningModules;
+    class Nodes;
     Result<void> check_dependencies(const ModuleInfo& info);
+    /// Whether what the module of `record` needs is not there, but will be once those are back that are Restarting.
+    bool needs_those_who_return(const ModuleRecord& record);
     Result<void> check_cycle_in_files(const ModuleInfo& info);
     /// Whether what others need, and have, is still there when `record` is replaced by `instead`, or goes away (null).
     /// Errors: Busy (it is needed), Incompatible (its successor does not do), OutOfMemory.
@@ -236,8 +240,13 @@ private:
     void wait_for_supervisor();
     /// Whether a module is to be brought back now. Registry lock not held.
     bool is_restart_due();
-    /// Waits until it is decided who serves after a failure of `record`, which is pinned. Errors: TimedOut, Cancelled.
-    Result<void> wait_for_restart(const ModuleRecord& record, uint64_t deadline_ns);
+    /// So many restarts came to an end, one way or the other.
+    uint64_t restarts_ended() const { return __atomic_load_n(&restarts_ended_, __ATOMIC_ACQUIRE); }
+    /// Waits until one more has than `ended`, which was read before the module was seen to be Restarting. Errors:
+    /// TimedOut, Cancelled.
+    Result<void> wait_for_restart(uint64_t ended, uint64_t deadline_ns);
+    /// The module of `record` is not Restarting any more: who waits for it goes on. Change lock held.
+    void announce_decided(ModuleRecord& record);
     /// False on the thread of a transaction, for which the supervisor waits.
     bool may_wait_for_supervisor() { return !change_.held_by_me(); }
     void supervise();
@@ -247,7 +256,8 @@ private:
     void handle_failed(Instance& instance);
     void retire_failed(ModuleRecord& record);
     void abandon_heap_blocks(Instance& instance);
-    void fail_over(InterfaceRecord& interface);
+    void fail_over(InterfaceRecord& interface, Text from);
+    HistoryRecord record_of_failure(const ModuleRecord& record) const;
     // health.cpp
     static void health_main(void* system);
     void wake_health();
@@ -303,8 +313,9 @@ private:
     WaitQueue supervisor_queue_;
     // Guarded by supervisor_queue_.
     bool supervisor_wanted_ = false;
-    uint64_t rounds_asked_ = 0;  ///< tickets of those who wait for a round of the supervisor
-    uint64_t rounds_done_ = 0;   ///< up to this ticket a round began after it was drawn, and ended
+    uint64_t rounds_asked_ = 0;    ///< tickets of those who wait for a round of the supervisor
+    uint64_t rounds_done_ = 0;     ///< up to this ticket a round began after it was drawn, and ended
+    uint64_t restarts_ended_ = 0;  ///< read atomically
     WaitQueue health_queue_;
     bool health_wanted_ = false;  // guarded by health_queue_
 };

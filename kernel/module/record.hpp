@@ -53,7 +53,10 @@ public:
     void close_for_failed(const Instance& failed);
     /// Callers go on, wherever nobody who failed serves any more. The supervisor's.
     void open_after_failed();
-    ModuleState state() const { return current == nullptr ? ModuleState::Registered : current->state; }
+    /// Change lock, registry lock or call lock held.
+    ModuleState state() const { return current == nullptr ? ModuleState::Registered : current->state.load(); }
+    /// Whether it runs or is to run again: what it needs has to stay.
+    bool is_wanted() const { return state() == ModuleState::Running || state() == ModuleState::Restarting; }
 
 private:
     FixedText<46> name_;
@@ -85,9 +88,8 @@ public:
 /// Whether it is decided who serves where `record` (null: nobody) is plugged in. A failed instance of an interface that
 /// the kernel plugs in itself leaves its slot empty, and that is decided too. Change lock held.
 inline bool is_decided(const ModuleRecord* record) {
-    if (record == nullptr || record->current == nullptr) return true;
-    if (record->restarts.is_pending()) return false;  // who is to come back is waited for
-    return record->state() == ModuleState::Failed || !record->current->is_ended();
+    if (record == nullptr || !record->is_wanted()) return true;
+    return record->state() == ModuleState::Running && !record->current->is_ended();
 }
 
 /// Keeps a record from being removed while a call is on its way. Whoever has one does not wait for the supervisor,

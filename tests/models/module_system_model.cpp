@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The module system step by step against a model: loads, unloads, reloads, requests and crashes, legal and illegal, on
-// graphs of modules drawn from the seed. What a step gives, who runs, in which version, generation and with which
-// count, must be what the model says; and when all are gone, nothing of them is left.
+// The module system step by step against a model: loads, unloads, reloads, requests, crashes and restarts, legal and
+// illegal, on graphs of modules drawn from the seed. What a step gives, who runs, in which version, generation and with
+// which count, must be what the model says; and when all are gone, nothing of them is left.
 #include "node_graph.hpp"
 
 namespace helix::test {
@@ -15,10 +15,18 @@ constexpr uint64_t kProbationNs = 1'000'000'000;
 
 class ModuleSystemModel {
 public:
-    explicit ModuleSystemModel(const ModelRun& run)
-        : modules_(run.kernel.modules), threads_(run.kernel.threads), heap_(run.kernel.heap), random_(run.seed) {}
+    ModuleSystemModel(const ModelRun& run, Restarts restarts)
+        : modules_(run.kernel.modules),
+          threads_(run.kernel.threads),
+          heap_(run.kernel.heap),
+          random_(run.seed),
+          restarts_(restarts == Restarts::Never ? 0 : kForeseeableLimit) {}
 
     void step() {
+        // Close to its time nobody knows whether a restart was tried already.
+        for (const Node& node : nodes_)
+            if (node.state == ModuleState::Restarting && arch::now_ns() + kForeseeableDelayNs / 2 > node.due_ns)
+                end_restarts();
         const auto node = static_cast<uint32_t>(random_.below(kNodes));
         const auto file = static_cast<NodeGraph::File>(random_.below(NodeGraph::kFiles));
         switch (random_.below(12)) {
@@ -30,7 +38,7 @@ public:
             case 5: reload(node, file); break;
             case 6: crash(node); break;
             case 7: relay(node, static_cast<uint32_t>(random_.below(kNodes))); break;
-            case 8: end_probations(); break;
+            case 8: random_.one_in(4) ? end_restarts() : end_probations(); break;
             default: add(node); break;
         }
         check();
@@ -64,8 +72,12 @@ private:
         bool on_probation = false;
         Service previous = {};  ///< on probation: what returns
         uint64_t probation_end_ns = 0;
+        uint32_t attempts = 0;  ///< to restart it, since somebody started it
+        uint32_t restarts = 0;  ///< since it was loaded
+        uint64_t due_ns = 0;    ///< while it is Restarting, or a little later
 
         bool is_loaded() const { return state != ModuleState::Registered; }
+        bool is_wanted() const { return runs() || state == ModuleState::Restarting; }
         bool runs() const { return state == ModuleState::Running; }
     };
 
@@ -86,7 +98,7 @@ private:
         const auto result = modules_.unload(NodeGraph::name_of(node).text());
         tell("unload", NodeGraph::name_of(node).text(), result);
         if (!before.is_loaded()) return expect(result, ErrorCode::NotFound);
-        if (before.runs() && is_needed(node)) return expect(result, ErrorCode::Busy);
+        if (before.is_wanted() && is_needed(node)) return expect(result, ErrorCode::Busy);
         // A module that cannot stop is gone all the same.
         MODEL_CHECK(result.ok() == !(before.runs() && fails(node, before.current.file, "stop")));
         before = Node{};
@@ -118,6 +130,7 @@ private:
         before.probation_end_ns = arch::now_ns() + kProbationNs;
         before.current = {file, ran ? before.current.count : 0};
         before.state = ModuleState::Running;
+        before.attempts = 0;
         ++before.generation;
     }
 
@@ -128,6 +141,7 @@ private:
         const auto result = modules_.request(nullptr, NodeGraph::name_of(node).text(), "crash", {});
         tell("crash", NodeGraph::name_of(node).text(), result);
         if (!nodes_[node].is_loaded()) return expect(result, ErrorCode::NotFound);
+        if (nodes_[node].state == ModuleState::Restarting) return expect(result, ErrorCode::TimedOut);
         if (!nodes_[node].runs()) return expect(result, ErrorCode::InvalidState);
         expect(result, ErrorCode::ModuleFailed);
         fail(node);
@@ -153,14 +167,37 @@ private:
         for (Node& node : nodes_) node.on_probation = false;
     }
 
+    /// Until each has come back, or was given up.
+    void end_restarts() {
+        MODEL_CHECK(threads_.sleep((kForeseeableLimit + 1) * kForeseeableDelayNs).ok());
+        modules_.settle();
+        for (Node& node : nodes_) node.on_probation = false;
+        const auto next = [&] {
+            for (uint32_t node = 0; node < kNodes; ++node)
+                if (nodes_[node].state == ModuleState::Restarting && !waits_for_needs(node)) return node;
+            return kNodes;
+        };
+        for (uint32_t node = next(); node != kNodes; node = next()) restart(node);
+        for (const Node& node : nodes_) MODEL_CHECK(node.state != ModuleState::Restarting);
+    }
+
     // ---- What follows from what.
 
-    /// The running instance failed: the previous version returns, or nobody.
+    /// The running instance failed: the previous version returns, or another instance, perhaps later, or nobody.
     void fail(uint32_t node) {
         modules_.settle();
         Node& failed = nodes_[node];
-        const bool returns = failed.on_probation && !fails(node, failed.previous.file, "restore") &&
-                             !fails(node, failed.previous.file, "start");
+        if (!failed.on_probation) {
+            plan_restart(node);
+            if (failed.state != ModuleState::Restarting || failed.attempts != 0) return;
+            if (!waits_for_needs(node)) return restart(node);
+            for (const Node& other : nodes_)  // it is looked at again when something else is due
+                if (other.state == ModuleState::Restarting && other.due_ns < failed.due_ns)
+                    failed.due_ns = other.due_ns;
+            return;
+        }
+        const bool returns =
+            !fails(node, failed.previous.file, "restore") && !fails(node, failed.previous.file, "start");
         failed.on_probation = false;
         if (!returns) {
             failed.state = ModuleState::Failed;
@@ -168,6 +205,34 @@ private:
         }
         failed.current = failed.previous;
         ++failed.generation;
+    }
+    void plan_restart(uint32_t node) {
+        Node& failed = nodes_[node];
+        failed.state = failed.attempts < restarts_ ? ModuleState::Restarting : ModuleState::Failed;
+        failed.due_ns = arch::now_ns() + kForeseeableDelayNs;
+    }
+    /// An attempt, which fails where the file does or a need is not met.
+    void restart(uint32_t node) {
+        Node& failed = nodes_[node];
+        ++failed.attempts;
+        for (const Text where : {Text("init"), Text("start"), Text("health")})
+            if (fails(node, failed.current.file, where)) return plan_restart(node);
+        if (!needs_are_met(node)) return plan_restart(node);
+        failed.state = ModuleState::Running;
+        failed.current.count = 0;
+        ++failed.generation;
+        ++failed.restarts;
+    }
+    /// Whether what a node needs is there once those are back that are to come back, but not now.
+    bool waits_for_needs(uint32_t node) const {
+        bool waits = false;
+        for (const NodeGraph::Need& need : node_graph.nodes[node].needs) {
+            if (is_met(need)) continue;
+            const Node& other = nodes_[need.node];
+            if (!other.is_wanted() || NodeGraph::version_of(other.current.file) < need.at_least) return false;
+            waits = true;
+        }
+        return waits;
     }
     static bool crashes(uint32_t node, NodeGraph::File file, Text where) {
         const Text fails = node_graph.nodes[node].fails;
@@ -189,7 +254,7 @@ private:
     /// Whether all who run with what they need from `node`, or would if that ran, would go on with `file` of it.
     bool serves_dependents(uint32_t node, NodeGraph::File file) const {
         for (uint32_t other = 0; other < kNodes; ++other) {
-            if (other == node || !nodes_[other].runs()) continue;
+            if (other == node || !nodes_[other].is_wanted()) continue;
             for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
                 if (need.node == node && NodeGraph::version_of(nodes_[node].current.file) >= need.at_least &&
                     NodeGraph::version_of(file) < need.at_least)
@@ -199,9 +264,9 @@ private:
     }
     bool is_needed(uint32_t node) const {
         for (uint32_t other = 0; other < kNodes; ++other) {
-            if (other == node || !nodes_[other].runs()) continue;
+            if (other == node || !nodes_[other].is_wanted()) continue;
             for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
-                if (need.node == node && is_met(need)) return true;
+                if (need.node == node && NodeGraph::version_of(nodes_[node].current.file) >= need.at_least) return true;
         }
         return false;
     }
@@ -242,6 +307,7 @@ private:
                 seen[node] = true;
                 MODEL_CHECK(record.state() == expected.state);
                 MODEL_CHECK(record.generation == expected.generation);
+                MODEL_CHECK(record.restarts.count == expected.restarts);
                 MODEL_CHECK(record.file.text().starts_with(NodeGraph::file_of(node, expected.current.file).text()));
                 const Version version = record.current->info().version();
                 MODEL_CHECK(version.major == NodeGraph::version_of(expected.current.file));
@@ -258,12 +324,14 @@ private:
     kernel::Threads& threads_;
     kernel::Heap& heap_;
     KernelRandom random_;
+    const uint32_t restarts_;  ///< so many attempts to restart a module
     Node nodes_[kNodes];
     uint64_t used_ = 0;
 };
 
+template <Restarts kRestarts>
 void run_module_system_model(const ModelRun& run) {
-    ModuleSystemModel model(run);
+    ModuleSystemModel model(run, kRestarts);
     constexpr uint64_t kStepsUntilEmpty = 200;
     for (uint64_t i = 0; i < run.steps; ++i) {
         model.step();
@@ -274,7 +342,12 @@ void run_module_system_model(const ModelRun& run) {
 }
 
 TEST(ModuleSystemModel, IsFollowedStepByStep) {
-    run_model(run_module_system_model, Machines::Replay, "helix-scheduler-round-robin", draw_node_graph);
+    run_model(run_module_system_model<Restarts::Never>, Machines::Replay, "helix-scheduler-round-robin",
+              draw_node_graph);
+}
+TEST(ModuleSystemModel, IsFollowedStepByStepWhereModulesAreRestarted) {
+    run_model(run_module_system_model<Restarts::Foreseeable>, Machines::Replay, "helix-scheduler-round-robin",
+              draw_node_graph, Restarts::Foreseeable);
 }
 
 }  // namespace
