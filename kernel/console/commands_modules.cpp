@@ -344,19 +344,36 @@ Result<void> run_load(Invocation& invocation) {
 }
 
 Result<void> run_unload(Invocation& invocation) {
-    const Text name = invocation.arguments[0];
-    TRY(invocation.kernel.modules.unload(name));
+    // The module itself comes last.
+    struct Gone {
+        Output& out;
+        JsonWriter json;
+        const Text name;
+    } told{invocation.out, JsonWriter(invocation.out), invocation.arguments[0]};
+    const auto print = [](void* context, Text gone) {
+        auto& to = *static_cast<Gone*>(context);
+        to.out.write(gone);
+        to.out.write(" is unloaded\n");
+    };
+    const auto list = [](void* context, Text gone) {
+        auto& to = *static_cast<Gone*>(context);
+        if (gone != to.name) to.json.value(gone);
+    };
+    JsonWriter& json = told.json;
     if (invocation.json) {
-        JsonWriter json(invocation.out);
         json.begin_object();
-        json.field("name", name);
+        json.field("name", told.name);
         json.field("state", describe(ModuleState::Unloaded));
-        json.end_object();
-    } else {
-        invocation.out.write(name);
-        invocation.out.write(" is unloaded");
+        json.key("dependents");
+        json.begin_array();
     }
-    invocation.out.write("\n");
+    TRY(invocation.kernel.modules.unload(told.name, invocation.option ? Dependents::Unload : Dependents::Refuse,
+                                         invocation.json ? +list : +print, &told));
+    if (invocation.json) {
+        json.end_array();
+        json.end_object();
+        invocation.out.write("\n");
+    }
     return {};
 }
 

@@ -88,40 +88,25 @@ bool ModuleSystem::needs_those_who_return(const ModuleRecord& record) {
     return waits && check_cycle(all, all.size() - 1, wanted.value().scratch()).ok();  // in one nobody would begin
 }
 
-Result<void> ModuleSystem::check_dependents(const ModuleRecord& record, const ModuleInfo* instead) {
-    // One that failed for good serves nobody, and may be removed; but who comes in its place serves them again.
-    if (instead == nullptr && !record.is_wanted()) return {};
-    Nodes wanted = TRY(Nodes::wanted(*this, record));
-    const Span<ResolverNode> all = wanted.all();
-    const Span<ResolverNode> others(all.data(), all.size() - 1);
-    const ResolverNode now = all[others.size()];
-    const auto is_met = [](Span<const ResolverNode> nodes, Text need) {
+Result<void> ModuleSystem::check_dependents(const ModuleRecord& record, const ModuleInfo& instead) {
+    Nodes before = TRY(Nodes::wanted(*this, record));
+    Nodes after = TRY(Nodes::wanted(*this, record));
+    const Span<const ResolverNode> others(before.all().data(), before.all().size() - 1);
+    after.all()[others.size()] = {record.name(), instead.version(), &instead};
+    const auto is_met = [](const Nodes& nodes, Text need) {
         const auto requirement = Requirement::parse(need);
-        return requirement.ok() && provider_of(nodes, requirement.value()).ok();
+        return requirement.ok() && provider_of(nodes.all(), requirement.value()).ok();
     };
-    const auto is_met_afterwards = [&](Text need) {
-        if (instead == nullptr) return is_met(others, need);
-        all[others.size()] = {record.name(), instead->version(), instead};
-        const bool met = is_met(all, need);
-        all[others.size()] = now;
-        return met;
-    };
-    FixedText<120> dependents;
     for (const ResolverNode& node : others) {
         for (size_t i = 0; i < node.info->dependencies().size(); ++i) {
             const Text need = node.info->dependencies()[i];
-            if (!is_met(all, need) || is_met_afterwards(need)) continue;
-            if (instead != nullptr)
+            if (is_met(before, need) && !is_met(after, need))
                 return Error(
                     ErrorCode::Incompatible,
                     format("{} needs {}, which the new {} does not meet", node.name, need, record.name()).text());
-            if (!dependents.empty()) dependents.append(", ");
-            dependents.append(node.name);
-            break;
         }
     }
-    if (dependents.empty()) return {};
-    return Error(ErrorCode::Busy, format("{} is needed by {}", record.name(), dependents.text()).text());
+    return {};
 }
 
 /// What is missing may wait for `info` itself, in a file that is not loaded: no order of loads would help. Nothing of

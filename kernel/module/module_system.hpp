@@ -24,6 +24,7 @@
 namespace helix::kernel {
 
 struct Kernel;
+class ModuleHold;
 
 /// A static module that boot left out, and why.
 struct NotStarted : boost::intrusive::list_base_hook<> {
@@ -31,6 +32,9 @@ struct NotStarted : boost::intrusive::list_base_hook<> {
     FixedText<62> file;
     Error reason = ErrorCode::NotFound;
 };
+
+/// What unload does with those who depend on the module.
+enum class Dependents : uint8_t { Refuse, Unload };
 
 class ModuleSystem {
 public:
@@ -51,8 +55,12 @@ public:
     /// the ending may be left out). Errors name file and reason; nothing stays behind.
     Result<void> load(Text file);
     /// Stops and removes a module. Refused for Essential modules, those that others depend on, a ruling policy, and one
-    /// that stands by for a policy on probation.
-    Result<void> unload(Text name);
+    /// that stands by for a policy on probation. With Dependents::Unload those who depend on it, directly or not, go
+    /// before it: all of them, or, if one may not or cannot, none. `gone` is told each name, with the change lock held.
+    /// With ModuleFailed all are gone, but not each cleanly.
+    using GoneFunction = void (*)(void* context, Text name);
+    Result<void> unload(Text name, Dependents dependents = Dependents::Refuse, GoneFunction gone = nullptr,
+                        void* context = nullptr);
     /// Replaces the running instance of `name` by a new one, of the same file or of `file`, as a transaction.
     Result<void> reload(Text name, Text file = {});
     /// Makes `name` (a module, or a file, which is then loaded) the primary of `interface`.
@@ -155,9 +163,9 @@ private:
     /// Whether what the module of `record` needs is not there, but will be once those are back that are Restarting.
     bool needs_those_who_return(const ModuleRecord& record);
     Result<void> check_cycle_in_files(const ModuleInfo& info);
-    /// Whether what others need, and have, is still there when `record` is replaced by `instead`, or goes away (null).
-    /// Errors: Busy (it is needed), Incompatible (its successor does not do), OutOfMemory.
-    Result<void> check_dependents(const ModuleRecord& record, const ModuleInfo* instead);
+    /// Whether what others need, and have, is still there when `record` is replaced by `instead`. Errors: Incompatible,
+    /// OutOfMemory.
+    Result<void> check_dependents(const ModuleRecord& record, const ModuleInfo& instead);
     // module_system.cpp
     RecordPin find(Text name);
     ModuleRecord* find_record(Text name);
@@ -166,13 +174,25 @@ private:
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
     Result<void> plug_in_primaries(ModuleRecord& record);
-    /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
-    /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly. Change lock held.
-    Result<void> remove_record(ModuleRecord& record);
     void release_kept(ModuleRecord& record);
-    /// What speaks against unloading. Handles may be bound afterwards: unpublish looks again. Change lock held.
-    Result<void> check_removable(ModuleRecord& record);
+    // unload.cpp; change lock held
+    class Departure;
+    /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
+    /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly.
+    Result<void> remove_record(ModuleRecord& record);
+    /// The same for several, in their order. `begun`: it was not refused.
+    Result<void> remove_records(Span<ModuleRecord* const> leaving, bool& begun, GoneFunction gone, void* context);
+    Result<void> empty(ModuleRecord& record, ModuleHold& hold);
+    Result<void> retire(ModuleRecord& record, ModuleHold& hold, const Result<void>& left);
+    void forget(ModuleRecord& record);
+    /// What speaks against unloading `record`, whoever depends on it. Errors: PermissionDenied, Busy.
+    Result<void> check_removable(const ModuleRecord& record) const;
     Result<void> check_not_standing_by(const ModuleRecord& record) const;
+    /// Takes the interfaces of `leaving` out of the registry, in one step under its lock with the check that no handle
+    /// of anybody else leads there: `bind` finds them no more, and so their slots can be freed. What comes after cannot
+    /// fail, so nothing publishes them again. Errors, with nothing changed: Busy.
+    Result<void> unpublish(Span<ModuleRecord* const> leaving);
+    // module_system.cpp
     FixedText<Error::kCapacity> describe_absence(Text name);
     Text why_absent(Text name);
     Result<void> check_boot_failure(Text name, const Error& error);
@@ -195,13 +215,6 @@ private:
     /// Enters `record` and all its interfaces into the registry, in one step under its lock, or nothing. From then on
     /// it is found by name, and `bind` leads to it.
     Result<void> publish(ModuleRecord& record);
-    /// Whether no handle leads to `record` as itself. Errors: Busy. Registry lock held.
-    Result<void> check_unheld(const ModuleRecord& record) const;
-    /// Takes the interfaces of `record` out of the registry, in one step under its lock with the check that no handle
-    /// leads there: `bind` finds them no more, and so its slots can be freed. What comes after cannot fail, so nothing
-    /// publishes them again. Errors, with nothing changed: Busy. Change lock and the record's call lock held, callers
-    /// outside.
-    Result<void> unpublish(ModuleRecord& record);
     bool may_inherit(const InterfaceRecord& interface, ModuleRecord& record);
     void withdraw_interfaces(ModuleRecord& record);
     /// The slots of `record`, and the primary ones that it fills, lead to `with`, its current instance, from now on;

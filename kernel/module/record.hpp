@@ -79,6 +79,7 @@ public:
     Restarts restarts;        ///< guarded by the change lock, as it says
     Buffer saved;             ///< the state that was saved last, for a restart; guarded by the change lock
     Health health;
+    bool stays = false;  ///< it was removed, but its memory cannot be given back; guarded by the change lock
     uint64_t calls = 0;  ///< requests and events so far; written under the call lock, read atomically
     uint32_t pins = 0;   ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.

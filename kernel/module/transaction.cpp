@@ -140,7 +140,7 @@ Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& i
     if (record.state() == ModuleState::Running && !has(record.current->info().flags(), ModuleFlags::HotReloadable))
         return Error(ErrorCode::PermissionDenied, format("{} does not allow hot reload", record.name()).text());
     TRY(check_not_standing_by(record));
-    TRY(check_dependents(record, &image.info()));
+    TRY(check_dependents(record, image.info()));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         if (!record.slots[i]->is_linked()) continue;
         const InterfaceRecord& interface = record.slots[i]->interface;
