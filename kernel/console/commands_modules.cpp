@@ -89,6 +89,7 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
         json.field("author", instance.info().author());
         json.field("license", instance.info().license());
         write_texts(json, "dependencies", instance.info().dependencies());
+        write_texts(json, "conflicts", instance.info().conflicts());
         json.key("interfaces");
         json.begin_array();
         for (const InterfaceEntry& interface : instance.descriptor->interfaces()) {
@@ -197,6 +198,7 @@ void print_details(Output& out, ModuleRecord& record) {
         print_line(out, "flags", flags.text());
         print_list(out, "needs", info.dependencies());
         print_list(out, "provides", info.provides());
+        print_list(out, "conflicts", info.conflicts());
         const LedgerTotals owned = instance.totals();
         print_line(out, "owns",
                    format("{} in {}, {}, {}, {}, {}", counted(owned.bytes, "byte"), counted(owned.blocks, "block"),

@@ -74,6 +74,21 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
     return {};
 }
 
+Result<void> ModuleSystem::check_conflicts(const ModuleRecord& record, const ModuleInfo& info) {
+    const ResolverNode node = {info.name(), info.version(), &info};
+    Result<void> result;
+    for_each([&](ModuleRecord& other) {
+        if (&other == &record || !other.is_wanted() || !result.ok()) return;
+        const ModuleInfo& its = other.current->info();
+        const ResolverNode there = {its.name(), its.version(), &its};
+        if (!conflicts_with(node, there) && !conflicts_with(there, node)) return;
+        result = Error(ErrorCode::Incompatible, format("{} and {}, which is loaded, conflict: unload {} first",
+                                                       name_with_version(info), name_with_version(its), its.name())
+                                                    .text());
+    });
+    return result;
+}
+
 bool ModuleSystem::needs_those_who_return(const ModuleRecord& record) {
     const auto running = Nodes::running(*this);
     const auto wanted = Nodes::wanted(*this, record);

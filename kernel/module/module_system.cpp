@@ -168,6 +168,7 @@ Result<void> ModuleSystem::check_options(ModuleRecord& record, const ModuleDescr
 Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) {
     clock.enter(Phase::Prepare);
     TRY(check_dependencies(image.info()));
+    TRY(check_conflicts(record, image.info()));
     TRY(check_options(record, image.descriptor()));
     if (has(image.info().flags(), ModuleFlags::Userspace))
         return Error(ErrorCode::NotSupported, "modules in ring 3 are not supported yet");

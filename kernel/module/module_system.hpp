@@ -160,6 +160,9 @@ private:
     // dependencies.cpp; change lock held
     class Nodes;
     Result<void> check_dependencies(const ModuleInfo& info);
+    /// Whether `info`, of a module for `record`, and all others that run or are to run again can be there together.
+    /// Errors: Incompatible.
+    Result<void> check_conflicts(const ModuleRecord& record, const ModuleInfo& info);
     /// Whether what the module of `record` needs is not there, but will be once those are back that are Restarting.
     bool needs_those_who_return(const ModuleRecord& record);
     Result<void> check_cycle_in_files(const ModuleInfo& info);
@@ -180,8 +183,11 @@ private:
     /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
     /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly.
     Result<void> remove_record(ModuleRecord& record);
-    /// The same for several, in their order. `begun`: it was not refused.
-    Result<void> remove_records(Span<ModuleRecord* const> leaving, bool& begun, GoneFunction gone, void* context);
+    /// The same for several, in their order. `begun`: it was not refused; the history then has a record for each,
+    /// unless the removal is part of another transaction.
+    enum class Alone : uint8_t { No, Yes };
+    Result<void> remove_records(Span<ModuleRecord* const> leaving, Alone alone, bool& begun, GoneFunction gone,
+                                void* context);
     Result<void> empty(ModuleRecord& record, ModuleHold& hold);
     Result<void> retire(ModuleRecord& record, ModuleHold& hold, const Result<void>& left);
     void forget(ModuleRecord& record);

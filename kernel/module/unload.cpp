@@ -66,7 +66,7 @@ Result<void> ModuleSystem::unload(Text name, Dependents dependents, GoneFunction
             TRY(departure.add_dependents());
         }
         const auto leaving = departure.in_order();
-        return remove_records(leaving, begun, gone, context);
+        return remove_records(leaving, Alone::Yes, begun, gone, context);
     }();
     if (result.ok()) return result;
     const Error error = naming(name, result.error());
@@ -75,9 +75,9 @@ Result<void> ModuleSystem::unload(Text name, Dependents dependents, GoneFunction
 }
 
 Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
-    ModuleRecord* const alone[] = {&record};
+    ModuleRecord* const leaving[] = {&record};
     bool begun = false;
-    return remove_records(alone, begun, nullptr, nullptr);
+    return remove_records(leaving, Alone::No, begun, nullptr, nullptr);
 }
 
 /// Gets everybody out of `record` and keeps them out while `hold` lasts.
@@ -91,8 +91,8 @@ Result<void> ModuleSystem::empty(ModuleRecord& record, ModuleHold& hold) {
 
 // What a module does in stop may lead into those that go after it, so these are open until it is their turn: that
 // everybody can leave them is seen beforehand.
-Result<void> ModuleSystem::remove_records(Span<ModuleRecord* const> leaving, bool& begun, GoneFunction gone,
-                                          void* context) {
+Result<void> ModuleSystem::remove_records(Span<ModuleRecord* const> leaving, Alone alone, bool& begun,
+                                          GoneFunction gone, void* context) {
     ModuleHold first(*leaving[0]);
     for (size_t i = leaving.size(); i-- > 0;) {
         ModuleHold look(*leaving[i]);
@@ -117,7 +117,7 @@ Result<void> ModuleSystem::remove_records(Span<ModuleRecord* const> leaving, boo
             entry.reason.assign(gone_well.error().sentence());
             if (result.ok()) result = gone_well;
         }
-        history_.add(entry);
+        if (alone == Alone::Yes) history_.add(entry);
         if (gone != nullptr) gone(context, record->name());
     }
     // Only now does no handle of theirs lead to any of them.

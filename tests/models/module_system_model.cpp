@@ -23,7 +23,9 @@ public:
           restarts_(restarts == Restarts::Never ? 0 : kForeseeableLimit) {}
 
     void step() {
-        // Close to its time nobody knows whether a restart was tried already.
+        // Close to its end nobody knows whether a probation still lasts, or whether a restart was tried already.
+        for (const Node& node : nodes_)
+            if (node.on_probation && arch::now_ns() + kProbationNs / 2 > node.probation_end_ns) end_probations();
         for (const Node& node : nodes_)
             if (node.state == ModuleState::Restarting && arch::now_ns() + kForeseeableDelayNs / 2 > node.due_ns)
                 end_restarts();
@@ -33,7 +35,7 @@ public:
             case 0:
             case 1:
             case 2: load(node, file); break;
-            case 3: unload(node); break;
+            case 3: random_.one_in(2) ? unload(node) : unload_all_with(node); break;
             case 4:
             case 5: reload(node, file); break;
             case 6: crash(node); break;
@@ -87,7 +89,7 @@ private:
         const auto result = modules_.load(NodeGraph::file_of(node, file).text());
         tell("load", NodeGraph::file_of(node, file).text(), result);
         if (nodes_[node].is_loaded()) return expect(result, ErrorCode::AlreadyExists);
-        if (!needs_are_met(node)) return expect_failure(result);
+        if (!needs_are_met(node) || conflicts(node, file)) return expect_failure(result);
         if (fails(node, file, "init") || fails(node, file, "start")) return expect_failure(result);
         MODEL_CHECK(result.ok());
         nodes_[node] = Node{.state = ModuleState::Running, .current = {file, 0}, .generation = 1};
@@ -104,13 +106,56 @@ private:
         before = Node{};
     }
 
+    /// With its dependents: that is never refused here, since none of them is essential.
+    void unload_all_with(uint32_t node) {
+        bool leaves[kNodes] = {};
+        leaves[node] = true;
+        uint32_t count = 1;
+        for (uint32_t other = 0; other < kNodes; ++other) {
+            if (leaves[other] || !nodes_[other].is_wanted() || !nodes_[node].is_wanted()) continue;
+            bool needs = false;
+            for (uint32_t which = 0; which < kNodes; ++which) needs |= leaves[which] && has_need(other, which);
+            if (!needs) continue;
+            leaves[other] = true;
+            ++count;
+            other = UINT32_MAX;  // and again from the first
+        }
+        Gone gone;
+        const auto result =
+            modules_.unload(NodeGraph::name_of(node).text(), kernel::Dependents::Unload, note_gone, &gone);
+        tell("unload with its dependents", NodeGraph::name_of(node).text(), result);
+        if (!nodes_[node].is_loaded()) return expect(result, ErrorCode::NotFound);
+        bool clean = true;
+        MODEL_CHECK(gone.count == count);
+        for (uint32_t i = 0; i < count; ++i) {
+            const uint32_t next = gone.nodes[i];
+            MODEL_CHECK(leaves[next] && nodes_[next].is_loaded());
+            // No need leads to who is gone already, unless both needed each other.
+            for (uint32_t k = i + 1; k < count; ++k)
+                MODEL_CHECK(!has_need(gone.nodes[k], next) || reaches(next, gone.nodes[k]));
+            clean &= !(nodes_[next].runs() && fails(next, nodes_[next].current.file, "stop"));
+            nodes_[next] = Node{};
+        }
+        MODEL_CHECK(result.ok() == clean);
+    }
+    struct Gone {
+        uint32_t nodes[kNodes];
+        uint32_t count = 0;
+    };
+    static void note_gone(void* context, Text name) {
+        auto& gone = *static_cast<Gone*>(context);
+        MODEL_CHECK(gone.count < kNodes);
+        for (uint32_t node = 0; node < kNodes; ++node)
+            if (NodeGraph::name_of(node).text() == name) gone.nodes[gone.count++] = node;
+    }
+
     void reload(uint32_t node, NodeGraph::File file) {
         Node& before = nodes_[node];
         const auto result = modules_.reload(NodeGraph::name_of(node).text(), NodeGraph::file_of(node, file).text());
         tell("reload", NodeGraph::file_of(node, file).text(), result);
         if (!before.is_loaded()) return expect(result, ErrorCode::NotFound);
         if (!needs_are_met(node)) return expect_failure(result);
-        if (!serves_dependents(node, file)) return expect(result, ErrorCode::Incompatible);
+        if (!serves_dependents(node, file) || conflicts(node, file)) return expect(result, ErrorCode::Incompatible);
         if (fails(node, file, "init")) return expect_failure(result);
         const bool ran = before.runs();
         if (ran) {
@@ -135,9 +180,6 @@ private:
     }
 
     void crash(uint32_t node) {
-        // Close to its end nobody knows whether a probation still lasts.
-        if (nodes_[node].on_probation && arch::now_ns() + kProbationNs / 2 > nodes_[node].probation_end_ns)
-            end_probations();
         const auto result = modules_.request(nullptr, NodeGraph::name_of(node).text(), "crash", {});
         tell("crash", NodeGraph::name_of(node).text(), result);
         if (!nodes_[node].is_loaded()) return expect(result, ErrorCode::NotFound);
@@ -167,9 +209,9 @@ private:
         for (Node& node : nodes_) node.on_probation = false;
     }
 
-    /// Until each has come back, or was given up.
+    /// Until each has come back, or was given up: who waits for one that is given up has its own attempts before it.
     void end_restarts() {
-        MODEL_CHECK(threads_.sleep((kForeseeableLimit + 1) * kForeseeableDelayNs).ok());
+        MODEL_CHECK(threads_.sleep(kNodes * kForeseeableLimit * kForeseeableDelayNs).ok());
         modules_.settle();
         for (Node& node : nodes_) node.on_probation = false;
         const auto next = [&] {
@@ -264,11 +306,36 @@ private:
     }
     bool is_needed(uint32_t node) const {
         for (uint32_t other = 0; other < kNodes; ++other) {
-            if (other == node || !nodes_[other].is_wanted()) continue;
-            for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
-                if (need.node == node && NodeGraph::version_of(nodes_[node].current.file) >= need.at_least) return true;
+            if (other != node && nodes_[other].is_wanted() && has_need(other, node)) return true;
         }
         return false;
+    }
+    /// Whether `other` needs `node` and has it, as far as that is there.
+    bool has_need(uint32_t other, uint32_t node) const {
+        for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
+            if (need.node == node && NodeGraph::version_of(nodes_[node].current.file) >= need.at_least) return true;
+        return false;
+    }
+    /// Whether `file` of `node` and somebody who runs, or is to run again, cannot be there together.
+    bool conflicts(uint32_t node, NodeGraph::File file) const {
+        for (uint32_t other = 0; other < kNodes; ++other) {
+            if (other == node || !nodes_[other].is_wanted()) continue;
+            const NodeGraph::Need& own = node_graph.nodes[node].conflict;
+            const NodeGraph::Need& its = node_graph.nodes[other].conflict;
+            if (own.node == other && NodeGraph::version_of(nodes_[other].current.file) >= own.at_least) return true;
+            if (its.node == node && NodeGraph::version_of(file) >= its.at_least) return true;
+        }
+        return false;
+    }
+    /// Whether `from` needs `to`, or something that does.
+    bool reaches(uint32_t from, uint32_t to) const {
+        bool reached[kNodes] = {};
+        reached[from] = true;
+        for (uint32_t round = 0; round < kNodes; ++round)
+            for (uint32_t node = 0; node < kNodes; ++node)
+                for (const NodeGraph::Need& need : node_graph.nodes[node].needs)
+                    if (reached[node] && need.node != kNodes) reached[need.node] = true;
+        return reached[to];
     }
 
     // ---- Looking.
