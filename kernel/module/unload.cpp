@@ -58,9 +58,9 @@ Result<void> ModuleSystem::unload(Text name, Dependents dependents, GoneFunction
     entry.from = name_with_version(record->current->info());
     bool begun = false;
     const auto result = [&]() -> Result<void> {
+        TRY(check_removable(*record));
         auto departure = TRY(Departure::create(*this, *record));
         if (dependents == Dependents::Refuse) {
-            TRY(check_removable(*record));
             TRY(departure.check_alone());
         } else {
             TRY(departure.add_dependents());
