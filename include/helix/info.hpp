@@ -66,6 +66,7 @@ class ModuleInfo {
 public:
     using Dependencies = TextList<8, 62>;
     using Provides = TextList<6, 46>;
+    using Conflicts = TextList<4, 62>;
 
     template <size_t N>
     consteval explicit ModuleInfo(const char (&name)[N]) : name_(name) {}
@@ -115,6 +116,15 @@ public:
         copy.provides_ = Provides(texts);
         return copy;
     }
+    /// Who must not be there at the same time, written like dependencies: it is loaded only while none of these runs,
+    /// and none of these while it runs, whoever came first. It does not conflict with what it provides itself, so "my
+    /// capability, from nobody else" can be said.
+    template <size_t N>
+    consteval ModuleInfo conflicts(const Text (&texts)[N]) const {
+        ModuleInfo copy = *this;
+        copy.conflicts_ = Conflicts(texts);
+        return copy;
+    }
     /// Version of the state that save_state writes; restore_state reads this one and older ones. Default 1.
     consteval ModuleInfo state_schema(uint32_t version) const {
         ModuleInfo copy = *this;
@@ -130,6 +140,7 @@ public:
     constexpr ModuleFlags flags() const { return flags_; }
     constexpr const Dependencies& dependencies() const { return dependencies_; }
     constexpr const Provides& provides() const { return provides_; }
+    constexpr const Conflicts& conflicts() const { return conflicts_; }
     constexpr uint32_t state_schema() const { return state_schema_; }
 
 private:
@@ -142,6 +153,7 @@ private:
     FixedText<46> license_;
     Dependencies dependencies_;
     Provides provides_;
+    Conflicts conflicts_;
 };
 
 enum class OptionType : uint32_t {

@@ -65,7 +65,7 @@ public:
     static constexpr size_t kCapacity = 186;
 
     constexpr Error(ErrorCode code) : code_(code), sentence_(describe(code)) {}
-    constexpr Error(ErrorCode code, Text sentence) : code_(code) { sentence_.append(sentence); }
+    [[gnu::noinline]] constexpr Error(ErrorCode code, Text sentence) : code_(code) { sentence_.append(sentence); }
 
     constexpr ErrorCode code() const { return code_; }
     constexpr Text sentence() const { return sentence_.text(); }

@@ -148,7 +148,7 @@ public:
         append(text);
     }
     /// Adds `text`; false if it did not fit whole.
-    constexpr bool append(Text text) {
+    [[gnu::noinline]] constexpr bool append(Text text) {
         for (size_t i = 0; i < text.size(); ++i) {
             if (size_ == N) return false;
             data_[size_++] = text[i];

@@ -29,6 +29,7 @@ struct Invocation {
     const Command& command;
     Span<const Text> arguments;  ///< without options; as many as the command takes
     bool json;                   ///< print one JSON value on one line
+    bool option;                 ///< the command's own option was given
     Output& out;
     Span<char> scratch;  ///< for tables
     SessionEnd& end;
@@ -66,6 +67,7 @@ struct Command {
     uint8_t required;  ///< arguments at least
     uint8_t accepted;  ///< arguments at most; kAnyNumber for no limit
     ArgumentKind kinds[kMaximumArguments] = {};
+    Text option = {};  ///< of its own; empty: none
 
     static constexpr uint8_t kAnyNumber = 255;
 };

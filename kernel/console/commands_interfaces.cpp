@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Commands about interfaces and about talking to modules.
-#include "kernel/console/duration.hpp"
 #include "kernel/console/transactions.hpp"
+#include "kernel/duration.hpp"
 #include "kernel/kernel.hpp"
 
 namespace helix::kernel {

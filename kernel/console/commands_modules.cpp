@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Commands about modules.
 #include "kernel/console/commands.hpp"
-#include "kernel/console/duration.hpp"
 #include "kernel/console/transactions.hpp"
+#include "kernel/duration.hpp"
 #include "kernel/kernel.hpp"
 
 namespace helix::kernel {
@@ -39,10 +39,10 @@ void write_flags(JsonWriter& json, ModuleFlags flags) {
 }
 
 /// How often a module was restarted, and when it comes back if that is to be.
-void write_restarts(JsonWriter& json, const Restarts& restarts) {
+void write_restarts(JsonWriter& json, const Restarts& restarts, ModuleState state) {
     json.field("restarts", restarts.count);
     json.key("restart_due_ns");
-    if (restarts.is_pending())
+    if (state == ModuleState::Restarting)
         json.value(restarts.due_ns);
     else
         json.null();
@@ -52,7 +52,7 @@ void write_restarts(JsonWriter& json, const Restarts& restarts) {
 FixedText<30> describe_next_restart(const ModuleRecord& record) {
     const Restarts& restarts = record.restarts;
     if (restarts.gave_up && record.state() == ModuleState::Failed) return FixedText<30>("gave up");
-    if (!restarts.is_pending()) return {};
+    if (record.state() != ModuleState::Restarting) return {};
     const uint64_t now_ns = arch::now_ns();
     if (restarts.due_ns <= now_ns) return FixedText<30>("now");
     return format<30>("in {}", describe_duration(restarts.due_ns - now_ns));
@@ -69,7 +69,7 @@ void write_common(JsonWriter& json, Text name, Text version, const ModuleInfo& i
     json.field("placement", "kernel");
     write_texts(json, "provides", info.provides());
     json.field("generation", generation);
-    write_restarts(json, restarts);
+    write_restarts(json, restarts, state);
 }
 void write_common(JsonWriter& json, const ModuleRecord& record) {
     const ModuleInfo none;
@@ -89,6 +89,7 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
         json.field("author", instance.info().author());
         json.field("license", instance.info().license());
         write_texts(json, "dependencies", instance.info().dependencies());
+        write_texts(json, "conflicts", instance.info().conflicts());
         json.key("interfaces");
         json.begin_array();
         for (const InterfaceEntry& interface : instance.descriptor->interfaces()) {
@@ -197,6 +198,7 @@ void print_details(Output& out, ModuleRecord& record) {
         print_line(out, "flags", flags.text());
         print_list(out, "needs", info.dependencies());
         print_list(out, "provides", info.provides());
+        print_list(out, "conflicts", info.conflicts());
         const LedgerTotals owned = instance.totals();
         print_line(out, "owns",
                    format("{} in {}, {}, {}, {}, {}", counted(owned.bytes, "byte"), counted(owned.blocks, "block"),
@@ -206,10 +208,12 @@ void print_details(Output& out, ModuleRecord& record) {
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
     const Supervision& rules = record.supervision;
-    print_line(out, "restart",
-               format("{}, at most {} in {}", describe(rules.restart), rules.restart_limit,
-                      describe_duration(rules.restart_period_ns))
-                   .text());
+    auto restart = format<80>("{}", describe(rules.restart));
+    if (rules.restart == Supervision::Restart::OnFailure)
+        restart = format<80>("{}, at most {} in {}", restart, rules.restart_limit,
+                             describe_duration(rules.restart_period_ns));
+    print_line(out, "restart", restart.text());
+    if (rules.call_limit_ns != 0) print_line(out, "call limit", describe_duration(rules.call_limit_ns).text());
     print_line(out, "restarts", format("{}", record.restarts.count).text());
     print_line(out, "next restart", describe_next_restart(record).text());
     if (record.state() != ModuleState::Failed) print_line(out, "last failure", record.restarts.reason.text());
@@ -342,19 +346,36 @@ Result<void> run_load(Invocation& invocation) {
 }
 
 Result<void> run_unload(Invocation& invocation) {
-    const Text name = invocation.arguments[0];
-    TRY(invocation.kernel.modules.unload(name));
+    // The module itself comes last.
+    struct Gone {
+        Output& out;
+        JsonWriter json;
+        const Text name;
+    } told{invocation.out, JsonWriter(invocation.out), invocation.arguments[0]};
+    const auto print = [](void* context, Text gone) {
+        auto& to = *static_cast<Gone*>(context);
+        to.out.write(gone);
+        to.out.write(" is unloaded\n");
+    };
+    const auto list = [](void* context, Text gone) {
+        auto& to = *static_cast<Gone*>(context);
+        if (gone != to.name) to.json.value(gone);
+    };
+    JsonWriter& json = told.json;
     if (invocation.json) {
-        JsonWriter json(invocation.out);
         json.begin_object();
-        json.field("name", name);
+        json.field("name", told.name);
         json.field("state", describe(ModuleState::Unloaded));
-        json.end_object();
-    } else {
-        invocation.out.write(name);
-        invocation.out.write(" is unloaded");
+        json.key("dependents");
+        json.begin_array();
     }
-    invocation.out.write("\n");
+    TRY(invocation.kernel.modules.unload(told.name, invocation.option ? Dependents::Unload : Dependents::Refuse,
+                                         invocation.json ? +list : +print, &told));
+    if (invocation.json) {
+        json.end_array();
+        json.end_object();
+        invocation.out.write("\n");
+    }
     return {};
 }
 
@@ -434,7 +455,7 @@ Result<void> run_health(Invocation& invocation) {
             state = record.state();
         });
         if (name.empty()) break;
-        if (state != ModuleState::Running && state != ModuleState::Failed) continue;
+        if (state != ModuleState::Running && state != ModuleState::Restarting && state != ModuleState::Failed) continue;
         const bool healthy = state == ModuleState::Running && invocation.kernel.modules.ask_health(name.text());
         bool there = false;
         find([&](ModuleRecord& record) {
@@ -454,7 +475,7 @@ Result<void> run_health(Invocation& invocation) {
             json.field("state", describe(state));
             json.field("healthy", healthy);
             json.field("unhealthy", record.health.unhealthy());
-            write_restarts(json, record.restarts);
+            write_restarts(json, record.restarts, state);
             json.field("last_failure", record.restarts.reason.text());
             json.end_object();
         });

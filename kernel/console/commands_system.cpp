@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Commands that look at the system or end it.
 #include "kernel/console/commands.hpp"
-#include "kernel/console/duration.hpp"
+#include "kernel/duration.hpp"
 #include "kernel/kernel.hpp"
 
 namespace helix::kernel {

@@ -113,6 +113,7 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
     Text arguments[CommandWords::kMaximum];
     size_t count = 0;
     bool explain = false;
+    bool option = false;
     bool options_ended = false;
     Text unknown;
     for (size_t i = 1; i < words.count; ++i) {
@@ -125,22 +126,25 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             json = true;
         else if (word == "--help")
             explain = true;
+        else if (command != nullptr && word == command->option)
+            option = true;
         else if (unknown.empty())
             unknown = word;
     }
     if (command == nullptr) return unknown_command(words.words[0]);
-    Invocation invocation{kernel_, *command, Span<const Text>(arguments, count), json, out_, Span<char>(scratch_),
-                          end_};
+    Invocation invocation{
+        kernel_, *command, Span<const Text>(arguments, count), json, option, out_, Span<char>(scratch_), end_};
     if (explain) {
         const Text own_name[] = {command->name};
         invocation.arguments = own_name;
         return run_help(invocation);
     }
     if (!unknown.empty())
-        return Error(ErrorCode::InvalidArgument,
-                     format("{} has no option {}; it takes --json and --help, and -- ends the options", command->name,
-                            unknown.substr(0, 40))
-                         .text());
+        return Error(
+            ErrorCode::InvalidArgument,
+            format("{} has no option {}; it takes {}{}--json and --help, and -- ends the options", command->name,
+                   unknown.substr(0, 40), command->option, command->option.empty() ? Text() : Text(", "))
+                .text());
     if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
         return Error(ErrorCode::InvalidArgument,
                      format("{} {}; usage: {}{}{}", command->name,
@@ -274,12 +278,13 @@ void Shell::complete(Text before, CompletionCandidates& out) {
         offer_candidates(kernel_, ArgumentKind::Command, {}, out);
         return;
     }
+    const Command* const command = find_command(words.words[0]);
     if (before.substr(word_begin).starts_with("-")) {
+        if (command != nullptr && !command->option.empty()) out.offer(command->option);
         out.offer("--json");
         out.offer("--help");
         return;
     }
-    const Command* const command = find_command(words.words[0]);
     if (command == nullptr || words.count > Command::kMaximumArguments) return;
     offer_candidates(kernel_, command->kinds[words.count - 1], Span<const Text>(words.words, words.count), out);
 }

@@ -11,8 +11,6 @@
 namespace helix::kernel {
 
 namespace {
-constexpr uint64_t kCallWaitNs = 5'000'000'000;  // how long a call waits for its turn
-
 /// While it lives the calling thread waits for another module, or for what becomes of it.
 class Awaiting {
 public:
@@ -32,19 +30,19 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
         if (record->call_lock.held_by_me())
             return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
         const uint64_t now_ns = arch::now_ns();
+        const uint64_t ended = restarts_ended();
         Awaiting awaiting(&record->call_lock);
         if (now_ns >= deadline_ns || !record->call_lock.lock_for(deadline_ns - now_ns))
             return Error(ErrorCode::TimedOut, format("{} was busy with another call", target).text());
-        if (record->restarts.is_pending() && may_wait_for_supervisor()) {
+        if (record->state() == ModuleState::Restarting && may_wait_for_supervisor()) {
             record->call_lock.unlock();
-            if (auto decided = wait_for_restart(*record, deadline_ns); !decided.ok())
+            if (auto decided = wait_for_restart(ended, deadline_ns); !decided.ok())
                 return Error(decided.error().code(), format("{} is to be restarted, but was not yet: {}", target,
                                                             record->restarts.reason.text())
                                                          .text());
             continue;
         }
-        const bool undecided = record->current != nullptr && record->state() == ModuleState::Running &&
-                               record->current->is_ended() && may_wait_for_supervisor();
+        const bool undecided = !is_decided(&*record) && may_wait_for_supervisor();
         if (!undecided) {
             awaiting.end();
             auto result = request_locked(source, *record, type, payload);

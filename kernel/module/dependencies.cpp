@@ -10,15 +10,38 @@
 
 namespace helix::kernel {
 
-/// The modules that run, as nodes of the resolver, on the kernel's heap; valid while the change lock is held.
-class ModuleSystem::RunningModules {
+/// Modules as nodes of the resolver, on the kernel's heap; valid while the change lock is held.
+class ModuleSystem::Nodes {
 public:
-    /// `last` counts as if it ran, and is the last of them.
-    static Result<RunningModules> create(ModuleSystem& system, const ModuleRecord* last = nullptr) {
+    /// Those that run.
+    static Result<Nodes> running(ModuleSystem& system) {
+        return create(system, nullptr,
+                      [](const ModuleRecord& record) { return record.state() == ModuleState::Running; });
+    }
+    /// Those that run or are to run again; `last` is the last of them, whether it does or not.
+    static Result<Nodes> wanted(ModuleSystem& system, const ModuleRecord& last) {
+        return create(system, &last, [](const ModuleRecord& record) { return record.is_wanted(); });
+    }
+    Nodes(Nodes&& other) : heap_(other.heap_), nodes_(std::exchange(other.nodes_, nullptr)), count_(other.count_) {}
+    Nodes(const Nodes&) = delete;
+    Nodes& operator=(const Nodes&) = delete;
+    ~Nodes() {
+        if (nodes_ != nullptr) heap_.free(nodes_);
+    }
+
+    Span<ResolverNode> all() { return {nodes_, count_}; }
+    Span<const ResolverNode> all() const { return {nodes_, count_}; }
+    /// A number for each, for the resolver's use.
+    Span<uint16_t> scratch() const { return {reinterpret_cast<uint16_t*>(nodes_ + count_), count_}; }
+
+private:
+    Nodes(Heap& heap, ResolverNode* nodes, size_t count) : heap_(heap), nodes_(nodes), count_(count) {}
+    static Result<Nodes> create(ModuleSystem& system, const ModuleRecord* last, bool (*wants)(const ModuleRecord&)) {
         size_t count = 0;
         system.for_each([&](ModuleRecord&) { ++count; });
         Heap& heap = system.kernel_.heap;
-        auto* const nodes = static_cast<ResolverNode*>(heap.allocate((count + 1) * sizeof(ResolverNode)));
+        constexpr size_t kEach = sizeof(ResolverNode) + sizeof(uint16_t);
+        auto* const nodes = static_cast<ResolverNode*>(heap.allocate((count + 1) * kEach));
         if (nodes == nullptr) return ErrorCode::OutOfMemory;
         count = 0;
         const auto add = [&](const ModuleRecord& record) {
@@ -26,24 +49,11 @@ public:
             nodes[count++] = {record.name(), info.version(), &info};
         };
         system.for_each([&](ModuleRecord& record) {
-            if (record.state() == ModuleState::Running && &record != last) add(record);
+            if (&record != last && wants(record)) add(record);
         });
         if (last != nullptr) add(*last);
-        return RunningModules(heap, nodes, count);
+        return Nodes(heap, nodes, count);
     }
-    RunningModules(RunningModules&& other)
-        : heap_(other.heap_), nodes_(std::exchange(other.nodes_, nullptr)), count_(other.count_) {}
-    RunningModules(const RunningModules&) = delete;
-    RunningModules& operator=(const RunningModules&) = delete;
-    ~RunningModules() {
-        if (nodes_ != nullptr) heap_.free(nodes_);
-    }
-
-    Span<ResolverNode> nodes() { return {nodes_, count_}; }
-    Span<const ResolverNode> nodes() const { return {nodes_, count_}; }
-
-private:
-    RunningModules(Heap& heap, ResolverNode* nodes, size_t count) : heap_(heap), nodes_(nodes), count_(count) {}
 
     Heap& heap_;
     ResolverNode* nodes_;
@@ -51,11 +61,11 @@ private:
 };
 
 Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
-    const RunningModules running = TRY(RunningModules::create(*this));
+    const Nodes running = TRY(Nodes::running(*this));
     for (size_t i = 0; i < info.dependencies().size(); ++i) {
         const Text text = info.dependencies()[i];
         const Requirement requirement = TRY(Requirement::parse(text));
-        const auto provider = provider_of(running.nodes(), requirement);
+        const auto provider = provider_of(running.all(), requirement);
         if (provider.ok()) continue;
         TRY(check_cycle_in_files(info));
         return Error(provider.error().code(),
@@ -64,52 +74,66 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
     return {};
 }
 
-Result<void> ModuleSystem::check_dependents(const ModuleRecord& record, const ModuleInfo* instead) {
-    // One that failed for good serves nobody, and may be removed; but who comes in its place serves them again.
-    if (instead == nullptr && record.state() != ModuleState::Running && !record.restarts.is_pending()) return {};
-    RunningModules running = TRY(RunningModules::create(*this, &record));
-    const Span<ResolverNode> all = running.nodes();
-    const Span<ResolverNode> others(all.data(), all.size() - 1);
-    const ResolverNode now = all[others.size()];
-    const auto is_met = [](Span<const ResolverNode> nodes, Text need) {
+Result<void> ModuleSystem::check_conflicts(const ModuleRecord& record, const ModuleInfo& info) {
+    const ResolverNode node = {info.name(), info.version(), &info};
+    Result<void> result;
+    for_each([&](ModuleRecord& other) {
+        if (&other == &record || !other.is_wanted() || !result.ok()) return;
+        const ModuleInfo& its = other.current->info();
+        const ResolverNode there = {its.name(), its.version(), &its};
+        if (!conflicts_with(node, there) && !conflicts_with(there, node)) return;
+        result = Error(ErrorCode::Incompatible, format("{} and {}, which is loaded, conflict: unload {} first",
+                                                       name_with_version(info), name_with_version(its), its.name())
+                                                    .text());
+    });
+    return result;
+}
+
+bool ModuleSystem::needs_those_who_return(const ModuleRecord& record) {
+    const auto running = Nodes::running(*this);
+    const auto wanted = Nodes::wanted(*this, record);
+    if (!running.ok() || !wanted.ok()) return false;
+    bool waits = false;
+    for (size_t i = 0; i < record.current->info().dependencies().size(); ++i) {
+        const auto requirement = Requirement::parse(record.current->info().dependencies()[i]);
+        if (!requirement.ok() || !provider_of(wanted.value().all(), requirement.value()).ok()) return false;
+        waits |= !provider_of(running.value().all(), requirement.value()).ok();
+    }
+    const Span<const ResolverNode> all = wanted.value().all();
+    return waits && check_cycle(all, all.size() - 1, wanted.value().scratch()).ok();  // in one nobody would begin
+}
+
+Result<void> ModuleSystem::check_dependents(const ModuleRecord& record, const ModuleInfo& instead) {
+    Nodes before = TRY(Nodes::wanted(*this, record));
+    Nodes after = TRY(Nodes::wanted(*this, record));
+    const Span<const ResolverNode> others(before.all().data(), before.all().size() - 1);
+    after.all()[others.size()] = {record.name(), instead.version(), &instead};
+    const auto is_met = [](const Nodes& nodes, Text need) {
         const auto requirement = Requirement::parse(need);
-        return requirement.ok() && provider_of(nodes, requirement.value()).ok();
+        return requirement.ok() && provider_of(nodes.all(), requirement.value()).ok();
     };
-    const auto is_met_afterwards = [&](Text need) {
-        if (instead == nullptr) return is_met(others, need);
-        all[others.size()] = {record.name(), instead->version(), instead};
-        const bool met = is_met(all, need);
-        all[others.size()] = now;
-        return met;
-    };
-    FixedText<120> dependents;
     for (const ResolverNode& node : others) {
         for (size_t i = 0; i < node.info->dependencies().size(); ++i) {
             const Text need = node.info->dependencies()[i];
-            if (!is_met(all, need) || is_met_afterwards(need)) continue;
-            if (instead != nullptr)
+            if (is_met(before, need) && !is_met(after, need))
                 return Error(
                     ErrorCode::Incompatible,
                     format("{} needs {}, which the new {} does not meet", node.name, need, record.name()).text());
-            if (!dependents.empty()) dependents.append(", ");
-            dependents.append(node.name);
-            break;
         }
     }
-    if (dependents.empty()) return {};
-    return Error(ErrorCode::Busy, format("{} is needed by {}", record.name(), dependents.text()).text());
+    return {};
 }
 
 /// What is missing may wait for `info` itself, in a file that is not loaded: no order of loads would help. Nothing of
 /// the files is run; one that cannot be read is none.
 Result<void> ModuleSystem::check_cycle_in_files(const ModuleInfo& info) {
     constexpr size_t kFiles = 64;
-    struct Nodes {
+    struct Files {
         ResolverNode nodes[1 + kFiles];
         Image* images[1 + kFiles];
         uint16_t scratch[1 + kFiles];
     };
-    auto* const found = static_cast<Nodes*>(kernel_.heap.allocate(sizeof(Nodes)));
+    auto* const found = static_cast<Files*>(kernel_.heap.allocate(sizeof(Files)));
     if (found == nullptr) return {};
     found->nodes[0] = {info.name(), info.version(), &info};
     size_t used = 1;

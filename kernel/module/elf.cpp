@@ -356,14 +356,19 @@ Result<void> ElfModule::check_info(Text file_name) const {
     constexpr uint32_t kKnownFlags = (1u << (sizeof(kModuleFlagNames) / sizeof(Text))) - 1;
     if ((static_cast<uint32_t>(info.flags()) & ~kKnownFlags) != 0) return bad("set of flags");
     if (info.dependencies().size() > 8) return bad("list of dependencies");
-    for (size_t i = 0; i < info.dependencies().size(); ++i) {
-        const Text text = info.dependencies()[i];
-        if (text.size() > 62) return bad("list of dependencies");
+    if (info.conflicts().size() > 4) return bad("list of conflicts");
+    for (size_t i = 0; i < info.dependencies().size() + info.conflicts().size(); ++i) {
+        const bool is_need = i < info.dependencies().size();
+        const size_t number = is_need ? i : i - info.dependencies().size();
+        const Text text = is_need ? info.dependencies()[i] : info.conflicts()[number];
+        if (text.size() > 62) return bad(is_need ? Text("list of dependencies") : Text("list of conflicts"));
         const Result<Requirement> requirement = Requirement::parse(text);
         if (!requirement.ok())
             return refuse(ErrorCode::Corrupt, file_name,
-                          format("dependency {}: {}", i + 1, requirement.error().sentence()).text(),
-                          "correct dependencies()");
+                          format("{} {}: {}", is_need ? Text("dependency") : Text("conflict"), number + 1,
+                                 requirement.error().sentence())
+                              .text(),
+                          is_need ? Text("correct dependencies()") : Text("correct conflicts()"));
     }
     if (info.provides().size() > 6) return bad("list of capabilities");
     for (size_t i = 0; i < info.provides().size(); ++i)

@@ -465,6 +465,15 @@ const BadCase kInfoCases[] = {
          poke<uint32_t>(f, [](auto& d) { return &d.info.dependencies(); }, 1);
          set_text_size(f, [](auto& d) { return d.info.dependencies()[0]; }, 63);
      }},
+    {"conflict_count", ErrorCode::Corrupt, "list of conflicts",
+     [](ModuleFile& f) { poke<uint32_t>(f, [](auto& d) { return &d.info.conflicts(); }, 5); }},
+    {"conflict_empty", ErrorCode::Corrupt, "conflict 1",
+     [](ModuleFile& f) { poke<uint32_t>(f, [](auto& d) { return &d.info.conflicts(); }, 1); }},
+    {"conflict_size", ErrorCode::Corrupt, "list of conflicts",
+     [](ModuleFile& f) {
+         poke<uint32_t>(f, [](auto& d) { return &d.info.conflicts(); }, 1);
+         set_text_size(f, [](auto& d) { return d.info.conflicts()[0]; }, 63);
+     }},
     {"provides_count", ErrorCode::Corrupt, "list of capabilities",
      [](ModuleFile& f) { poke<uint32_t>(f, [](auto& d) { return &d.info.provides(); }, 7); }},
     {"provides_size", ErrorCode::Corrupt, "list of capabilities",

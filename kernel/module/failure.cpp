@@ -35,6 +35,7 @@ void module_failed(Owner& owner, const FailureNote& note) {
     // From here on a thread of the module that is preempted does not come back to this place, but behind its gate.
     preempt_disable();
     instance.note = note;
+    instance.failed_cycles = arch::cycles();
     __atomic_store_n(&instance.ended, 1, __ATOMIC_RELEASE);
     instance.record.close_for_failed(instance);
     instance.kernel.modules.push_failed(instance);

@@ -7,9 +7,9 @@
 
 namespace helix::kernel {
 
-enum class TransactionResult : uint8_t { Committed, RolledBack, Refused, Cancelled, Restarted };
+enum class TransactionResult : uint8_t { Committed, RolledBack, Refused, Cancelled, Failed, Restarted };
 constexpr Text describe(TransactionResult result) {
-    constexpr Text kNames[] = {"committed", "rolled-back", "refused", "cancelled", "restarted"};
+    constexpr Text kNames[] = {"committed", "rolled-back", "refused", "cancelled", "failed", "restarted"};
     return kNames[static_cast<size_t>(result)];
 }
 
@@ -30,7 +30,7 @@ struct HistoryRecord {
     TransactionResult result = TransactionResult::Refused;
     Phase phase = Phase::Prepare;
     FixedText<186> reason;            ///< empty when it was committed
-    uint64_t pause_ns = 0;            ///< first caller held to last released
+    uint64_t pause_ns = 0;            ///< first caller held to last released; for a restart, since the failure
     uint64_t pause_cycles = 0;        ///< the same in cycles (instructions under an emulator that counts them)
     uint64_t prepare_ns = 0;          ///< time before the hold
     uint64_t phase_ns[kPhases] = {};  ///< of each phase up to Commit; the pause is Hold to Commit
@@ -49,11 +49,18 @@ public:
         records_[record.id % kCapacity] = record;
         return record.id;
     }
-    /// Changes record `id` if it is still there.
+    /// Changes record `id` if it is still there, else returns false.
     template <typename Change>
-    void amend(uint64_t id, Change change) {
+    bool amend(uint64_t id, Change change) {
         SpinLockGuard guard(lock_);
-        if (records_[id % kCapacity].id == id) change(records_[id % kCapacity]);
+        if (records_[id % kCapacity].id != id) return false;
+        change(records_[id % kCapacity]);
+        return true;
+    }
+    /// Puts `record` in the place of record `id`, or behind all others if that is not there any more.
+    void replace(uint64_t id, HistoryRecord record) {
+        record.id = id;
+        if (!amend(id, [&](HistoryRecord& old) { old = record; })) add(record);
     }
     /// The record with the smallest id above `after`; false if there is none.
     bool next(uint64_t after, HistoryRecord& out) {

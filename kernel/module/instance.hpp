@@ -10,6 +10,8 @@
 #include "kernel/thread/cpu.hpp"
 #include "kernel/thread/owner.hpp"
 
+#include <atomic>
+
 namespace helix::kernel {
 
 struct Kernel;
@@ -55,6 +57,7 @@ struct Instance : Owner {
     LedgerTotals totals();
     /// Ends the module object and gives back all that the instance holds, its mapping included. Nobody is inside.
     void give_back();
+    /// Change lock held, or nobody knows the instance yet.
     void become(ModuleState next);
 
     /// Calls `Method` of the module behind a gate: the one way in for lifecycle, state, events and requests.
@@ -92,7 +95,7 @@ struct Instance : Owner {
     Mapping* mapping = nullptr;
     const ModuleDescriptor* descriptor = nullptr;
     Module* module = nullptr;
-    ModuleState state = ModuleState::Registered;
+    std::atomic<ModuleState> state = ModuleState::Registered;  ///< become alone changes it
     Context context;
     Ledger ledger;
     SlotTarget targets[6] = {};  ///< one for each interface, in the descriptor's order
@@ -109,6 +112,7 @@ struct Instance : Owner {
     // Failure: the first note counts.
     uint32_t noted = 0;  ///< atomic
     FailureNote note;
+    uint64_t failed_cycles = 0;       ///< when that was
     FixedText<186> failure_text;      ///< set when the mapping goes, since symbols go with it
     Instance* next_failed = nullptr;  ///< in the list that module_failed pushes to
 

@@ -68,6 +68,10 @@ public:
     bool let_go(Kernel& kernel, const Instance& by, const SlotHead* slot);
     /// Of an instance whose memory goes, and its handles with it.
     void let_go_all(Kernel& kernel, Instance& by);
+    template <typename Visit>
+    void for_each_holding(Visit visit) const {
+        for (const Holding& holding : holdings_) visit(holding.by, holding.slot);
+    }
     /// Records for which no module has a slot, and to which nobody is bound, are removed.
     void prune(Kernel& kernel);
 

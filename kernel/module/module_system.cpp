@@ -1,20 +1,17 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// ModuleSystem: boot, load, unload and look-up. What others see of a module is in publishing.cpp, calls are in
-// calls.cpp, reloads in transaction.cpp.
+// ModuleSystem: boot, load and look-up. What others see of a module is in publishing.cpp, calls are in calls.cpp,
+// reloads in transaction.cpp, unloading in unload.cpp.
 
 #include "kernel/module/module_system.hpp"
 
 #include "kernel/kernel.hpp"
 #include "kernel/memory/make.hpp"
-#include "kernel/module/module_hold.hpp"
 #include "kernel/module/options.hpp"
 
 namespace helix::kernel {
 
 namespace {
-
-constexpr uint64_t kCallWaitNs = 5'000'000'000;  // how long a stop waits for its turn
 
 Error with_name(Text name, const Error& error) {
     return Error(error.code(), format("{}: {}", name, error.sentence()).text());
@@ -103,7 +100,9 @@ void ModuleSystem::stop_all() {
         }
         last->current->become(last->current->is_ended() ? ModuleState::Failed : ModuleState::Stopped);
     }
-    for_each([](ModuleRecord& record) { record.restarts.finish(); });  // nobody comes back any more
+    for_each([](ModuleRecord& record) {  // nobody comes back any more
+        if (record.state() == ModuleState::Restarting) record.current->become(ModuleState::Failed);
+    });
 }
 
 // ---- Look-up.
@@ -169,6 +168,7 @@ Result<void> ModuleSystem::check_options(ModuleRecord& record, const ModuleDescr
 Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) {
     clock.enter(Phase::Prepare);
     TRY(check_dependencies(image.info()));
+    TRY(check_conflicts(record, image.info()));
     TRY(check_options(record, image.descriptor()));
     if (has(image.info().flags(), ModuleFlags::Userspace))
         return Error(ErrorCode::NotSupported, "modules in ring 3 are not supported yet");
@@ -213,6 +213,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
     const Bytes bytes = TRY(find_file(file, full_name));
     Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
     const Text name = image->info().name();
+    clock.entry().to = name_with_version(image->info());
     if (find_record(name) != nullptr) {
         const auto sentence =
             format("{}: a module {} is loaded already; use reload to replace it", full_name.text(), name);
@@ -256,40 +257,21 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
 
 Result<void> ModuleSystem::load(Text file) {
     MutexGuard guard(change_);
-    Unrecorded unrecorded(kernel_.threads);
-    const auto loaded = load_record(file, Link::Dynamic, unrecorded.clock);
-    return loaded.ok() ? Result<void>() : naming(file, loaded.error());
-}
-
-// ---- Unloading.
-
-Result<void> ModuleSystem::check_removable(ModuleRecord& record) {
-    const ModuleInfo& info = record.current->info();
-    if (has(info.flags(), ModuleFlags::Essential))
-        return Error(ErrorCode::PermissionDenied,
-                     format("{} is essential and cannot be unloaded", record.name()).text());
-    TRY(check_dependents(record, nullptr));
-    TRY(check_not_standing_by(record));
-    for (uint32_t i = 0; i < record.slot_count; ++i) {
-        InterfaceRecord& interface = record.slots[i]->interface;
-        if (interface.primary_record == &record && is_plugged_by_kernel(interface.name.text()))
-            return Error(
-                ErrorCode::Busy,
-                format("{} rules {}; swap another module in first", record.name(), interface.name.text()).text());
+    HistoryRecord entry;
+    PhaseClock clock(kernel_.threads, entry);
+    entry.to.assign(file.substr(0, entry.to.capacity()));
+    const auto loaded = load_record(file, Link::Dynamic, clock);
+    const Result<void> result = loaded.ok() ? Result<void>() : naming(file, loaded.error());
+    clock.stop();
+    if (result.ok()) {
+        entry.result = TransactionResult::Committed;
+        entry.phase = Phase::Serving;
     }
-    MutexGuard guard(registry_);
-    return check_unheld(record);
+    (void)store(clock, result);
+    return result;
 }
 
-Result<void> ModuleSystem::check_not_standing_by(const ModuleRecord& record) const {
-    for (const Probation& probation : probations_) {
-        if (!probation.active || probation.previous_record != &record || probation.record == &record) continue;
-        return Error(
-            ErrorCode::Busy,
-            format("{} stands by for {}, which is on probation", record.name(), probation.record->name()).text());
-    }
-    return {};
-}
+// ---- Going away.
 
 bool ModuleSystem::expel(Instance& instance) {
     __atomic_store_n(&instance.ended, 1, __ATOMIC_RELEASE);
@@ -329,72 +311,18 @@ Text ModuleSystem::why_absent(Text name) {
     for_each_not_started([&](const NotStarted& left_out) {
         if (left_out.info.name() == name) why = ": it was not started at boot; load tries again";
     });
+    if (!why.empty() || name.empty()) return why;
+    const auto is_named = [&](Text with_version) {
+        return with_version.starts_with(name) &&
+               (with_version.size() == name.size() || with_version[name.size()] == ' ');
+    };
     HistoryRecord entry;
-    for (uint64_t id = 0; why.empty() && !name.empty() && history_.next(id, entry); id = entry.id)
-        for (const Text named : {entry.from.text(), entry.to.text()})  // with a version behind it
-            if (named.starts_with(name) && (named.size() == name.size() || named[name.size()] == ' '))
-                why = " any more; history says why";
+    for (uint64_t id = 0; history_.next(id, entry); id = entry.id) {
+        const bool was_there = entry.result != TransactionResult::Refused || is_named(entry.from.text());
+        if (is_named(entry.from.text()) || is_named(entry.to.text()))
+            why = was_there ? Text(" any more; history says why") : Text("; history says why");
+    }
     return why;
-}
-
-Result<void> ModuleSystem::unload(Text name) {
-    MutexGuard guard(change_);
-    look_after_failed();
-    ModuleRecord* const record = find_record(name);
-    if (record == nullptr)
-        return Error(ErrorCode::NotFound, format("no module {} is loaded{}", name, why_absent(name)).text());
-    auto removed = check_removable(*record);
-    if (removed.ok()) removed = remove_record(*record);
-    return removed.ok() ? removed : naming(name, removed.error());
-}
-
-Result<void> ModuleSystem::remove_record(ModuleRecord& record) {
-    if (record.restarts.is_pending()) abandon_restart(record);  // takes the call lock, as does the hold
-    ModuleHold hold(record);
-    if (auto held = hold.acquire(kLeaveWaitNs); !held.ok())
-        return Error(held.error().code(), format("{}; nothing was changed", held.error().sentence()).text());
-    TRY(unpublish(record));  // the last step that can be refused
-    end_probation_of(record);
-    withdraw_interfaces(record);
-    Instance& instance = *record.current;
-    FixedText<186> complaint;
-    if (record.state() == ModuleState::Running && instance.is_ended()) {
-        instance.become(ModuleState::Failed);  // nothing of it runs any more, and so no stop
-    } else if (record.state() == ModuleState::Running) {
-        auto answer = instance.call_in_time<&Module::stop>();
-        if (answer.ok()) {
-            instance.become(ModuleState::Stopped);
-            report_leaks(instance);
-        } else {
-            instance.become(ModuleState::Failed);
-            complaint =
-                format("{} was removed, but did not stop cleanly: {}", record.name(), answer.error().sentence());
-        }
-    }
-    const bool gone = expel(instance);
-    hold.release();
-    {
-        MutexGuard registry(registry_);
-        records_.erase(records_.iterator_to(record));
-        while (record.slot_count != 0) Slot::destroy(kernel_, record.slots[--record.slot_count]);
-        for (InterfaceRecord& interface : interfaces_)
-            if (interface.choice == &record) interface.choice = nullptr;
-        interfaces_.prune(kernel_);
-    }
-    // Calls that found the record before it left the registry see that it has no instance, and go.
-    __atomic_store_n(&record.current, nullptr, __ATOMIC_RELEASE);
-    unpinned_.wait_until([&] { return __atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) == 0; }, kForever,
-                         Cancellable::No);
-    if (gone) {
-        Instance::destroy(&instance);
-        release_kept(record);
-        unmake(kernel_.heap, &record);
-    } else {
-        complaint = format("{}: threads are still inside it; its memory stays", instance.name());
-    }
-    if (complaint.empty()) return {};
-    kernel_.log.warning("kernel", "{}", complaint.text());
-    return Error(ErrorCode::ModuleFailed, complaint.text());
 }
 
 }  // namespace helix::kernel

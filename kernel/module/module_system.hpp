@@ -24,6 +24,7 @@
 namespace helix::kernel {
 
 struct Kernel;
+class ModuleHold;
 
 /// A static module that boot left out, and why.
 struct NotStarted : boost::intrusive::list_base_hook<> {
@@ -31,6 +32,9 @@ struct NotStarted : boost::intrusive::list_base_hook<> {
     FixedText<62> file;
     Error reason = ErrorCode::NotFound;
 };
+
+/// What unload does with those who depend on the module.
+enum class Dependents : uint8_t { Refuse, Unload };
 
 class ModuleSystem {
 public:
@@ -51,8 +55,12 @@ public:
     /// the ending may be left out). Errors name file and reason; nothing stays behind.
     Result<void> load(Text file);
     /// Stops and removes a module. Refused for Essential modules, those that others depend on, a ruling policy, and one
-    /// that stands by for a policy on probation.
-    Result<void> unload(Text name);
+    /// that stands by for a policy on probation. With Dependents::Unload those who depend on it, directly or not, go
+    /// before it: all of them, or, if one may not or cannot, none. `gone` is told each name, with the change lock held.
+    /// With ModuleFailed all are gone, but not each cleanly.
+    using GoneFunction = void (*)(void* context, Text name);
+    Result<void> unload(Text name, Dependents dependents = Dependents::Refuse, GoneFunction gone = nullptr,
+                        void* context = nullptr);
     /// Replaces the running instance of `name` by a new one, of the same file or of `file`, as a transaction.
     Result<void> reload(Text name, Text file = {});
     /// Makes `name` (a module, or a file, which is then loaded) the primary of `interface`.
@@ -143,6 +151,8 @@ private:
 
     /// How long calls and threads have to leave an instance that goes away.
     static constexpr uint64_t kLeaveWaitNs = 5'000'000'000;
+    /// How long a call by name waits for its turn, and for a restart.
+    static constexpr uint64_t kCallWaitNs = 5'000'000'000;
 
     // calls.cpp
     Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload);
@@ -150,12 +160,17 @@ private:
     /// Incompatible. Registry lock held.
     Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const;
     // dependencies.cpp; change lock held
-    class RunningModules;
+    class Nodes;
     Result<void> check_dependencies(const ModuleInfo& info);
+    /// Whether `info`, of a module for `record`, and all others that run or are to run again can be there together.
+    /// Errors: Incompatible.
+    Result<void> check_conflicts(const ModuleRecord& record, const ModuleInfo& info);
+    /// Whether what the module of `record` needs is not there, but will be once those are back that are Restarting.
+    bool needs_those_who_return(const ModuleRecord& record);
     Result<void> check_cycle_in_files(const ModuleInfo& info);
-    /// Whether what others need, and have, is still there when `record` is replaced by `instead`, or goes away (null).
-    /// Errors: Busy (it is needed), Incompatible (its successor does not do), OutOfMemory.
-    Result<void> check_dependents(const ModuleRecord& record, const ModuleInfo* instead);
+    /// Whether what others need, and have, is still there when `record` is replaced by `instead`. Errors: Incompatible,
+    /// OutOfMemory.
+    Result<void> check_dependents(const ModuleRecord& record, const ModuleInfo& instead);
     // module_system.cpp
     RecordPin find(Text name);
     ModuleRecord* find_record(Text name);
@@ -164,13 +179,28 @@ private:
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
     Result<void> plug_in_primaries(ModuleRecord& record);
-    /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
-    /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly. Change lock held.
-    Result<void> remove_record(ModuleRecord& record);
     void release_kept(ModuleRecord& record);
-    /// What speaks against unloading. Handles may be bound afterwards: unpublish looks again. Change lock held.
-    Result<void> check_removable(ModuleRecord& record);
+    // unload.cpp; change lock held
+    class Departure;
+    /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
+    /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly.
+    Result<void> remove_record(ModuleRecord& record);
+    /// The same for several, in their order. `begun`: it was not refused; the history then has a record for each,
+    /// unless the removal is part of another transaction.
+    enum class Alone : uint8_t { No, Yes };
+    Result<void> remove_records(Span<ModuleRecord* const> leaving, Alone alone, bool& begun, GoneFunction gone,
+                                void* context);
+    Result<void> empty(ModuleRecord& record, ModuleHold& hold);
+    Result<void> retire(ModuleRecord& record, ModuleHold& hold, const Result<void>& left);
+    void forget(ModuleRecord& record);
+    /// What speaks against unloading `record`, whoever depends on it. Errors: PermissionDenied, Busy.
+    Result<void> check_removable(const ModuleRecord& record) const;
     Result<void> check_not_standing_by(const ModuleRecord& record) const;
+    /// Takes the interfaces of `leaving` out of the registry, in one step under its lock with the check that no handle
+    /// of anybody else leads there: `bind` finds them no more, and so their slots can be freed. What comes after cannot
+    /// fail, so nothing publishes them again. Errors, with nothing changed: Busy.
+    Result<void> unpublish(Span<ModuleRecord* const> leaving);
+    // module_system.cpp
     FixedText<Error::kCapacity> describe_absence(Text name);
     Text why_absent(Text name);
     Result<void> check_boot_failure(Text name, const Error& error);
@@ -193,13 +223,6 @@ private:
     /// Enters `record` and all its interfaces into the registry, in one step under its lock, or nothing. From then on
     /// it is found by name, and `bind` leads to it.
     Result<void> publish(ModuleRecord& record);
-    /// Whether no handle leads to `record` as itself. Errors: Busy. Registry lock held.
-    Result<void> check_unheld(const ModuleRecord& record) const;
-    /// Takes the interfaces of `record` out of the registry, in one step under its lock with the check that no handle
-    /// leads there: `bind` finds them no more, and so its slots can be freed. What comes after cannot fail, so nothing
-    /// publishes them again. Errors, with nothing changed: Busy. Change lock and the record's call lock held, callers
-    /// outside.
-    Result<void> unpublish(ModuleRecord& record);
     bool may_inherit(const InterfaceRecord& interface, ModuleRecord& record);
     void withdraw_interfaces(ModuleRecord& record);
     /// The slots of `record`, and the primary ones that it fills, lead to `with`, its current instance, from now on;
@@ -238,8 +261,13 @@ private:
     void wait_for_supervisor();
     /// Whether a module is to be brought back now. Registry lock not held.
     bool is_restart_due();
-    /// Waits until it is decided who serves after a failure of `record`, which is pinned. Errors: TimedOut, Cancelled.
-    Result<void> wait_for_restart(const ModuleRecord& record, uint64_t deadline_ns);
+    /// So many restarts came to an end, one way or the other.
+    uint64_t restarts_ended() const { return __atomic_load_n(&restarts_ended_, __ATOMIC_ACQUIRE); }
+    /// Waits until one more has than `ended`, which was read before the module was seen to be Restarting. Errors:
+    /// TimedOut, Cancelled.
+    Result<void> wait_for_restart(uint64_t ended, uint64_t deadline_ns);
+    /// The module of `record` is not Restarting any more: who waits for it goes on. Change lock held.
+    void announce_decided(ModuleRecord& record);
     /// False on the thread of a transaction, for which the supervisor waits.
     bool may_wait_for_supervisor() { return !change_.held_by_me(); }
     void supervise();
@@ -249,7 +277,8 @@ private:
     void handle_failed(Instance& instance);
     void retire_failed(ModuleRecord& record);
     void abandon_heap_blocks(Instance& instance);
-    void fail_over(InterfaceRecord& interface);
+    void fail_over(InterfaceRecord& interface, Text from);
+    HistoryRecord record_of_failure(const ModuleRecord& record) const;
     // health.cpp
     static void health_main(void* system);
     void wake_health();
@@ -305,8 +334,9 @@ private:
     WaitQueue supervisor_queue_;
     // Guarded by supervisor_queue_.
     bool supervisor_wanted_ = false;
-    uint64_t rounds_asked_ = 0;  ///< tickets of those who wait for a round of the supervisor
-    uint64_t rounds_done_ = 0;   ///< up to this ticket a round began after it was drawn, and ended
+    uint64_t rounds_asked_ = 0;    ///< tickets of those who wait for a round of the supervisor
+    uint64_t rounds_done_ = 0;     ///< up to this ticket a round began after it was drawn, and ended
+    uint64_t restarts_ended_ = 0;  ///< read atomically
     WaitQueue health_queue_;
     bool health_wanted_ = false;  // guarded by health_queue_
 };

@@ -16,6 +16,11 @@ public:
         : threads_(threads), entry_(entry), last_cycles_(arch::cycles()) {
         entry.time_ns = arch::now_ns();
     }
+    /// Of a restart: callers are held since the failure, at `failed_cycles`. `entry` tells of that.
+    PhaseClock(const Threads& threads, HistoryRecord& entry, uint64_t failed_cycles)
+        : threads_(threads), entry_(entry), last_cycles_(failed_cycles), first_held_(Phase::Prepare) {
+        entry.phase = Phase::Hold;
+    }
     PhaseClock(const PhaseClock&) = delete;
     PhaseClock& operator=(const PhaseClock&) = delete;
 
@@ -38,6 +43,7 @@ private:
     const Threads& threads_;
     HistoryRecord& entry_;
     uint64_t last_cycles_;
+    const Phase first_held_ = Phase::Hold;
     uint64_t cycles_[kPhases] = {};
     bool running_ = true;
 };

@@ -107,28 +107,6 @@ void ModuleSystem::pass_on(InterfaceRecord& interface, const ModuleRecord& recor
     if (is_decided(next)) interface.primary->open_after_failed();
 }
 
-Result<void> ModuleSystem::check_unheld(const ModuleRecord& record) const {
-    for (uint32_t i = 0; i < record.slot_count; ++i)
-        if (__atomic_load_n(&record.slots[i]->bindings, __ATOMIC_ACQUIRE) != 0)
-            return Error(ErrorCode::Busy,
-                         format("{} is in use: other modules hold handles to it", record.name()).text());
-    return {};
-}
-
-Result<void> ModuleSystem::unpublish(ModuleRecord& record) {
-    MutexGuard guard(registry_);
-    TRY(check_unheld(record));
-    Instance& instance = *record.current;
-    if (instance.heap_owner != 0 && !instance.is_ended() && !kernel_.heap.try_detach(instance.heap_owner))
-        return Error(ErrorCode::Busy, format("{} still holds blocks that are in use", record.name()).text());
-    instance.heap_owner = 0;
-    for (uint32_t i = 0; i < record.slot_count; ++i) {
-        Slot& slot = *record.slots[i];
-        if (slot.is_linked()) slot.interface.implementors.erase(slot.interface.implementors.iterator_to(slot));
-    }
-    return {};
-}
-
 void ModuleSystem::withdraw_interfaces(ModuleRecord& record) {
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         Slot& slot = *record.slots[i];

@@ -53,7 +53,10 @@ public:
     void close_for_failed(const Instance& failed);
     /// Callers go on, wherever nobody who failed serves any more. The supervisor's.
     void open_after_failed();
-    ModuleState state() const { return current == nullptr ? ModuleState::Registered : current->state; }
+    /// Change lock, registry lock or call lock held.
+    ModuleState state() const { return current == nullptr ? ModuleState::Registered : current->state.load(); }
+    /// Whether it runs or is to run again: what it needs has to stay.
+    bool is_wanted() const { return state() == ModuleState::Running || state() == ModuleState::Restarting; }
 
 private:
     FixedText<46> name_;
@@ -76,6 +79,7 @@ public:
     Restarts restarts;        ///< guarded by the change lock, as it says
     Buffer saved;             ///< the state that was saved last, for a restart; guarded by the change lock
     Health health;
+    bool stays = false;  ///< it was removed, but its memory cannot be given back; guarded by the change lock
     uint64_t calls = 0;  ///< requests and events so far; written under the call lock, read atomically
     uint32_t pins = 0;   ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
@@ -85,9 +89,8 @@ public:
 /// Whether it is decided who serves where `record` (null: nobody) is plugged in. A failed instance of an interface that
 /// the kernel plugs in itself leaves its slot empty, and that is decided too. Change lock held.
 inline bool is_decided(const ModuleRecord* record) {
-    if (record == nullptr || record->current == nullptr) return true;
-    if (record->restarts.is_pending()) return false;  // who is to come back is waited for
-    return record->state() == ModuleState::Failed || !record->current->is_ended();
+    if (record == nullptr || !record->is_wanted()) return true;
+    return record->state() == ModuleState::Running && !record->current->is_ended();
 }
 
 /// Keeps a record from being removed while a call is on its way. Whoever has one does not wait for the supervisor,

@@ -189,6 +189,35 @@ Error cycle_error(Span<const ResolverNode> nodes, size_t start, const NodeSet& p
 
 }  // namespace
 
+bool conflicts_with(const ResolverNode& node, const ResolverNode& other) {
+    const auto& conflicts = node.info->conflicts();
+    for (size_t i = 0; i < conflicts.size(); ++i) {
+        const auto requirement = Requirement::parse(conflicts[i]);
+        if (requirement.ok() && provider_of({&other, 1}, requirement.value()).ok()) return true;
+    }
+    return false;
+}
+
+Result<void> check_conflicts(Span<const ResolverNode> nodes, Span<uint16_t> scratch) {
+    for (size_t i = 0; i < nodes.size(); ++i) {
+        for (size_t k = 0; k < nodes.size(); ++k) {
+            if (i == k || !conflicts_with(nodes[i], nodes[k])) continue;
+            const auto [major, minor, patch] = nodes[k].version;
+            Span<const uint16_t> chain = chain_to(nodes, k, scratch);
+            FixedText<Error::kCapacity> end =
+                format("{}, which conflicts with {} {}.{}.{}", nodes[i].name, nodes[k].name, major, minor, patch);
+            if (chain.size() > 1) {
+                const auto needed = compose(nodes, chain.subspan(0, chain.size() - 1), nodes[k].name);
+                if (end.size() + needed.size() + 3 < Error::kCapacity) end = format("{} ({})", end, needed);
+            }
+            chain = chain_to(nodes, i, scratch);
+            return Error(ErrorCode::Incompatible,
+                         compose(nodes, chain.subspan(0, chain.size() - 1), end.text()).text());
+        }
+    }
+    return {};
+}
+
 Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& requirement) {
     const Candidates found = candidates_of(nodes, requirement, kNobody);
     if (found.suitable != kNobody) return found.suitable;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Start order from dependencies: providers before those who need them.
+// Start order from dependencies: providers before those who need them. And who may not be there together.
 #pragma once
 
 #include "helix/info.hpp"
@@ -28,6 +28,13 @@ Result<void> resolve(Span<const ResolverNode> nodes, Span<uint16_t> order);
 /// Whether `start` waits for a cycle: it is in one, or needs something that is. Dependencies that nobody in `nodes`
 /// meets are passed by. `scratch` has room for all nodes. Pure, like resolve. Errors: InvalidState, with the chain.
 Result<void> check_cycle(Span<const ResolverNode> nodes, size_t start, Span<uint16_t> scratch);
+
+/// Whether all of `nodes` can be there together. Pure. Errors: Incompatible, with the chains of those who need the two.
+/// `scratch` has room for all nodes.
+Result<void> check_conflicts(Span<const ResolverNode> nodes, Span<uint16_t> scratch);
+
+/// Whether `node` conflicts with `other`, which is another: by its own words. A malformed conflict is none.
+bool conflicts_with(const ResolverNode& node, const ResolverNode& other);
 
 /// The index of the node that meets `requirement`: the module of that name, otherwise the first that provides it as
 /// a capability. Capabilities carry the version of the module that provides them.

@@ -20,11 +20,12 @@ namespace {
 class Graph {
 public:
     size_t add(std::string name, Version version, std::vector<std::string> dependencies,
-               std::vector<std::string> provides = {}) {
+               std::vector<std::string> provides = {}, std::vector<std::string> conflicts = {}) {
         names_.push_back(std::move(name));
         ModuleInfo& info = infos_.emplace_back();
         write_list(const_cast<ModuleInfo::Dependencies&>(info.dependencies()), dependencies);
         write_list(const_cast<ModuleInfo::Provides&>(info.provides()), provides);
+        write_list(const_cast<ModuleInfo::Conflicts&>(info.conflicts()), conflicts);
         nodes_.push_back({names_.back(), version, &info});
         return nodes_.size() - 1;
     }
@@ -33,6 +34,11 @@ public:
     }
     Span<const ResolverNode> nodes() const { return {nodes_.data(), nodes_.size()}; }
 
+    std::string conflict() const {
+        std::vector<uint16_t> scratch(nodes_.size());
+        const Result<void> result = check_conflicts(nodes(), scratch);
+        return result.ok() ? "none" : std::string(result.error().sentence());
+    }
     std::string order() const {
         std::vector<uint16_t> order(nodes_.size());
         const Result<void> result = resolve(nodes(), order);
@@ -260,6 +266,35 @@ TEST(ProviderOf, TellsMissingFromUnsuitable) {
     EXPECT_EQ(ask("cap ^1").value(), 0u);
     EXPECT_EQ(ask("cap >=2").error().code(), ErrorCode::Incompatible);
     EXPECT_EQ(ask("b").error().code(), ErrorCode::NotFound);
+}
+
+TEST(Conflicts, AreByNameOrByCapabilityAndWithinARange) {
+    Graph graph;
+    graph.add("a", {1, 0, 0}, {}, {}, {"b >=2", "disk <2"});
+    graph.add("b", {1, 9, 0}, {});
+    graph.add("c", {2, 0, 0}, {}, {"disk"});
+    EXPECT_EQ(graph.conflict(), "none");
+    graph.add("d", {1, 5, 0}, {}, {"disk"});
+    EXPECT_EQ(graph.conflict(), "a, which conflicts with d 1.5.0");
+    EXPECT_EQ(graph.error(), ErrorCode{});  // an order there would be
+}
+
+TEST(Conflicts, AreNoneWithWhatAModuleProvidesItself) {
+    Graph graph;
+    graph.add("a", {1, 0, 0}, {}, {"disk"}, {"disk", "a"});
+    EXPECT_EQ(graph.conflict(), "none");
+    graph.add("b", {1, 0, 0}, {}, {"disk"});
+    EXPECT_EQ(graph.conflict(), "a, which conflicts with b 1.0.0");
+}
+
+TEST(Conflicts, NameWhoNeedsTheTwo) {
+    Graph graph;
+    graph.add("top", {1, 0, 0}, {"middle"});
+    graph.add("middle", {1, 0, 0}, {"a"});
+    graph.add("a", {1, 0, 0}, {}, {}, {"b"});
+    graph.add("other", {1, 0, 0}, {"b"});
+    graph.add("b", {1, 0, 0}, {});
+    EXPECT_EQ(graph.conflict(), "top needs middle needs a, which conflicts with b 1.0.0 (other needs b)");
 }
 
 }  // namespace

@@ -65,12 +65,7 @@ bool Restarts::plan(const Supervision& rules, uint64_t now_ns) {
     for (uint32_t i = 1; i < made && delay_ns < rules.restart_delay_max_ns; ++i) delay_ns *= 2;
     if (delay_ns > rules.restart_delay_max_ns) delay_ns = rules.restart_delay_max_ns;
     gave_up = false;
-    if (!is_pending()) {
-        emptied = false;
-        failed_ns = now_ns;
-    }
     due_ns = now_ns + delay_ns;
-    __atomic_store_n(&pending_, true, __ATOMIC_RELEASE);
     return true;
 }
 

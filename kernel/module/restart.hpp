@@ -40,24 +40,22 @@ constexpr Text describe(Supervision::Restart restart) {
     return kNames[static_cast<size_t>(restart)];
 }
 
-/// The restarts of one module. Changed with the module system's change lock held; those who only show it read it as it
-/// is.
+/// The restarts of one module; whether one is due now is its state, Restarting. Changed with the module system's change
+/// lock held; those who only show it read it as it is.
 class Restarts {
 public:
-    /// From the failure of an instance until its successor serves, or it is decided that there will be none. Any
-    /// context.
-    bool is_pending() const { return __atomic_load_n(&pending_, __ATOMIC_ACQUIRE); }
-
-    /// An instance failed at `now_ns`: plans the next attempt, unless the profile wants none or there were too many.
+    /// An instance failed.
+    void note_failure(uint64_t now_ns) {
+        failed_ns = now_ns;
+        emptied = false;
+    }
+    /// Plans the next attempt, unless the profile wants none or there were too many.
     bool plan(const Supervision& rules, uint64_t now_ns);
     /// An attempt begins.
     void note_attempt(uint64_t now_ns);
-    /// The successor serves, or there will be none.
-    void finish() { __atomic_store_n(&pending_, false, __ATOMIC_RELEASE); }
 
     /// Somebody brought the module back: what was before does not count any more.
     void reset() {
-        finish();
         attempts_ = 0;
         gave_up = false;
     }
@@ -70,16 +68,16 @@ public:
         return made > 0 && made + 1 >= rules.restart_limit;
     }
 
-    uint32_t count = 0;      ///< how often it was restarted since it was loaded
-    bool emptied = false;    ///< nobody is inside the failed instance any more, and it owns nothing
-    bool gave_up = false;    ///< there were too many: only a reload helps
-    bool ruled = false;      ///< an interface that the kernel itself plugs in
-    uint64_t failed_ns = 0;  ///< when the instance failed
-    uint64_t due_ns = 0;     ///< not before
-    FixedText<186> reason;   ///< of the last failure; empty if there was none
+    uint32_t count = 0;       ///< how often it was restarted since it was loaded
+    bool emptied = false;     ///< nobody is inside the failed instance any more, and it owns nothing
+    bool gave_up = false;     ///< there were too many: only a reload helps
+    bool ruled = false;       ///< an interface that the kernel itself plugs in
+    uint64_t failed_ns = 0;   ///< when the failure was looked at
+    uint64_t due_ns = 0;      ///< not before
+    uint64_t history_id = 0;  ///< of the record of the failure
+    FixedText<186> reason;    ///< of the last failure; empty if there was none
 
 private:
-    bool pending_ = false;
     uint32_t attempts_ = 0;
     uint64_t attempt_ns_[Supervision::kMaximumLimit] = {};  // the newest, in a ring
 };

@@ -26,7 +26,6 @@ std::vector<uint64_t> delays(Restarts& restarts, const Supervision& rules, size_
         found.push_back(restarts.due_ns - now_ns);
         now_ns = restarts.due_ns;
         restarts.note_attempt(now_ns);
-        restarts.finish();
         now_ns += after_ns;
     }
     return found;
@@ -67,7 +66,6 @@ TEST(Restarts, ComeAtOnceFirstThenLaterAndLater) {
                                          300 * kMillisecond};
     EXPECT_EQ(delays(restarts, rules, 99, 1), expected);
     EXPECT_TRUE(restarts.gave_up);
-    EXPECT_FALSE(restarts.is_pending());
 }
 
 TEST(Restarts, AreForgottenAfterThePeriod) {
@@ -83,7 +81,6 @@ TEST(Restarts, NeverMeansNever) {
     Restarts restarts;
     EXPECT_FALSE(restarts.plan(rules, kSecond));
     EXPECT_FALSE(restarts.gave_up);
-    EXPECT_FALSE(restarts.is_pending());
 }
 
 TEST(Restarts, AlwaysMeansAlwaysButNotMoreOftenThanTheLongestDelay) {
@@ -96,20 +93,18 @@ TEST(Restarts, AlwaysMeansAlwaysButNotMoreOftenThanTheLongestDelay) {
     for (size_t i = 9; i < found.size(); ++i) EXPECT_GE(found[i], 3 * kSecond) << i;
 }
 
-TEST(Restarts, ArePendingFromTheFailureOnAndKeepWhatIsDoneAcrossAttempts) {
+TEST(Restarts, KeepWhatIsDoneAcrossAttemptsUntilTheSuccessorFails) {
     const Supervision rules;
     Restarts restarts;
+    restarts.note_failure(kSecond);
     ASSERT_TRUE(restarts.plan(rules, kSecond));
-    EXPECT_TRUE(restarts.is_pending());
-    EXPECT_EQ(restarts.failed_ns, kSecond);
     restarts.emptied = true;
     restarts.note_attempt(2 * kSecond);
     ASSERT_TRUE(restarts.plan(rules, 2 * kSecond));  // the attempt failed
     EXPECT_TRUE(restarts.emptied);
     EXPECT_EQ(restarts.failed_ns, kSecond);
-    restarts.finish();
-    EXPECT_FALSE(restarts.is_pending());
-    ASSERT_TRUE(restarts.plan(rules, 3 * kSecond));  // the successor failed
+    restarts.note_failure(3 * kSecond);
+    ASSERT_TRUE(restarts.plan(rules, 3 * kSecond));
     EXPECT_FALSE(restarts.emptied);
     EXPECT_EQ(restarts.failed_ns, 3 * kSecond);
 }

@@ -9,7 +9,7 @@
 namespace helix::kernel {
 
 namespace {
-constexpr uint64_t kCallWaitNs = 2'000'000'000;
+constexpr uint64_t kRulingWaitNs = 2'000'000'000;  // how long a call into the ruling policy may take
 constexpr size_t kStateCapacity = 4096;
 
 /// Fetches what the hold will use: code and data of both policies, and the kernel's own way of carrying state.
@@ -101,7 +101,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         discard();
         return buffer.error();
     }
-    if (old != nullptr && !old->record.call_lock.lock_for(kCallWaitNs)) {
+    if (old != nullptr && !old->record.call_lock.lock_for(kRulingWaitNs)) {
         discard();
         entry.result = TransactionResult::Cancelled;
         return Error(ErrorCode::TimedOut, "a call into the ruling policy did not end in time");

@@ -13,8 +13,7 @@ namespace helix::kernel {
 namespace {
 constexpr uint64_t kDefaultProbationNs = 1'000'000'000;
 constexpr uint64_t kBusyProbationNs =
-    50'000'000;  // how much longer it lasts, again and again, while a call is under way
-constexpr uint64_t kCallWaitNs = 5'000'000'000;
+    50'000'000;                            // how much longer it lasts, again and again, while a call is under way
 constexpr uint64_t kAuditNs = 20'000'000;  // between two looks at a policy on probation
 constexpr uint64_t kTickEventNs = 1'000'000'000;
 }  // namespace
@@ -91,12 +90,19 @@ void ModuleSystem::settle() {
 bool ModuleSystem::is_restart_due() {
     bool due = false;
     const uint64_t now_ns = arch::now_ns();
-    for_each([&](ModuleRecord& record) { due |= record.restarts.is_pending() && record.restarts.due_ns <= now_ns; });
+    for_each([&](ModuleRecord& record) {
+        due |= record.state() == ModuleState::Restarting && record.restarts.due_ns <= now_ns;
+    });
     return due;
 }
 
-Result<void> ModuleSystem::wait_for_restart(const ModuleRecord& record, uint64_t deadline_ns) {
-    switch (supervisor_queue_.wait_until([&] { return !record.restarts.is_pending(); }, deadline_ns)) {
+void ModuleSystem::announce_decided(ModuleRecord& record) {
+    record.open_after_failed();
+    supervisor_queue_.wake_all([&] { __atomic_add_fetch(&restarts_ended_, 1, __ATOMIC_RELEASE); });
+}
+
+Result<void> ModuleSystem::wait_for_restart(uint64_t ended, uint64_t deadline_ns) {
+    switch (supervisor_queue_.wait_until([&] { return restarts_ended_ != ended; }, deadline_ns)) {
         case WakeReason::TimedOut: return ErrorCode::TimedOut;
         case WakeReason::Cancelled: return ErrorCode::Cancelled;
         default: return {};
@@ -186,17 +192,13 @@ void ModuleSystem::handle_failed(Instance& instance) {
     // An instance that is not the current one belongs to a transaction, which sees the failure itself.
     if (record.current != &instance || instance.state == ModuleState::Failed) return record.open_after_failed();
 
-    HistoryRecord entry;
-    entry.time_ns = arch::now_ns();
-    entry.from = FixedText<46>(record.name());
-    entry.phase = Phase::Serving;
-    entry.result = TransactionResult::Cancelled;
-    entry.reason.assign(sentence.text());
+    record.restarts.note_failure(arch::now_ns());
+    record.restarts.reason = sentence;
+    record.restarts.history_id = history_.add(record_of_failure(record));
     InterfaceRecord* ruled = nullptr;
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
         if (interface.primary_record != &record) continue;
-        entry.interface = interface.name;
         if (interface.name == InterfaceTraits<Scheduler>::kId.name)
             kernel_.threads.policy().drop_ruling();
         else if (interface.name == InterfaceTraits<Allocator>::kId.name)
@@ -205,7 +207,6 @@ void ModuleSystem::handle_failed(Instance& instance) {
             continue;
         ruled = &interface;
     }
-    history_.add(entry);
     if (!plan_restart(record, sentence.text())) return give_up(record);
     if (ruled == nullptr) return;
     // The kernel does not wait for a policy. Whoever takes over rules from then on.
@@ -216,17 +217,34 @@ void ModuleSystem::handle_failed(Instance& instance) {
         ruled->primary->fill(nullptr);
     }
     abandon_heap_blocks(instance);
-    fail_over(*ruled);
+    fail_over(*ruled, name_with_version(instance.info()).text());
+}
+
+/// What the history says of the last failure of `record`, until it is known what came of it.
+HistoryRecord ModuleSystem::record_of_failure(const ModuleRecord& record) const {
+    HistoryRecord entry;
+    entry.time_ns = record.restarts.failed_ns;
+    entry.from = name_with_version(record.current->info());
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        const InterfaceRecord& interface = record.slots[i]->interface;
+        if (i == 0 || interface.primary_record == &record) entry.interface = interface.name;
+    }
+    entry.phase = Phase::Serving;
+    entry.result = TransactionResult::Failed;
+    entry.reason = record.restarts.reason;
+    return entry;
 }
 
 /// Sees to it that another running implementor is the primary one of `interface`. Where the kernel itself plugs in, its
-/// own last resort serves until then, and for good if there is none; elsewhere withdraw_interfaces has chosen.
-void ModuleSystem::fail_over(InterfaceRecord& interface) {
+/// own last resort serves until then, and for good if there is none; elsewhere withdraw_interfaces has chosen. `from`
+/// is who served before, with version; empty if nobody did.
+void ModuleSystem::fail_over(InterfaceRecord& interface, Text from) {
     if (const ModuleRecord* const heir = interface.primary_record; heir != nullptr) {
         HistoryRecord entry;
         entry.time_ns = arch::now_ns();
         entry.interface = interface.name;
-        entry.to = FixedText<46>(heir->name());
+        entry.from.assign(from);
+        entry.to = name_with_version(heir->current->info());
         entry.result = TransactionResult::Committed;
         entry.phase = Phase::Serving;
         history_.add(entry);
@@ -243,7 +261,8 @@ void ModuleSystem::fail_over(InterfaceRecord& interface) {
         HistoryRecord entry;
         PhaseClock clock(kernel_.threads, entry);
         entry.interface = interface.name;
-        entry.to = FixedText<46>(other.name());
+        entry.from.assign(from);
+        entry.to = name_with_version(other.current->info());
         auto plugged = swap_primary(interface, other, clock);
         (void)store(clock, plugged);
         if (!plugged.ok()) continue;

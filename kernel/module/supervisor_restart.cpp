@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Bringing a failed module back: getting everybody out, starting a successor, giving up.
 //
-// From the failure until it is decided who serves, blocking callers wait at the slots (Restarts::is_pending), which
+// From the failure until it is decided who serves the module is Restarting: blocking callers wait at the slots, which
 // lead nowhere meanwhile. Everything here runs with the change lock held.
 
+#include "kernel/duration.hpp"
 #include "kernel/kernel.hpp"
 #include "kernel/module/module_hold.hpp"
 #include "kernel/module/module_system.hpp"
@@ -16,10 +17,13 @@ namespace {
 constexpr uint64_t kLookNs = 20'000'000;  // for how long, and how often, is waited for threads to leave
 }  // namespace
 
-/// Plans to bring the module of `record` back, whose instance has just failed. False if that is not to be.
+/// Plans to bring the module of `record` back, whose instance, or an attempt, has just failed. False if that is not to
+/// be.
 bool ModuleSystem::plan_restart(ModuleRecord& record, Text reason) {
     record.restarts.reason.assign(reason);
-    return record.restarts.plan(record.supervision, arch::now_ns());
+    if (!record.restarts.plan(record.supervision, arch::now_ns())) return false;
+    if (record.state() != ModuleState::Restarting) record.current->become(ModuleState::Restarting);
+    return true;
 }
 
 /// Gets all threads out of the failed instance of `record` and gives back what it holds. False if somebody is still
@@ -35,7 +39,6 @@ bool ModuleSystem::empty_failed(ModuleRecord& record, uint64_t timeout_ns) {
     }
     ModuleHold hold(record);
     if (!hold.acquire(timeout_ns).ok() || !kernel_.threads.wait_threads_of(instance, timeout_ns).ok()) return false;
-    instance.become(ModuleState::Failed);
     instance.give_back();
     record.restarts.emptied = true;
     return true;
@@ -47,7 +50,7 @@ void ModuleSystem::run_restarts() {
     const auto next = [&](ModuleRecord* after) {
         ModuleRecord* found = nullptr;
         for_each([&](ModuleRecord& record) {
-            if (after == nullptr && found == nullptr && record.restarts.is_pending()) found = &record;
+            if (after == nullptr && found == nullptr && record.state() == ModuleState::Restarting) found = &record;
             if (&record == after) after = nullptr;
         });
         return found;
@@ -74,7 +77,7 @@ void ModuleSystem::run_restarts() {
 uint64_t ModuleSystem::next_restart_ns() {
     uint64_t next_ns = kForever;
     for_each([&](ModuleRecord& record) {
-        if (!record.restarts.is_pending()) return;
+        if (record.state() != ModuleState::Restarting) return;
         const uint64_t look_ns = record.restarts.emptied ? record.restarts.due_ns : arch::now_ns() + kLookNs;
         if (look_ns < next_ns) next_ns = look_ns;
     });
@@ -83,10 +86,10 @@ uint64_t ModuleSystem::next_restart_ns() {
 
 /// A module whose provider is to come back as well comes back after it; that is no failed attempt.
 bool ModuleSystem::waits_for_provider(ModuleRecord& record) {
-    if (check_dependencies(record.current->info()).ok()) return false;
+    if (!needs_those_who_return(record)) return false;
     uint64_t provider_ns = kForever;
     for_each([&](ModuleRecord& other) {
-        if (&other == &record || !other.restarts.is_pending()) return;
+        if (&other == &record || other.state() != ModuleState::Restarting) return;
         const uint64_t due_ns =
             other.restarts.due_ns > arch::now_ns() ? other.restarts.due_ns : arch::now_ns() + kLookNs;
         if (due_ns < provider_ns) provider_ns = due_ns;
@@ -100,12 +103,14 @@ bool ModuleSystem::waits_for_provider(ModuleRecord& record) {
 Result<Instance*> ModuleSystem::make_successor(ModuleRecord& record, PhaseClock& clock, Bytes state) {
     Instance* const successor = TRY(make_candidate(record, *record.current->image, clock));
     const auto started = [&]() -> Result<void> {
+        clock.enter(Phase::Transfer);
         if (state.size() != 0) {
             StateReader reader = TRY(StateReader::open(state));
             TRY(successor->call_in_time<&Module::restore_state>(reader, Reason::Crash));
         }
         TRY(successor->call_in_time<&Module::start>());
         successor->become(ModuleState::Running);
+        clock.enter(Phase::Verify);
         return check_health(*successor);
     }();
     if (started.ok()) return successor;
@@ -126,10 +131,8 @@ Result<void> ModuleSystem::bring_back(ModuleRecord& record) {
     }
     restarts.note_attempt(now_ns);
 
-    HistoryRecord entry;
-    PhaseClock clock(kernel_.threads, entry);
-    entry.from = entry.to = name_with_version(failed->info());
-    if (record.slot_count != 0) entry.interface = record.slots[0]->interface.name;
+    HistoryRecord entry = record_of_failure(record);
+    PhaseClock clock(kernel_.threads, entry, failed->failed_cycles);
     // An old state may be restored where the module says that this does no harm. One that refuses it after all begins
     // without.
     Instance* successor = nullptr;
@@ -146,6 +149,7 @@ Result<void> ModuleSystem::bring_back(ModuleRecord& record) {
     }
     if (successor == nullptr) successor = TRY(make_successor(record, clock, {}));
 
+    clock.enter(Phase::Commit);
     ModuleHold hold(record);
     if (auto held = hold.acquire(kLeaveWaitNs); !held.ok()) {
         if (successor->call_in_time<&Module::stop>().ok()) successor->become(ModuleState::Stopped);
@@ -159,17 +163,16 @@ Result<void> ModuleSystem::bring_back(ModuleRecord& record) {
         refill_slots(record, *successor);
     }
     ++restarts.count;
-    restarts.finish();
-    record.open_after_failed();
+    announce_decided(record);
     hold.release();
+    clock.stop();
     Instance::destroy(failed);
 
-    clock.stop();
     entry.phase = Phase::Serving;
+    entry.to = entry.from;
     entry.result = TransactionResult::Restarted;
     clock.finish();
-    entry.reason = restarts.reason;
-    history_.add(entry);
+    history_.replace(restarts.history_id, entry);
     kernel_.log.warning("supervisor", "{} was restarted{}", record.name(),
                         afresh ? Text(", without what it had kept") : Text());
     if (restarts.ruled) rule_again(record);
@@ -181,20 +184,20 @@ void ModuleSystem::rule_again(ModuleRecord& record) {
     record.restarts.ruled = false;
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
-        if (is_plugged_by_kernel(interface.name.text()) && interface.primary_record == nullptr) fail_over(interface);
+        if (is_plugged_by_kernel(interface.name.text()) && interface.primary_record == nullptr)
+            fail_over(interface, {});
     }
 }
 
 /// The failed module of `record` stays Failed: its places go to others, who waits for it waits no more.
 void ModuleSystem::abandon_restart(ModuleRecord& record) {
-    record.restarts.finish();
-    if (record.state() == ModuleState::Failed) {
+    if (record.state() == ModuleState::Restarting && record.restarts.emptied) {
         withdraw_interfaces(record);
-        record.open_after_failed();
+        record.current->become(ModuleState::Failed);
     } else {
         retire_failed(record);
     }
-    wake_supervisor();  // and with it those who wait for the end of the restart
+    announce_decided(record);
 }
 
 void ModuleSystem::give_up(ModuleRecord& record) {
@@ -205,20 +208,14 @@ void ModuleSystem::give_up(ModuleRecord& record) {
     for (uint32_t i = 0; i < record.slot_count; ++i)
         if (record.slots[i]->interface.primary_record == &record) orphaned[orphans++] = &record.slots[i]->interface;
     abandon_restart(record);
+    const auto from = name_with_version(record.current->info());
     const bool essential = has(record.current->info().flags(), ModuleFlags::Essential);
     if (restarts.gave_up) {
-        const uint64_t period_ms = rules.restart_period_ns / 1'000'000;
-        const bool is_seconds = period_ms % 1000 == 0;
-        const auto often = format<62>("{} restarts in {} {} did not help", rules.restart_limit,
-                                      is_seconds ? period_ms / 1000 : period_ms, is_seconds ? "s" : "ms");
-        HistoryRecord entry;
-        entry.time_ns = arch::now_ns();
-        entry.from = name_with_version(record.current->info());
-        entry.phase = Phase::Serving;
-        entry.result = TransactionResult::Cancelled;
-        entry.reason.assign(format<186>("{}: {}", often, restarts.reason).text());
-        history_.add(entry);
-        kernel_.log.error("supervisor", "gave up {}: {}", entry.from, often);
+        const auto often = format<62>("{} restarts in {} did not help", rules.restart_limit,
+                                      describe_duration(rules.restart_period_ns));
+        history_.amend(restarts.history_id,
+                       [&](HistoryRecord& entry) { entry.reason = format<186>("{}: {}", often, restarts.reason); });
+        kernel_.log.error("supervisor", "gave up {}: {}", from, often);
         kernel_.log.error("supervisor", "cause: {}", restarts.reason);
         if (essential) panic(format("the essential module {}; {}", restarts.reason, often).text());
         kernel_.log.error("supervisor", "remedy: reload {} [FILE] starts it again, unload {} removes it", record.name(),
@@ -226,7 +223,7 @@ void ModuleSystem::give_up(ModuleRecord& record) {
     } else if (essential) {
         panic(format("the essential module {}", restarts.reason).text());
     }
-    for (uint32_t i = 0; i < orphans; ++i) fail_over(*orphaned[i]);
+    for (uint32_t i = 0; i < orphans; ++i) fail_over(*orphaned[i], from.text());
 }
 
 }  // namespace helix::kernel

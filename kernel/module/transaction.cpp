@@ -61,8 +61,8 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
     PhaseClock clock(kernel_.threads, entry);
     const FixedText<62> previous_file = record->file;
     entry.from = name_with_version(record->current->info());
-    const bool left =
-        !record->restarts.is_pending() || record->restarts.emptied || empty_failed(*record, kHoldDeadlineNs);
+    const bool was_restarting = record->state() == ModuleState::Restarting;
+    const bool left = !was_restarting || record->restarts.emptied || empty_failed(*record, kHoldDeadlineNs);
     if (record->slot_count != 0) entry.interface = record->slots[0]->interface.name;
     auto result = [&]() -> Result<void> {
         FixedText<62> full_name;
@@ -86,12 +86,8 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
         image->release();
         if (!replaced.ok()) return naming(name, replaced.error());
         record->file = full_name;
-        const bool was_waited_for = record->restarts.is_pending();
         record->restarts.reset();
-        if (was_waited_for) {
-            record->open_after_failed();
-            wake_supervisor();
-        }
+        if (was_restarting) announce_decided(*record);
         return replaced;
     }();
     if (Probation* const begun = store(clock, result)) begun->previous_file = previous_file;
@@ -144,7 +140,7 @@ Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& i
     if (record.state() == ModuleState::Running && !has(record.current->info().flags(), ModuleFlags::HotReloadable))
         return Error(ErrorCode::PermissionDenied, format("{} does not allow hot reload", record.name()).text());
     TRY(check_not_standing_by(record));
-    TRY(check_dependents(record, &image.info()));
+    TRY(check_dependents(record, image.info()));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         if (!record.slots[i]->is_linked()) continue;
         const InterfaceRecord& interface = record.slots[i]->interface;
@@ -326,7 +322,7 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
             record = loaded.value();
             loaded_here = true;
         }
-        if (record->current == nullptr || record->state() != ModuleState::Running || record->restarts.is_pending())
+        if (record->state() != ModuleState::Running)
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
         entry.to = name_with_version(record->current->info());
         auto swapped = swap_primary(*interface, *record, clock);

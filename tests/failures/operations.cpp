@@ -64,6 +64,14 @@ Result<void> load_and_crash(Kernel& kernel) {
 Result<void> unload(Kernel& kernel) {
     return kernel.modules.unload("holder");
 }
+Result<void> load_chain(Kernel& kernel) {
+    TRY(kernel.modules.load("link-a"));
+    TRY(kernel.modules.load("link-b"));
+    return kernel.modules.load("link-c");
+}
+Result<void> unload_chain(Kernel& kernel) {
+    return kernel.modules.unload("link-a", kernel::Dependents::Unload);
+}
 Result<void> swap_scheduler(Kernel& kernel) {
     return kernel.modules.swap(kScheduler, "helix-scheduler-priority");
 }
@@ -89,6 +97,7 @@ constexpr Operation kOperations[] = {
     {"unload", "holder", load_2, unload},
     {"unload on probation", "holder", load_and_reload, unload},
     {"unload of a failed module", "holder", load_and_crash, unload},
+    {"unload with dependents", "link-a", load_chain, unload_chain},
     {"swap of the scheduler", "helix-scheduler-priority", nothing, swap_scheduler},
     {"swap of the scheduler back", "helix-scheduler-round-robin", swap_scheduler, swap_scheduler_back},
     {"reload of the scheduler", "helix-scheduler-round-robin", nothing, reload_scheduler, reload_scheduler},
@@ -113,6 +122,7 @@ Result<void> clean_up(Kernel& kernel) {
     TRY(swap_back(kernel, "test.greeter", "greeter-english"));
     (void)look_for_held(kernel);  // a policy that stands by cannot be unloaded
     TRY(unload_if_loaded(kernel, "holder"));
+    for (const Text link : {Text("link-c"), Text("link-b"), Text("link-a")}) TRY(unload_if_loaded(kernel, link));
     return unload_if_loaded(kernel, "helix-scheduler-priority");
 }
 

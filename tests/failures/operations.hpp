@@ -42,13 +42,13 @@ struct Operation {
     /// before.
     Result<void> (*renew)(kernel::Kernel& kernel) = nullptr;
 };
-/// Load, reload (to a version with more interfaces, and with fewer), swaps of all kinds, unload.
+/// Load, reload (to a version with more interfaces, and with fewer), swaps of all kinds, unload, with dependents too.
 Span<const Operation> all_operations();
 /// The modules of the profile and the two greeters, as after prepare_kernel.
 Result<void> clean_up(kernel::Kernel& kernel);
 Result<void> prepare_kernel(kernel::Kernel& kernel);
 /// What must be in the initrd.
-inline constexpr const char* kLoadable[] = {"greeter-english", "greeter-caller", "holder-1", "holder-2",
-                                            "helix-scheduler-priority"};
+inline constexpr const char* kLoadable[] = {"greeter-english",          "greeter-caller", "holder-1", "holder-2",
+                                            "helix-scheduler-priority", "link-a",         "link-b",   "link-c"};
 
 }  // namespace helix::test

@@ -51,6 +51,10 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
         current_steps = environment("HELIX_TEST_STEPS", kSteps);
         benchmark::KernelOptions options{.cpus = cpus, .seed = seed, .scheduler = scheduler, .strip = false};
         if (restarts == Restarts::Never) options.profile = "kernel.restart=never\nkernel.health_period=0s\n";
+        if (restarts == Restarts::Foreseeable)
+            options.profile =
+                "kernel.health_period=0s\nkernel.restart_limit=3\nkernel.restart_period=360000s\n"
+                "kernel.restart_delay=100s\nkernel.restart_delay_max=100s\n";
         if (files != nullptr) options.files = files(seed.value_or(1));
         _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
     }

@@ -50,7 +50,14 @@ enum class Machines { Replay, RealTime };
 using ModelFiles = std::vector<std::pair<std::string, std::string>> (*)(uint64_t seed);
 
 /// What the kernel does with modules that fail.
-enum class Restarts { Never, AsByDefault };
+enum class Restarts {
+    Never,
+    AsByDefault,
+    Foreseeable  ///< nobody is asked for its health; the numbers below
+};
+/// Of the restarts that are foreseeable. The first comes at once, and none is ever forgotten.
+inline constexpr uint32_t kForeseeableLimit = 3;
+inline constexpr uint64_t kForeseeableDelayNs = 100'000'000'000;
 
 /// Runs `body` in kernels with 1, 2 and 4 CPUs; adds a test failure with the command that repeats it for each that
 /// does not end well. `scheduler` rules.

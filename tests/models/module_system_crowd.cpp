@@ -43,7 +43,11 @@ void meddle(Crowd::Member& self) {
         case 0:
         case 1:
         case 2: expect_one_of(modules.load(NodeGraph::file_of(node, file).text()), kFromLoad); break;
-        case 3: expect_one_of(modules.unload(name.text()), kFromUnload); break;
+        case 3:
+            expect_one_of(
+                modules.unload(name.text(), random.one_in(2) ? kernel::Dependents::Refuse : kernel::Dependents::Unload),
+                kFromUnload);
+            break;
         case 4:
         case 5: expect_one_of(modules.reload(name.text(), NodeGraph::file_of(node, file).text()), kFromLoad); break;
         case 6: expect_one_of(modules.request(nullptr, name.text(), "crash", {}), kFromRequest); break;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The module system step by step against a model: loads, unloads, reloads, requests and crashes, legal and illegal, on
-// graphs of modules drawn from the seed. What a step gives, who runs, in which version, generation and with which
-// count, must be what the model says; and when all are gone, nothing of them is left.
+// The module system step by step against a model: loads, unloads, reloads, requests, crashes and restarts, legal and
+// illegal, on graphs of modules drawn from the seed. What a step gives, who runs, in which version, generation and with
+// which count, must be what the model says; and when all are gone, nothing of them is left.
 #include "node_graph.hpp"
 
 namespace helix::test {
@@ -15,22 +15,32 @@ constexpr uint64_t kProbationNs = 1'000'000'000;
 
 class ModuleSystemModel {
 public:
-    explicit ModuleSystemModel(const ModelRun& run)
-        : modules_(run.kernel.modules), threads_(run.kernel.threads), heap_(run.kernel.heap), random_(run.seed) {}
+    ModuleSystemModel(const ModelRun& run, Restarts restarts)
+        : modules_(run.kernel.modules),
+          threads_(run.kernel.threads),
+          heap_(run.kernel.heap),
+          random_(run.seed),
+          restarts_(restarts == Restarts::Never ? 0 : kForeseeableLimit) {}
 
     void step() {
+        // Close to its end nobody knows whether a probation still lasts, or whether a restart was tried already.
+        for (const Node& node : nodes_)
+            if (node.on_probation && arch::now_ns() + kProbationNs / 2 > node.probation_end_ns) end_probations();
+        for (const Node& node : nodes_)
+            if (node.state == ModuleState::Restarting && arch::now_ns() + kForeseeableDelayNs / 2 > node.due_ns)
+                end_restarts();
         const auto node = static_cast<uint32_t>(random_.below(kNodes));
         const auto file = static_cast<NodeGraph::File>(random_.below(NodeGraph::kFiles));
         switch (random_.below(12)) {
             case 0:
             case 1:
             case 2: load(node, file); break;
-            case 3: unload(node); break;
+            case 3: random_.one_in(2) ? unload(node) : unload_all_with(node); break;
             case 4:
             case 5: reload(node, file); break;
             case 6: crash(node); break;
             case 7: relay(node, static_cast<uint32_t>(random_.below(kNodes))); break;
-            case 8: end_probations(); break;
+            case 8: random_.one_in(4) ? end_restarts() : end_probations(); break;
             default: add(node); break;
         }
         check();
@@ -64,8 +74,12 @@ private:
         bool on_probation = false;
         Service previous = {};  ///< on probation: what returns
         uint64_t probation_end_ns = 0;
+        uint32_t attempts = 0;  ///< to restart it, since somebody started it
+        uint32_t restarts = 0;  ///< since it was loaded
+        uint64_t due_ns = 0;    ///< while it is Restarting, or a little later
 
         bool is_loaded() const { return state != ModuleState::Registered; }
+        bool is_wanted() const { return runs() || state == ModuleState::Restarting; }
         bool runs() const { return state == ModuleState::Running; }
     };
 
@@ -75,7 +89,7 @@ private:
         const auto result = modules_.load(NodeGraph::file_of(node, file).text());
         tell("load", NodeGraph::file_of(node, file).text(), result);
         if (nodes_[node].is_loaded()) return expect(result, ErrorCode::AlreadyExists);
-        if (!needs_are_met(node)) return expect_failure(result);
+        if (!needs_are_met(node) || conflicts(node, file)) return expect_failure(result);
         if (fails(node, file, "init") || fails(node, file, "start")) return expect_failure(result);
         MODEL_CHECK(result.ok());
         nodes_[node] = Node{.state = ModuleState::Running, .current = {file, 0}, .generation = 1};
@@ -86,10 +100,53 @@ private:
         const auto result = modules_.unload(NodeGraph::name_of(node).text());
         tell("unload", NodeGraph::name_of(node).text(), result);
         if (!before.is_loaded()) return expect(result, ErrorCode::NotFound);
-        if (before.runs() && is_needed(node)) return expect(result, ErrorCode::Busy);
+        if (before.is_wanted() && is_needed(node)) return expect(result, ErrorCode::Busy);
         // A module that cannot stop is gone all the same.
         MODEL_CHECK(result.ok() == !(before.runs() && fails(node, before.current.file, "stop")));
         before = Node{};
+    }
+
+    /// With its dependents: that is never refused here, since none of them is essential.
+    void unload_all_with(uint32_t node) {
+        bool leaves[kNodes] = {};
+        leaves[node] = true;
+        uint32_t count = 1;
+        for (uint32_t other = 0; other < kNodes; ++other) {
+            if (leaves[other] || !nodes_[other].is_wanted() || !nodes_[node].is_wanted()) continue;
+            bool needs = false;
+            for (uint32_t which = 0; which < kNodes; ++which) needs |= leaves[which] && has_need(other, which);
+            if (!needs) continue;
+            leaves[other] = true;
+            ++count;
+            other = UINT32_MAX;  // and again from the first
+        }
+        Gone gone;
+        const auto result =
+            modules_.unload(NodeGraph::name_of(node).text(), kernel::Dependents::Unload, note_gone, &gone);
+        tell("unload with its dependents", NodeGraph::name_of(node).text(), result);
+        if (!nodes_[node].is_loaded()) return expect(result, ErrorCode::NotFound);
+        bool clean = true;
+        MODEL_CHECK(gone.count == count);
+        for (uint32_t i = 0; i < count; ++i) {
+            const uint32_t next = gone.nodes[i];
+            MODEL_CHECK(leaves[next] && nodes_[next].is_loaded());
+            // No need leads to who is gone already, unless both needed each other.
+            for (uint32_t k = i + 1; k < count; ++k)
+                MODEL_CHECK(!has_need(gone.nodes[k], next) || reaches(next, gone.nodes[k]));
+            clean &= !(nodes_[next].runs() && fails(next, nodes_[next].current.file, "stop"));
+            nodes_[next] = Node{};
+        }
+        MODEL_CHECK(result.ok() == clean);
+    }
+    struct Gone {
+        uint32_t nodes[kNodes];
+        uint32_t count = 0;
+    };
+    static void note_gone(void* context, Text name) {
+        auto& gone = *static_cast<Gone*>(context);
+        MODEL_CHECK(gone.count < kNodes);
+        for (uint32_t node = 0; node < kNodes; ++node)
+            if (NodeGraph::name_of(node).text() == name) gone.nodes[gone.count++] = node;
     }
 
     void reload(uint32_t node, NodeGraph::File file) {
@@ -98,7 +155,7 @@ private:
         tell("reload", NodeGraph::file_of(node, file).text(), result);
         if (!before.is_loaded()) return expect(result, ErrorCode::NotFound);
         if (!needs_are_met(node)) return expect_failure(result);
-        if (!serves_dependents(node, file)) return expect(result, ErrorCode::Incompatible);
+        if (!serves_dependents(node, file) || conflicts(node, file)) return expect(result, ErrorCode::Incompatible);
         if (fails(node, file, "init")) return expect_failure(result);
         const bool ran = before.runs();
         if (ran) {
@@ -118,16 +175,15 @@ private:
         before.probation_end_ns = arch::now_ns() + kProbationNs;
         before.current = {file, ran ? before.current.count : 0};
         before.state = ModuleState::Running;
+        before.attempts = 0;
         ++before.generation;
     }
 
     void crash(uint32_t node) {
-        // Close to its end nobody knows whether a probation still lasts.
-        if (nodes_[node].on_probation && arch::now_ns() + kProbationNs / 2 > nodes_[node].probation_end_ns)
-            end_probations();
         const auto result = modules_.request(nullptr, NodeGraph::name_of(node).text(), "crash", {});
         tell("crash", NodeGraph::name_of(node).text(), result);
         if (!nodes_[node].is_loaded()) return expect(result, ErrorCode::NotFound);
+        if (nodes_[node].state == ModuleState::Restarting) return expect(result, ErrorCode::TimedOut);
         if (!nodes_[node].runs()) return expect(result, ErrorCode::InvalidState);
         expect(result, ErrorCode::ModuleFailed);
         fail(node);
@@ -153,14 +209,37 @@ private:
         for (Node& node : nodes_) node.on_probation = false;
     }
 
+    /// Until each has come back, or was given up: who waits for one that is given up has its own attempts before it.
+    void end_restarts() {
+        MODEL_CHECK(threads_.sleep(kNodes * kForeseeableLimit * kForeseeableDelayNs).ok());
+        modules_.settle();
+        for (Node& node : nodes_) node.on_probation = false;
+        const auto next = [&] {
+            for (uint32_t node = 0; node < kNodes; ++node)
+                if (nodes_[node].state == ModuleState::Restarting && !waits_for_needs(node)) return node;
+            return kNodes;
+        };
+        for (uint32_t node = next(); node != kNodes; node = next()) restart(node);
+        for (const Node& node : nodes_) MODEL_CHECK(node.state != ModuleState::Restarting);
+    }
+
     // ---- What follows from what.
 
-    /// The running instance failed: the previous version returns, or nobody.
+    /// The running instance failed: the previous version returns, or another instance, perhaps later, or nobody.
     void fail(uint32_t node) {
         modules_.settle();
         Node& failed = nodes_[node];
-        const bool returns = failed.on_probation && !fails(node, failed.previous.file, "restore") &&
-                             !fails(node, failed.previous.file, "start");
+        if (!failed.on_probation) {
+            plan_restart(node);
+            if (failed.state != ModuleState::Restarting || failed.attempts != 0) return;
+            if (!waits_for_needs(node)) return restart(node);
+            for (const Node& other : nodes_)  // it is looked at again when something else is due
+                if (other.state == ModuleState::Restarting && other.due_ns < failed.due_ns)
+                    failed.due_ns = other.due_ns;
+            return;
+        }
+        const bool returns =
+            !fails(node, failed.previous.file, "restore") && !fails(node, failed.previous.file, "start");
         failed.on_probation = false;
         if (!returns) {
             failed.state = ModuleState::Failed;
@@ -168,6 +247,34 @@ private:
         }
         failed.current = failed.previous;
         ++failed.generation;
+    }
+    void plan_restart(uint32_t node) {
+        Node& failed = nodes_[node];
+        failed.state = failed.attempts < restarts_ ? ModuleState::Restarting : ModuleState::Failed;
+        failed.due_ns = arch::now_ns() + kForeseeableDelayNs;
+    }
+    /// An attempt, which fails where the file does or a need is not met.
+    void restart(uint32_t node) {
+        Node& failed = nodes_[node];
+        ++failed.attempts;
+        for (const Text where : {Text("init"), Text("start"), Text("health")})
+            if (fails(node, failed.current.file, where)) return plan_restart(node);
+        if (!needs_are_met(node)) return plan_restart(node);
+        failed.state = ModuleState::Running;
+        failed.current.count = 0;
+        ++failed.generation;
+        ++failed.restarts;
+    }
+    /// Whether what a node needs is there once those are back that are to come back, but not now.
+    bool waits_for_needs(uint32_t node) const {
+        bool waits = false;
+        for (const NodeGraph::Need& need : node_graph.nodes[node].needs) {
+            if (is_met(need)) continue;
+            const Node& other = nodes_[need.node];
+            if (!other.is_wanted() || NodeGraph::version_of(other.current.file) < need.at_least) return false;
+            waits = true;
+        }
+        return waits;
     }
     static bool crashes(uint32_t node, NodeGraph::File file, Text where) {
         const Text fails = node_graph.nodes[node].fails;
@@ -189,7 +296,7 @@ private:
     /// Whether all who run with what they need from `node`, or would if that ran, would go on with `file` of it.
     bool serves_dependents(uint32_t node, NodeGraph::File file) const {
         for (uint32_t other = 0; other < kNodes; ++other) {
-            if (other == node || !nodes_[other].runs()) continue;
+            if (other == node || !nodes_[other].is_wanted()) continue;
             for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
                 if (need.node == node && NodeGraph::version_of(nodes_[node].current.file) >= need.at_least &&
                     NodeGraph::version_of(file) < need.at_least)
@@ -199,11 +306,36 @@ private:
     }
     bool is_needed(uint32_t node) const {
         for (uint32_t other = 0; other < kNodes; ++other) {
-            if (other == node || !nodes_[other].runs()) continue;
-            for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
-                if (need.node == node && is_met(need)) return true;
+            if (other != node && nodes_[other].is_wanted() && has_need(other, node)) return true;
         }
         return false;
+    }
+    /// Whether `other` needs `node` and has it, as far as that is there.
+    bool has_need(uint32_t other, uint32_t node) const {
+        for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
+            if (need.node == node && NodeGraph::version_of(nodes_[node].current.file) >= need.at_least) return true;
+        return false;
+    }
+    /// Whether `file` of `node` and somebody who runs, or is to run again, cannot be there together.
+    bool conflicts(uint32_t node, NodeGraph::File file) const {
+        for (uint32_t other = 0; other < kNodes; ++other) {
+            if (other == node || !nodes_[other].is_wanted()) continue;
+            const NodeGraph::Need& own = node_graph.nodes[node].conflict;
+            const NodeGraph::Need& its = node_graph.nodes[other].conflict;
+            if (own.node == other && NodeGraph::version_of(nodes_[other].current.file) >= own.at_least) return true;
+            if (its.node == node && NodeGraph::version_of(file) >= its.at_least) return true;
+        }
+        return false;
+    }
+    /// Whether `from` needs `to`, or something that does.
+    bool reaches(uint32_t from, uint32_t to) const {
+        bool reached[kNodes] = {};
+        reached[from] = true;
+        for (uint32_t round = 0; round < kNodes; ++round)
+            for (uint32_t node = 0; node < kNodes; ++node)
+                for (const NodeGraph::Need& need : node_graph.nodes[node].needs)
+                    if (reached[node] && need.node != kNodes) reached[need.node] = true;
+        return reached[to];
     }
 
     // ---- Looking.
@@ -242,6 +374,7 @@ private:
                 seen[node] = true;
                 MODEL_CHECK(record.state() == expected.state);
                 MODEL_CHECK(record.generation == expected.generation);
+                MODEL_CHECK(record.restarts.count == expected.restarts);
                 MODEL_CHECK(record.file.text().starts_with(NodeGraph::file_of(node, expected.current.file).text()));
                 const Version version = record.current->info().version();
                 MODEL_CHECK(version.major == NodeGraph::version_of(expected.current.file));
@@ -258,12 +391,14 @@ private:
     kernel::Threads& threads_;
     kernel::Heap& heap_;
     KernelRandom random_;
+    const uint32_t restarts_;  ///< so many attempts to restart a module
     Node nodes_[kNodes];
     uint64_t used_ = 0;
 };
 
+template <Restarts kRestarts>
 void run_module_system_model(const ModelRun& run) {
-    ModuleSystemModel model(run);
+    ModuleSystemModel model(run, kRestarts);
     constexpr uint64_t kStepsUntilEmpty = 200;
     for (uint64_t i = 0; i < run.steps; ++i) {
         model.step();
@@ -274,7 +409,12 @@ void run_module_system_model(const ModelRun& run) {
 }
 
 TEST(ModuleSystemModel, IsFollowedStepByStep) {
-    run_model(run_module_system_model, Machines::Replay, "helix-scheduler-round-robin", draw_node_graph);
+    run_model(run_module_system_model<Restarts::Never>, Machines::Replay, "helix-scheduler-round-robin",
+              draw_node_graph);
+}
+TEST(ModuleSystemModel, IsFollowedStepByStepWhereModulesAreRestarted) {
+    run_model(run_module_system_model<Restarts::Foreseeable>, Machines::Replay, "helix-scheduler-round-robin",
+              draw_node_graph, Restarts::Foreseeable);
 }
 
 }  // namespace

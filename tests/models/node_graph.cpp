@@ -39,6 +39,11 @@ void draw(NodeGraph& graph, KernelRandom random) {
             if (need.node == i) need.node = NodeGraph::kNodes;
             need.at_least = random.one_in(3) ? 2 : 1;
         }
+        if (random.one_in(5)) {
+            node.conflict.node = static_cast<uint32_t>(random.below(NodeGraph::kNodes));
+            node.conflict.at_least = random.one_in(2) ? 2 : 1;
+        }
+        if (node.conflict.node == i) node.conflict.node = NodeGraph::kNodes;
     }
 }
 
@@ -62,6 +67,11 @@ std::vector<std::pair<std::string, std::string>> draw_node_graph(uint64_t seed) 
                 replace_text<62>(file, kPlaces[k],
                                  format<62>("{} >={}", NodeGraph::name_of(need.node).text(), need.at_least).text());
             }
+            if (node.conflict.node != NodeGraph::kNodes)
+                replace_text<62>(
+                    file, "node-none",
+                    format<62>("{} >={}", NodeGraph::name_of(node.conflict.node).text(), node.conflict.at_least)
+                        .text());
             if (which == NodeGraph::Failing) replace_text<38>(file, "nowhere", node.fails);
             files.emplace_back(std::string(NodeGraph::file_of(i, which).text()) + ".hmod", std::move(file));
         }

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A graph of modules drawn from a seed: who needs whom, and files in which that stands (modules/test/node).
+// A graph of modules drawn from a seed: who needs whom and conflicts with whom, and files in which that stands
+// (modules/test/node).
 #pragma once
 
 #include "model_kernel.hpp"
@@ -19,6 +20,7 @@ struct NodeGraph {
     };
     struct Node {
         Need needs[kNeeds];
+        Need conflict;
         Text fails;  ///< what its failing file does
     };
     Node nodes[kNodes];

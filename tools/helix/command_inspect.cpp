@@ -72,6 +72,7 @@ std::string as_json(const ModuleFile& file) {
         out["flags"] = flag_names(info.flags());
         out["dependencies"] = texts(info.dependencies());
         out["provides"] = texts(info.provides());
+        out["conflicts"] = texts(info.conflicts());
         out["state_schema"] = info.state_schema();
         out["interfaces"] = Json::array();
         for (const InterfaceEntry& entry : file.interfaces)
@@ -107,6 +108,7 @@ std::string as_text(const Console& console, const ModuleFile& file) {
         row("flags", join(flag_names(info.flags()), ", "));
         row("needs", join(texts(info.dependencies()), "; "));
         row("provides", join(texts(info.provides()), ", "));
+        row("conflicts", join(texts(info.conflicts()), "; "));
         for (const InterfaceEntry& entry : file.interfaces)
             row("interface", fmt::format("{} {}.{}", to_string(entry.name.text()), entry.major, entry.minor));
         row("state schema", std::to_string(info.state_schema()));

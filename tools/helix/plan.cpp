@@ -135,6 +135,9 @@ private:
         std::vector<const ModuleFile*> modules;
         for (const ModuleFile& module : statics_) modules.push_back(&module);
         const std::vector<uint16_t> static_order = resolved(modules);
+        std::vector<uint16_t> scratch(modules.size());  // dynamic ones may be alternatives
+        const std::vector<kernel::ResolverNode> nodes = nodes_of(modules);
+        require(kernel::check_conflicts({nodes.data(), nodes.size()}, {scratch.data(), scratch.size()}));
         for (uint16_t index : static_order) plan_.modules.push_back(*modules[index]);
         plan_.static_count = plan_.modules.size();
 
@@ -159,11 +162,13 @@ private:
     std::vector<uint16_t> resolved(const std::vector<const ModuleFile*>& modules) const {
         const std::vector<kernel::ResolverNode> nodes = nodes_of(modules);
         std::vector<uint16_t> order(nodes.size());
-        const auto result = kernel::resolve({nodes.data(), nodes.size()}, {order.data(), order.size()});
+        require(kernel::resolve({nodes.data(), nodes.size()}, {order.data(), order.size()}));
+        return order;
+    }
+    void require(const Result<void>& result) const {
         if (!result.ok())
             throw Failure(ExitStatus::Failed, "{}: {}", plan_.profile.file.string(),
                           to_string(result.error().sentence()));
-        return order;
     }
 
     void find_dependencies() {

@@ -108,6 +108,15 @@ TEST(BootPlan, ReportsMissingDependenciesAndCyclesWithTheChain) {
                 HasSubstr("needs-missing"));
 }
 
+TEST(BootPlan, RefusesStaticModulesThatConflictButLetsDynamicOnesBeAlternatives) {
+    EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\", \"link-a\", "
+                        "\"link-b\", \"link-c\", \"link-rival\"]\n"),
+                HasSubstr("link-rival, which conflicts with link-b 1.2.3 (link-c needs link-b)"));
+    EXPECT_EQ(refusal("[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\", \"link-a\", "
+                      "\"link-b\"]\ndynamic = [\"link-rival\"]\n"),
+              "");
+}
+
 TEST(BootPlan, RefusesModulesThatTheKernelWouldRefuse) {
     EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-execution\", \"wrong-abi\"]\n"), HasSubstr("ABI"));
     EXPECT_THAT(refusal("[scheduler]\nmodule = \"priority\"\n[modules]\nstatic = [\"helix-execution\"]\ndynamic = "

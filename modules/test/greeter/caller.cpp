@@ -26,9 +26,9 @@ public:
         return {};
     }
 
-    /// `primary`: what the handle bound in init answers. `release` gives that handle up, `bind` gets it again, and
-    /// `part` calls the method through it that 1.1 appended. `ask MODULE`: what that implementor answers. `list`: the
-    /// name of the primary implementor, then all of them.
+    /// `primary`: what the handle bound in init answers. `release` gives that handle up, `bind [MODULE]` gets it again,
+    /// or one to that very module, and `part` calls the method through it that 1.1 appended. `ask MODULE`: what that
+    /// implementor answers. `list`: the name of the primary implementor, then all of them.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "primary") return greeting(primary_);
         if (request.request_type == "release") {
@@ -36,7 +36,7 @@ public:
             return helix::Response::ok_empty();
         }
         if (request.request_type == "bind") {
-            primary_ = TRY(context_->bind<Greeter>());
+            primary_ = TRY(context_->bind<Greeter>(helix::as_text(request.payload)));
             return helix::Response::ok_empty();
         }
 #if GREETER_MINOR >= 1

@@ -16,6 +16,7 @@ public:
             .license("MIT OR Apache-2.0")
             .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental)
             .dependencies({"helix-memory >=1", "helix-memory >=1.0", "helix-memory >=1.0.0", "helix-memory <100"})
+            .conflicts({"node-none"})
             .state_schema(kSchema);
     static constexpr helix::Option kOptions[] = {
         helix::Option::string("fails", "nowhere", "Where it fails, or \"crash-\" and where it crashes"),

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Durations as people read them: "12 ns", "3.456 us", "78.901 ms", "2.345 s".
+// Durations as people read them: "12 ns", "3.456 us", "78.901 ms", "2.345 s", "60 s".
 #pragma once
 
 #include "helix/format.hpp"
@@ -19,8 +19,10 @@ inline FixedText<24> describe_duration(uint64_t ns) {
         thousandths = ns / 1000;
         unit = " ms";
     }
-    FixedText<24> out = format<24>("{}.", thousandths / 1000);
-    for (uint64_t place = 100; place > 0; place /= 10) out.append(static_cast<char>('0' + thousandths / place % 10));
+    FixedText<24> out = format<24>("{}", thousandths / 1000);
+    if (thousandths % 1000 != 0) out.append('.');
+    for (uint64_t place = 100; place > 0 && thousandths % 1000 != 0; place /= 10)
+        out.append(static_cast<char>('0' + thousandths / place % 10));
     out.append(unit);
     return out;
 }
