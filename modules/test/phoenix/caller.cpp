@@ -63,20 +63,16 @@ private:
         return uint64_t{0};
     }
     helix::Result<helix::Response> queue() {
-        asks_ = TRY(context_->semaphore_create(0));
         const helix::ThreadId thread = TRY(context_->thread_create(
             "hanging",
             [](void* self) {
                 auto& caller = *static_cast<PhoenixCallerModule*>(self);
-                (void)caller.context_->semaphore_signal(caller.asks_).ok();
                 (void)caller.ask("hang").ok();
             },
             this));
-        TRY(context_->semaphore_wait(asks_));
-        TRY(context_->thread_sleep(1'000'000));
+        while (phoenix_.call<&Phoenix::hangs>().value_or(0) == 0) TRY(context_->thread_sleep(1'000'000));
         const auto asked = ask("get");
         TRY(context_->thread_join(thread));
-        TRY(context_->semaphore_destroy(asks_));
         return outcome(asked);
     }
     helix::Result<helix::Response> ring_beside() {
@@ -105,7 +101,6 @@ private:
 
     const helix::Context* context_ = nullptr;
     helix::Handle<Phoenix> phoenix_;
-    helix::SemaphoreId asks_ = helix::SemaphoreId::None;
     helix::SemaphoreId called_back_ = helix::SemaphoreId::None;
     helix::FixedText<100> rung_;
     uint64_t answers_ = 0;

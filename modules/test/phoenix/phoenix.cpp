@@ -87,6 +87,7 @@ public:
         return uint64_t{0};
     }
     helix::Result<uint64_t> hang() override {
+        __atomic_fetch_add(&kept_->hangs, 1, __ATOMIC_RELAXED);
         wait_for_ever();
         return uint64_t{0};
     }
@@ -95,10 +96,12 @@ public:
         TRY(caller.call<&helix::test::PhoenixCaller::answer>());
         return die();
     }
+    uint64_t hangs() const override { return __atomic_load_n(&kept_->hangs, __ATOMIC_RELAXED); }
 
 private:
     struct Kept {
         uint64_t total = 0;
+        uint64_t hangs = 0;
         bool crippled = false;
     };
 

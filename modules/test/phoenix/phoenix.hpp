@@ -18,6 +18,8 @@ public:
     virtual Result<uint64_t> hang() = 0;
     /// Calls test.phoenix_caller back, and dies once that has answered.
     virtual Result<uint64_t> ring() = 0;
+    /// How often it began to wait for what never comes, in all its lives.
+    virtual uint64_t hangs() const = 0;
 
 protected:
     ~Phoenix() = default;
@@ -42,7 +44,8 @@ struct helix::InterfaceTraits<helix::test::Phoenix> {
         methods(MethodEntry<&Phoenix::total>{"total", MethodTraits::Blocking | MethodTraits::Idempotent},
                 MethodEntry<&Phoenix::die>{"die", MethodTraits::Blocking},
                 MethodEntry<&Phoenix::hang>{"hang", MethodTraits::Blocking},
-                MethodEntry<&Phoenix::ring>{"ring", MethodTraits::Blocking});
+                MethodEntry<&Phoenix::ring>{"ring", MethodTraits::Blocking},
+                MethodEntry<&Phoenix::hangs>{"hangs", MethodTraits::Bounded});
 };
 
 template <>
