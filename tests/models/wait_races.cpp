@@ -256,7 +256,7 @@ void run_woken_on_the_way(const ModelRun& run) {
     Player& player = players[0];
     players.start(player, kDefaultPriority);
     uint32_t caught = 0;
-    for (uint32_t round = 1; round <= 20 * kKinds; ++round) {
+    for (uint32_t round = 1; round <= 10 * kKinds; ++round) {
         const uint32_t what = round % kKinds;
         if (what == kSleep || what == kJoin) continue;
         player.succeeded = false;
