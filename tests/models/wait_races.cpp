@@ -256,7 +256,7 @@ void run_woken_on_the_way(const ModelRun& run) {
     Player& player = players[0];
     players.start(player, kDefaultPriority);
     uint32_t caught = 0;
-    for (uint32_t round = 1; round <= 20 * kKinds; ++round) {
+    for (uint32_t round = 1; round <= 10 * kKinds; ++round) {
         const uint32_t what = round % kKinds;
         if (what == kSleep || what == kJoin) continue;
         player.succeeded = false;
@@ -313,6 +313,35 @@ void run_given_at_the_end(const ModelRun& run) {
 }
 TEST(WaitRaces, WhatComesWithTheTimeOutIsNotLost) {
     run_model(run_given_at_the_end, Machines::Replay);
+}
+
+/// The CPU on which a thread began to sleep leaves meanwhile, and does not come back before it has to wake up.
+void run_sleep_on_leaving_cpu(const ModelRun& run) {
+    if (run.cpus == 1) return;
+    static Race race;
+    static Players<1> players(run.kernel, &race, perform, do_nothing);
+    kernel::Threads& threads = run.kernel.threads;
+    Player& player = players[0];
+    players.start(player, kDefaultPriority);
+    for (uint32_t round = 1; round <= 10; ++round) {
+        player.order = {kSleep, round, kShort};
+        player.succeeded = false;
+        player.busy = true;
+        player.told.signal();
+        // On another CPU, since this thread keeps its own.
+        while (load(race.running) != round) arch::preemption_point();
+        __atomic_store_n(&race.begin, round, __ATOMIC_SEQ_CST);
+        while (player.thread->wake_reason != kernel::WakeReason::None) arch::preemption_point();
+        const CpuId id = __atomic_load_n(&player.thread->timer_cpu, __ATOMIC_SEQ_CST);
+        const bool leaves = id != 0 && threads.cpus().take_offline(id).ok();
+        players.wait(2 * kShort);
+        MODEL_CHECK(!player.busy && player.succeeded);
+        MODEL_CHECK(!leaves || threads.cpus().bring_online(id).ok());
+    }
+    players.cancel(player);
+}
+TEST(WaitRaces, WhoSleepsOnACpuThatLeavesWakesUp) {
+    run_model(run_sleep_on_leaving_cpu, Machines::Replay);
 }
 
 /// Nobody signals, but at the end of the time the condition is true.
