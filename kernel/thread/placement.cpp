@@ -123,9 +123,8 @@ void Threads::place_on_its_cpu(Thread& thread, EnqueueReason reason, Haste haste
     }
 }
 
-/// A thread became runnable on `cpu`, which has another to run: an idle CPU may take it.
-void Threads::wake_idle_cpu(Cpu& cpu) {
-    if (cpus_.online() == bit(cpu.local.cpu)) return;
+/// One other than `cpu`, if there is one.
+void Threads::interrupt_idle_cpu(Cpu& cpu) {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);  // the thread is counted before the idle CPUs are looked at
     uint64_t idle = cpus_.idle() & cpus_.online() & ~bit(cpu.local.cpu);
     for (; idle != 0; idle &= idle - 1) {

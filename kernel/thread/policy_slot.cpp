@@ -82,6 +82,28 @@ Thread* PolicySlot::pick(Cpu& cpu) {
     return picked;
 }
 
+Thread& PolicySlot::yield(Cpu& cpu, Thread& thread, EnqueueReason reason) {
+    cpu.policy_ready.push_back(thread);
+    if (__builtin_expect(mirror_ != kNone, 0)) enqueue_in_mirror(cpu, thread, reason);
+    Thread* picked = nullptr;
+    if (__builtin_expect(serves(ruling_), 1)) {
+        const uint32_t place = ruling_;
+        thread.queued_in |= bit(place);
+        thread.view[place].cpu = cpu.local.cpu;
+        SchedulerThread* answer = nullptr;
+        if (ask<&Scheduler::yield>(place, &answer, cpu.view[place], thread.view[place], reason))
+            picked = validated(cpu, answer);
+    }
+    if (__builtin_expect(picked == nullptr, 0)) {
+        picked = &cpu.policy_ready.front();
+        ++cpu.fifo_picks;
+    }
+    cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
+    if (__builtin_expect(mirror_ != kNone, 0)) dequeue_in_mirror(cpu, *picked);
+    picked->queued_in = 0;
+    return *picked;
+}
+
 void PolicySlot::dequeue_in_mirror(Cpu& cpu, Thread& picked) {
     if (!serves(mirror_) || (picked.queued_in & bit(mirror_)) == 0) return;
     ask<&Scheduler::dequeue>(mirror_, nullptr, cpu.view[mirror_], picked.view[mirror_], DequeueReason::Picked);

@@ -27,6 +27,8 @@ public:
     void enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason);
     /// Takes the next thread out of the queues; null when there is none.
     Thread* pick(Cpu& cpu);
+    /// Puts `thread`, which runs, into the queues, and takes the next one out, which may be the same.
+    Thread& yield(Cpu& cpu, Thread& thread, EnqueueReason reason);
     /// True if the running thread has to give way.
     bool tick(Cpu& cpu, uint64_t now_ns);
     bool should_preempt(Cpu& cpu, Thread& woken);

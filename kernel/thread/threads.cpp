@@ -408,52 +408,65 @@ void Threads::ask_reschedule(Cpu& cpu) {
 }
 
 void Threads::give_way(Cpu& cpu, Thread& self, EnqueueReason reason) {
+    account(cpu, self);
     self.state = ThreadState::Runnable;
-    if (self.kind == ThreadClass::Policy) {
+    if (self.kind == ThreadClass::Kernel) cpu.kernel_ready.push_back(self);
+    Thread* to = first_in_line(cpu);
+    if (self.kind != ThreadClass::Policy) {
+        if (to == nullptr) to = policy_.pick(cpu);
+        if (to == nullptr) to = cpu.idle;
+    } else if (__builtin_expect(to != nullptr, 0)) {
         policy_.enqueue(cpu, self, reason);
-        // One of those who wait runs at once, unless the kernel's own go first.
-        if (cpu.ready_count > (cpu.kernel_ready.empty() ? 1u : 0u)) wake_idle_cpu(cpu);
-    } else if (self.kind == ThreadClass::Kernel) {
-        cpu.kernel_ready.push_back(self);
+        wake_idle_cpu(cpu);
+    } else {
+        to = &policy_.yield(cpu, self, reason);
+        if (cpu.ready_count != 0) wake_idle_cpu(cpu);
     }
-    switch_away(cpu);
+    switch_to(cpu, self, *to);
 }
 
-Thread& Threads::pick(Cpu& cpu) {
-    if (cpu.leaving) return *cpu.idle;
-    if (!cpu.kernel_ready.empty()) {
-        Thread& thread = cpu.kernel_ready.front();
-        cpu.kernel_ready.pop_front();
-        return thread;
-    }
-    Thread* const thread = policy_.pick(cpu);
-    return thread != nullptr ? *thread : *cpu.idle;
+inline Thread* Threads::first_in_line(Cpu& cpu) {
+    if (cpu.leaving) return cpu.idle;
+    if (cpu.kernel_ready.empty()) return nullptr;
+    Thread& thread = cpu.kernel_ready.front();
+    cpu.kernel_ready.pop_front();
+    return &thread;
 }
 
 void Threads::switch_away(Cpu& cpu) {
-    Thread& from = *cpu.current;
-    Thread& to = pick(cpu);
+    Thread& self = *cpu.current;
+    account(cpu, self);
+    Thread* to = first_in_line(cpu);
+    if (to == nullptr) to = policy_.pick(cpu);
+    switch_to(cpu, self, to != nullptr ? *to : *cpu.idle);
+}
+
+/// `self` leaves `cpu`, on which it ran until now.
+inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& self) {
     const uint64_t now = arch::cycles();
-    from.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
+    self.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
     cpu.switched_at_cycles = now;
-    if (from.woke_at_cycles != 0) {
-        if (from.state == ThreadState::Blocked) from.goes_on = cycles_to_ns(now - from.woke_at_cycles) > kShareNs;
-        from.woke_at_cycles = 0;
+    if (self.kind == ThreadClass::Policy)
+        for (SchedulerThread& view : self.view) view.runtime_ns = self.runtime_ns;
+    if (self.woke_at_cycles != 0) {
+        if (self.state == ThreadState::Blocked) self.goes_on = cycles_to_ns(now - self.woke_at_cycles) > kShareNs;
+        self.woke_at_cycles = 0;
     }
-    if (from.kind == ThreadClass::Policy)
-        for (SchedulerThread& view : from.view) view.runtime_ns = from.runtime_ns;
+}
+
+inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& self, Thread& to) {
     cpu.give_way = false;
     to.state = ThreadState::Running;
-    if (&to == &from) return;
+    if (&to == &self) return;
     ++cpu.switches;
     ++to.switches;
-    cpu.previous = &from;
+    cpu.previous = &self;
     cpu.current = &to;
     policy_.set_current(cpu, to);
-    from.gate = cpu.local.gate;
+    self.gate = cpu.local.gate;
     cpu.local.gate = to.gate;
     cpu.local.thread = &to;
-    arch::context_switch(from.context, to.context);
+    arch::context_switch(self.context, to.context);
     finish_switch();
 }
 

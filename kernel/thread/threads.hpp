@@ -198,7 +198,10 @@ private:
     Thread* find(ThreadId id);
     Result<Thread*> allocate_thread();
     void release_thread(Thread& thread);
-    Thread& pick(Cpu& cpu);
+    /// Who runs before any thread of the policy's; null if nobody does.
+    static Thread* first_in_line(Cpu& cpu);
+    void account(Cpu& cpu, Thread& self);
+    void switch_to(Cpu& cpu, Thread& self, Thread& to);
     /// Switches away from the current thread, whose state was set. Lock of this CPU held, preemption count one.
     void switch_away(Cpu& cpu);
     /// The same for `self`, the current thread, which may go on running: it waits for its turn again.
@@ -228,7 +231,11 @@ private:
     void place_on_its_cpu(Thread& thread, EnqueueReason reason, Haste haste);
     void share_later(Cpu& cpu);
     void share_work(Cpu& cpu, uint64_t now_ns);
-    void wake_idle_cpu(Cpu& cpu);
+    /// A thread became runnable on `cpu`, which has another to run: an idle CPU may take it.
+    void wake_idle_cpu(Cpu& cpu) {
+        if (cpus_.online() != uint64_t{1} << cpu.local.cpu) interrupt_idle_cpu(cpu);
+    }
+    void interrupt_idle_cpu(Cpu& cpu);
     bool pull_work(Cpu& cpu, size_t least);
     void give_away_work(Cpu& cpu);
     static void sleep_until_interrupt(Cpu& cpu);

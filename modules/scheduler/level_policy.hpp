@@ -92,6 +92,11 @@ public:
         return thread;
     }
 
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        LevelPolicy::enqueue(cpu, thread, reason);
+        return LevelPolicy::pick_next(cpu);
+    }
+
     TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
         RunQueues& queue = queues(cpu);
         queue.advance_clock(now_ns);

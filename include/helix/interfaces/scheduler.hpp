@@ -80,7 +80,7 @@ enum class TickDecision : uint32_t { Continue = 0, Preempt = 1 };
 struct SchedulerStatistics {
     uint64_t runnable;  ///< threads in the queues of this CPU now, the running one not counted
     uint64_t enqueues;
-    uint64_t picks;        ///< threads returned by pick_next
+    uint64_t picks;        ///< threads returned by pick_next and yield
     uint64_t preemptions;  ///< ticks answered with Preempt
 };
 
@@ -105,6 +105,13 @@ public:
     /// Whether the queues of `cpu` hold `thread`, which is in them as far as the kernel knows: its links and marks, and
     /// those of its neighbours, agree. Looks at this thread alone: asked of each before the policy may rule.
     virtual bool self_check(const SchedulerCpu& cpu, const SchedulerThread& thread) const = 0;
+    /// `thread`, which is `cpu.current`, gives way to others, but may go on: enqueue with `reason`, which is Yielded or
+    /// Preempted, and pick_next in one step. A policy may have a shorter way to the same answer than this one. A mirrored
+    /// policy is told by enqueue and dequeue.
+    virtual SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) {
+        enqueue(cpu, thread, reason);
+        return pick_next(cpu);
+    }
 
 protected:
     ~Scheduler() = default;
@@ -112,7 +119,7 @@ protected:
 
 template <>
 struct InterfaceTraits<Scheduler> {
-    static constexpr InterfaceId kId{"helix.scheduler", 2, 0};
+    static constexpr InterfaceId kId{"helix.scheduler", 2, 1};
     static constexpr MethodTraits kRule = MethodTraits::Bounded | MethodTraits::Serialised;
     static constexpr auto kMethods = methods(                                                   //
         MethodEntry<&Scheduler::enqueue>{"enqueue", kRule},                                     //
@@ -123,7 +130,8 @@ struct InterfaceTraits<Scheduler> {
         MethodEntry<&Scheduler::select_cpu>{"select_cpu", kRule | MethodTraits::Pure},          //
         MethodEntry<&Scheduler::priority_changed>{"priority_changed", kRule},                   //
         MethodEntry<&Scheduler::statistics>{"statistics", kRule | MethodTraits::Pure},          //
-        MethodEntry<&Scheduler::self_check>{"self_check", kRule | MethodTraits::Pure});
+        MethodEntry<&Scheduler::self_check>{"self_check", kRule | MethodTraits::Pure},          //
+        MethodEntry<&Scheduler::yield>{"yield", kRule});
 };
 
 }  // namespace helix
