@@ -86,8 +86,7 @@ Thread& PolicySlot::yield(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     cpu.policy_ready.push_back(thread);
     if (__builtin_expect(mirror_ != kNone, 0)) enqueue_in_mirror(cpu, thread, reason);
     Thread* picked = nullptr;
-    if (__builtin_expect(serves(ruling_), 1)) {
-        const uint32_t place = ruling_;
+    if (const uint32_t place = ruling_; __builtin_expect(serves(place), 1)) {
         thread.queued_in |= bit(place);
         thread.view[place].cpu = cpu.local.cpu;
         SchedulerThread* answer = nullptr;

@@ -80,21 +80,35 @@ public:
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
         RunQueues& queue = queues(cpu);
         if (queue.empty()) return nullptr;
-        SchedulerThread* thread = nullptr;
-        if (limit_ns_ != 0 && queue.in_overdue_turn(slice_ns_)) thread = queue.longest_waiting(limit_ns_);
-        const bool overdue = thread != nullptr;
-        if (!overdue) thread = queue.first[queue.highest()];
+        SchedulerThread* thread = overdue(queue);
+        const bool is_overdue = thread != nullptr;
+        if (!is_overdue) thread = queue.first[queue.highest()];
         queue.remove(*thread);
-        begin_run(*thread, overdue);
+        begin_run(*thread, is_overdue);
         Counters& counters = counters_[cpu.id % kCpus];
         ++counters.picks;
-        if (overdue) ++counters.overdue_picks;
+        if (is_overdue) ++counters.overdue_picks;
         return thread;
     }
 
+    /// Mostly nobody is more urgent and nobody overdue: then `thread` and the first of its equals change places.
     SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
-        LevelPolicy::enqueue(cpu, thread, reason);
-        return LevelPolicy::pick_next(cpu);
+        RunQueues& queue = queues(cpu);
+        ThreadState& state = state_of(thread);
+        const uint32_t level = level_of(thread);
+        if (reason != EnqueueReason::Yielded || state.queued || queue.occupied >> level != 1 ||
+            overdue(queue) != nullptr) {
+            LevelPolicy::enqueue(cpu, thread, reason);
+            return LevelPolicy::pick_next(cpu);
+        }
+        count_cpu(cpu.id % kCpus);
+        Counters& counters = counters_[cpu.id % kCpus];
+        ++counters.enqueues;
+        ++counters.picks;
+        state.keep_slice = state.slice_used = false;
+        SchedulerThread& next = queue.change_places(thread, level);
+        begin_run(next, false);
+        return &next;
     }
 
     TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
@@ -185,6 +199,10 @@ private:
     uint32_t level_of(const SchedulerThread& thread) const {
         const uint32_t priority = thread.priority < kPriorityLevels ? thread.priority : kPriorityLevels - 1;
         return priority * levels_ / kPriorityLevels;
+    }
+    /// Who goes before the order of levels; null if nobody does.
+    SchedulerThread* overdue(RunQueues& queue) const {
+        return limit_ns_ != 0 && queue.in_overdue_turn(slice_ns_) ? queue.longest_waiting(limit_ns_) : nullptr;
     }
     static void begin_run(SchedulerThread& thread, bool overdue) {
         ThreadState& state = state_of(thread);

@@ -125,6 +125,26 @@ struct RunQueues {
         --count;
     }
 
+    /// `thread` comes to the back of `level`, which has threads, and the first of them, which is returned, leaves: insert
+    /// and remove in one.
+    SchedulerThread& change_places(SchedulerThread& thread, uint32_t level) {
+        SchedulerThread& leaving = *first[level];
+        ThreadState& state = state_of(thread);
+        state.level = level;
+        state.queued = true;
+        state.waiting_since_ns = clock_ns;
+        state.previous = last[level];
+        state.next = nullptr;
+        state_of(*last[level]).next = &thread;
+        last[level] = &thread;
+        ThreadState& left = state_of(leaving);
+        first[level] = left.next;  // `thread`, if no other is there
+        state_of(*left.next).previous = nullptr;
+        left.previous = left.next = nullptr;
+        left.queued = false;
+        return leaving;
+    }
+
     /// The thread that has waited longest, if that is at least `limit_ns`; null otherwise.
     SchedulerThread* longest_waiting(uint64_t limit_ns) const {
         SchedulerThread* oldest = nullptr;
