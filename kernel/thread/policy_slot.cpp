@@ -2,25 +2,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // PolicySlot: telling the ruling and the mirrored policy what happens, and believing neither blindly.
 
-#include "kernel/thread/policy_slot.hpp"
+#include "kernel/thread/policy_calls.hpp"
 
 #include "kernel/kernel.hpp"
 
 namespace helix::kernel {
-
-namespace {
-constexpr uint8_t bit(uint32_t place) {
-    return static_cast<uint8_t>(1u << place);
-}
-}  // namespace
-
-/// Calls `Method` of the policy in `place`, which serves; false if the call failed. `out` is null for void methods.
-template <auto Method, typename... Arguments>
-bool PolicySlot::ask(uint32_t place, void* out, Arguments&&... arguments) {
-    const Place& asked = places_[place];
-    return gate_call<Method>(token_of(asked.instance), asked.policy, out, static_cast<Arguments&&>(arguments)...) ==
-           GateFailure::None;
-}
 
 void PolicySlot::break_rule(uint32_t place, Text rule) {
     FailureNote note;
@@ -43,25 +29,9 @@ void PolicySlot::enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reaso
 inline __attribute__((always_inline)) void PolicySlot::enqueue_in(uint32_t place, Cpu& cpu, Thread& thread,
                                                                   EnqueueReason reason) {
     if (!serves(place)) return;
-    thread.queued_in |= bit(place);
+    thread.queued_in |= bit_of(place);
     thread.view[place].cpu = cpu.local.cpu;
     ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], reason);
-}
-
-inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer) {
-    const uint32_t place = ruling_;
-    Thread* const thread = threads_.thread_of_view(place, answer);
-    if (__builtin_expect(thread != nullptr && thread->state == ThreadState::Runnable && thread->cpu == cpu.local.cpu &&
-                             (thread->queued_in & bit(place)) != 0,
-                         1))
-        return thread;
-    if (answer == nullptr)
-        break_rule(place, "pick_next returned no thread although some are runnable");
-    else if (thread == nullptr)
-        break_rule(place, "pick_next returned something that is not a thread");
-    else
-        break_rule(place, "pick_next returned a thread that is not runnable here");
-    return nullptr;
 }
 
 Thread* PolicySlot::pick(Cpu& cpu) {
@@ -82,29 +52,8 @@ Thread* PolicySlot::pick(Cpu& cpu) {
     return picked;
 }
 
-Thread& PolicySlot::yield(Cpu& cpu, Thread& thread, EnqueueReason reason) {
-    cpu.policy_ready.push_back(thread);
-    if (__builtin_expect(mirror_ != kNone, 0)) enqueue_in_mirror(cpu, thread, reason);
-    Thread* picked = nullptr;
-    if (const uint32_t place = ruling_; __builtin_expect(serves(place), 1)) {
-        thread.queued_in |= bit(place);
-        thread.view[place].cpu = cpu.local.cpu;
-        SchedulerThread* answer = nullptr;
-        if (ask<&Scheduler::yield>(place, &answer, cpu.view[place], thread.view[place], reason))
-            picked = validated(cpu, answer);
-    }
-    if (__builtin_expect(picked == nullptr, 0)) {
-        picked = &cpu.policy_ready.front();
-        ++cpu.fifo_picks;
-    }
-    cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
-    if (__builtin_expect(mirror_ != kNone, 0)) dequeue_in_mirror(cpu, *picked);
-    picked->queued_in = 0;
-    return *picked;
-}
-
 void PolicySlot::dequeue_in_mirror(Cpu& cpu, Thread& picked) {
-    if (!serves(mirror_) || (picked.queued_in & bit(mirror_)) == 0) return;
+    if (!serves(mirror_) || (picked.queued_in & bit_of(mirror_)) == 0) return;
     ask<&Scheduler::dequeue>(mirror_, nullptr, cpu.view[mirror_], picked.view[mirror_], DequeueReason::Picked);
 }
 
@@ -112,7 +61,7 @@ void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
     from.policy_ready.erase(from.policy_ready.iterator_to(thread));
     from.ready_count = from.ready_count - 1;
     for (uint32_t place : {ruling_, mirror_}) {
-        if (!serves(place) || (thread.queued_in & bit(place)) == 0) continue;
+        if (!serves(place) || (thread.queued_in & bit_of(place)) == 0) continue;
         ask<&Scheduler::dequeue>(place, nullptr, from.view[place], thread.view[place], DequeueReason::Migrated);
     }
     thread.queued_in = 0;
@@ -149,7 +98,7 @@ void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
     for (uint32_t place = 0; place < Thread::kPolicies; ++place) {
         thread.view[place].priority = priority;
         if (thread.kind != ThreadClass::Policy || (place != ruling_ && place != mirror_) || !serves(place)) continue;
-        const bool queued = (thread.queued_in & bit(place)) != 0;
+        const bool queued = (thread.queued_in & bit_of(place)) != 0;
         ask<&Scheduler::priority_changed>(place, nullptr, cpu.view[place], thread.view[place], old, queued);
     }
 }
@@ -160,7 +109,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
 
     // Nobody looks at this place yet: make the policy's areas as new, a few threads at a time.
     threads_.for_each_locked([&](Thread& thread) {
-        thread.queued_in &= static_cast<uint8_t>(~bit(place));
+        thread.queued_in &= static_cast<uint8_t>(~bit_of(place));
         thread.view[place] =
             SchedulerThread{thread.id, thread.priority, ~uint64_t{0}, thread.runtime_ns, thread.cpu, 0, {}};
     });
@@ -180,7 +129,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     // From here on every event reaches the mirror too; what was runnable before is told it now.
     threads_.for_each_locked([&](Thread& thread) {
         if (thread.kind != ThreadClass::Policy || thread.state != ThreadState::Runnable) return;
-        if ((thread.queued_in & bit(place)) != 0 || !serves(place)) return;
+        if ((thread.queued_in & bit_of(place)) != 0 || !serves(place)) return;
         enqueue_in(place, threads_.cpu(thread.cpu), thread, EnqueueReason::Snapshot);
     });
     if (!serves(place)) {
@@ -250,7 +199,7 @@ Result<void> PolicySlot::self_check_mirror(Text name) {
         CpuId cpu = 0;
     } lost;
     threads_.for_each_locked([&](Thread& thread) {
-        if ((thread.queued_in & bit(mirror_)) == 0 || !serves(mirror_)) return;
+        if ((thread.queued_in & bit_of(mirror_)) == 0 || !serves(mirror_)) return;
         bool held = false;
         Cpu& cpu = threads_.cpu(thread.cpu);
         if (!ask<&Scheduler::self_check>(mirror_, &held, cpu.view[mirror_], thread.view[mirror_]) || held) return;

@@ -27,7 +27,7 @@ public:
     void enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason);
     /// Takes the next thread out of the queues; null when there is none.
     Thread* pick(Cpu& cpu);
-    /// Puts `thread`, which runs, into the queues, and takes the next one out, which may be the same.
+    /// Puts `thread`, which runs, into the queues, and takes the next one out, which may be the same. policy_calls.hpp
     Thread& yield(Cpu& cpu, Thread& thread, EnqueueReason reason);
     /// True if the running thread has to give way.
     bool tick(Cpu& cpu, uint64_t now_ns);
@@ -83,6 +83,7 @@ private:
         Owner* instance = nullptr;
     };
 
+    static constexpr uint8_t bit_of(uint32_t place) { return static_cast<uint8_t>(1u << place); }
     template <auto Method, typename... Arguments>
     bool ask(uint32_t place, void* out, Arguments&&... arguments);
     /// The policy in `place` broke `rule`, a constant text: its instance has failed.

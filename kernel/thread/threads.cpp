@@ -8,6 +8,7 @@
 #include "kernel/memory/mapped_memory.hpp"
 #include "kernel/panic.hpp"
 #include "kernel/thread/owner.hpp"
+#include "kernel/thread/policy_calls.hpp"
 
 #include <new>
 
@@ -301,9 +302,7 @@ void Threads::yield() {
     preempt_disable();
     Cpu& cpu = this_cpu();
     cpu.lock.acquire();
-    Thread& self = *cpu.current;
-    give_way(cpu, self, EnqueueReason::Yielded);
-    this_cpu().lock.release();
+    give_way(cpu, EnqueueReason::Yielded);
     preempt_enable();
 }
 
@@ -407,7 +406,8 @@ void Threads::ask_reschedule(Cpu& cpu) {
         arch::interrupt_cpu(cpu.local.cpu, arch::CpuInterrupt::Call);
 }
 
-void Threads::give_way(Cpu& cpu, Thread& self, EnqueueReason reason) {
+void Threads::give_way(Cpu& cpu, EnqueueReason reason) {
+    Thread& self = *cpu.current;
     account(cpu, self);
     self.state = ThreadState::Runnable;
     if (self.kind == ThreadClass::Kernel) cpu.kernel_ready.push_back(self);
@@ -423,6 +423,7 @@ void Threads::give_way(Cpu& cpu, Thread& self, EnqueueReason reason) {
         if (cpu.ready_count != 0) wake_idle_cpu(cpu);
     }
     switch_to(cpu, self, *to);
+    this_cpu().lock.release();
 }
 
 inline Thread* Threads::first_in_line(Cpu& cpu) {
@@ -532,8 +533,10 @@ void Threads::preempt() {
         wanted |= cpu.leaving;
         if (self.kind == ThreadClass::Idle)
             wanted = !cpu.leaving && (!cpu.kernel_ready.empty() || !cpu.policy_ready.empty());
-        if (wanted) give_way(cpu, self, EnqueueReason::Preempted);
-        this_cpu().lock.release();
+        if (wanted)
+            give_way(cpu, EnqueueReason::Preempted);
+        else
+            cpu.lock.release();
     } while (reschedule_wanted());
 }
 

@@ -175,6 +175,7 @@ public:
     /// A duration on arch::cycles, by the rate seen since boot. Any context.
     uint64_t cycles_to_ns(uint64_t cycles) const {
         const uint64_t ratio = __atomic_load_n(&ns_per_cycle_, __ATOMIC_RELAXED);
+        if (__builtin_expect((cycles | ratio) >> 32 == 0, 1)) return cycles * ratio >> 31;
         return static_cast<uint64_t>(static_cast<unsigned __int128>(cycles) * ratio >> 31);
     }
 
@@ -204,8 +205,8 @@ private:
     void switch_to(Cpu& cpu, Thread& self, Thread& to);
     /// Switches away from the current thread, whose state was set. Lock of this CPU held, preemption count one.
     void switch_away(Cpu& cpu);
-    /// The same for `self`, the current thread, which may go on running: it waits for its turn again.
-    void give_way(Cpu& cpu, Thread& self, EnqueueReason reason);
+    /// The same for the current thread where it may go on running: it waits for its turn again. Releases the lock.
+    [[gnu::noinline]] void give_way(Cpu& cpu, EnqueueReason reason);
     void finish_switch();
     /// `thread` may run: puts it into the queues of `cpu`, whose lock is held.
     void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste = Haste::Now);

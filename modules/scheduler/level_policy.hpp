@@ -105,7 +105,7 @@ public:
         Counters& counters = counters_[cpu.id % kCpus];
         ++counters.enqueues;
         ++counters.picks;
-        state.keep_slice = state.slice_used = false;
+        state.overdue = state.slice_used = state.keep_slice = false;
         SchedulerThread& next = queue.change_places(thread, level);
         begin_run(next, false);
         return &next;

@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What a switch asks of the policy, inline: nothing stands between Threads and the policy but the gate.
+#pragma once
+
+#include "kernel/thread/threads.hpp"
+
+namespace helix::kernel {
+
+/// Calls `Method` of the policy in `place`, which serves; false if the call failed. `out` is null for void methods.
+template <auto Method, typename... Arguments>
+bool PolicySlot::ask(uint32_t place, void* out, Arguments&&... arguments) {
+    const Place& asked = places_[place];
+    return gate_call<Method>(token_of(asked.instance), asked.policy, out, static_cast<Arguments&&>(arguments)...) ==
+           GateFailure::None;
+}
+
+inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer) {
+    const uint32_t place = ruling_;
+    Thread* const thread = threads_.thread_of_view(place, answer);
+    if (__builtin_expect(thread != nullptr && thread->state == ThreadState::Runnable && thread->cpu == cpu.local.cpu &&
+                             (thread->queued_in & bit_of(place)) != 0,
+                         1))
+        return thread;
+    if (answer == nullptr)
+        break_rule(place, "pick_next returned no thread although some are runnable");
+    else if (thread == nullptr)
+        break_rule(place, "pick_next returned something that is not a thread");
+    else
+        break_rule(place, "pick_next returned a thread that is not runnable here");
+    return nullptr;
+}
+
+inline __attribute__((always_inline)) Thread& PolicySlot::yield(Cpu& cpu, Thread& thread, EnqueueReason reason) {
+    cpu.policy_ready.push_back(thread);
+    if (__builtin_expect(mirror_ != kNone, 0)) enqueue_in_mirror(cpu, thread, reason);
+    Thread* picked = nullptr;
+    if (const uint32_t place = ruling_; __builtin_expect(serves(place), 1)) {
+        thread.queued_in |= bit_of(place);
+        thread.view[place].cpu = cpu.local.cpu;
+        SchedulerThread* answer = nullptr;
+        if (ask<&Scheduler::yield>(place, &answer, cpu.view[place], thread.view[place], reason))
+            picked = validated(cpu, answer);
+    }
+    if (__builtin_expect(picked == nullptr, 0)) {
+        picked = &cpu.policy_ready.front();
+        ++cpu.fifo_picks;
+    }
+    cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
+    if (__builtin_expect(mirror_ != kNone, 0)) dequeue_in_mirror(cpu, *picked);
+    picked->queued_in = 0;
+    return *picked;
+}
+
+}  // namespace helix::kernel
