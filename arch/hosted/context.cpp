@@ -14,7 +14,7 @@
 #endif
 
 extern "C" {
-void helix_hosted_switch(uint64_t* from, uint64_t to);
+void helix_hosted_switch(helix::arch::ThreadContext& from, helix::arch::ThreadContext& to);
 void helix_hosted_context_entry();
 [[noreturn]] void helix_hosted_gate_continue(helix::Gate* gate, uint32_t failure);
 void helix_hosted_context_begins();
@@ -47,14 +47,13 @@ void context_create(ThreadContext& context, MutableBytes stack, void (*entry)(vo
     context.stack_pointer = word_of(frame);
 }
 
-HELIX_NO_SANITIZER void context_switch(ThreadContext& from, ThreadContext& to) {
 #if HELIX_ADDRESS_SANITIZER || HELIX_THREAD_SANITIZER
+HELIX_NO_SANITIZER void context_switch(ThreadContext& from, ThreadContext& to) {
     Cpu* cpu = this_cpu();
     if (from.sanitizer == nullptr) from.sanitizer = cpu->running;  // the boot context: the kernel did not make it
     if (to.sanitizer == nullptr) fatal("a switch to a context that context_announce never saw");
     auto* next = static_cast<SanitizerStack*>(to.sanitizer);
     cpu->running = next;
-#endif
 #if HELIX_ADDRESS_SANITIZER
     // Nobody may stop this CPU between the two: the sanitizer takes no second switch then.
     HostCall::begin(*cpu);
@@ -64,12 +63,17 @@ HELIX_NO_SANITIZER void context_switch(ThreadContext& from, ThreadContext& to) {
 #if HELIX_THREAD_SANITIZER
     __tsan_switch_to_fiber(next->fiber, 0);
 #endif
-    helix_hosted_switch(&from.stack_pointer, to.stack_pointer);
+    helix_hosted_switch(from, to);
 #if HELIX_ADDRESS_SANITIZER
     __sanitizer_finish_switch_fiber(own->fake_stack, nullptr, nullptr);
     HostCall::end(*this_cpu());  // another CPU than before, perhaps
 #endif
 }
+#else
+[[gnu::naked]] void context_switch(ThreadContext&, ThreadContext&) {
+    asm("jmp helix_hosted_switch");
+}
+#endif
 
 void context_announce(ThreadContext& context, MutableBytes stack) {
     if constexpr (kSanitized) {

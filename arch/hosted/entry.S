@@ -94,8 +94,8 @@ __restore_rt:
     syscall
     .size __restore_rt, . - __restore_rt
 
-// helix_hosted_switch(uint64_t* from, uint64_t to): pushes what a call preserves, stores the stack pointer in *from and
-// continues the context whose stack pointer is `to`. MXCSR and the x87 control word belong to the CPU, not the thread.
+// helix_hosted_switch(ThreadContext& from, ThreadContext& to): pushes what a call preserves, stores the stack pointer in
+// `from` and continues at that of `to`. MXCSR and the x87 control word belong to the CPU, not the thread.
     .globl helix_hosted_switch
     .type helix_hosted_switch, @function
 helix_hosted_switch:
@@ -106,7 +106,7 @@ helix_hosted_switch:
     pushq %r14
     pushq %r15
     movq %rsp, (%rdi)
-    movq %rsi, %rsp
+    movq (%rsi), %rsp
     popq %r15
     popq %r14
     popq %r13

@@ -410,36 +410,38 @@ void Threads::give_way(Cpu& cpu, EnqueueReason reason) {
     Thread& self = *cpu.current;
     account(cpu, self);
     self.state = ThreadState::Runnable;
-    if (self.kind == ThreadClass::Kernel) cpu.kernel_ready.push_back(self);
-    Thread* to = first_in_line(cpu);
-    if (self.kind != ThreadClass::Policy) {
-        if (to == nullptr) to = policy_.pick(cpu);
-        if (to == nullptr) to = cpu.idle;
-    } else if (__builtin_expect(to != nullptr, 0)) {
-        policy_.enqueue(cpu, self, reason);
-        wake_idle_cpu(cpu);
-    } else {
+    Thread* to;
+    if (__builtin_expect(self.kind == ThreadClass::Policy && !cpu.leaving && cpu.kernel_ready.empty(), 1)) {
         to = &policy_.yield(cpu, self, reason);
         if (cpu.ready_count != 0) wake_idle_cpu(cpu);
+    } else {
+        if (self.kind == ThreadClass::Policy) {
+            policy_.enqueue(cpu, self, reason);
+            wake_idle_cpu(cpu);
+        } else if (self.kind == ThreadClass::Kernel) {
+            cpu.kernel_ready.push_back(self);
+        }
+        to = &pick(cpu);
     }
     switch_to(cpu, self, *to);
     this_cpu().lock.release();
 }
 
-inline Thread* Threads::first_in_line(Cpu& cpu) {
-    if (cpu.leaving) return cpu.idle;
-    if (cpu.kernel_ready.empty()) return nullptr;
-    Thread& thread = cpu.kernel_ready.front();
-    cpu.kernel_ready.pop_front();
-    return &thread;
+Thread& Threads::pick(Cpu& cpu) {
+    if (cpu.leaving) return *cpu.idle;
+    if (!cpu.kernel_ready.empty()) {
+        Thread& thread = cpu.kernel_ready.front();
+        cpu.kernel_ready.pop_front();
+        return thread;
+    }
+    Thread* const thread = policy_.pick(cpu);
+    return thread != nullptr ? *thread : *cpu.idle;
 }
 
 void Threads::switch_away(Cpu& cpu) {
     Thread& self = *cpu.current;
     account(cpu, self);
-    Thread* to = first_in_line(cpu);
-    if (to == nullptr) to = policy_.pick(cpu);
-    switch_to(cpu, self, to != nullptr ? *to : *cpu.idle);
+    switch_to(cpu, self, pick(cpu));
 }
 
 /// `self` leaves `cpu`, on which it ran until now.

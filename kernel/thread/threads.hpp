@@ -199,8 +199,7 @@ private:
     Thread* find(ThreadId id);
     Result<Thread*> allocate_thread();
     void release_thread(Thread& thread);
-    /// Who runs before any thread of the policy's; null if nobody does.
-    static Thread* first_in_line(Cpu& cpu);
+    Thread& pick(Cpu& cpu);
     void account(Cpu& cpu, Thread& self);
     void switch_to(Cpu& cpu, Thread& self, Thread& to);
     /// Switches away from the current thread, whose state was set. Lock of this CPU held, preemption count one.

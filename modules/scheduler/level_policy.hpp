@@ -80,7 +80,7 @@ public:
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
         RunQueues& queue = queues(cpu);
         if (queue.empty()) return nullptr;
-        SchedulerThread* thread = overdue(queue);
+        SchedulerThread* thread = in_overdue_turn(queue) ? queue.longest_waiting(limit_ns_) : nullptr;
         const bool is_overdue = thread != nullptr;
         if (!is_overdue) thread = queue.first[queue.highest()];
         queue.remove(*thread);
@@ -97,7 +97,7 @@ public:
         ThreadState& state = state_of(thread);
         const uint32_t level = level_of(thread);
         if (reason != EnqueueReason::Yielded || state.queued || queue.occupied >> level != 1 ||
-            overdue(queue) != nullptr) {
+            (in_overdue_turn(queue) && (queue.occupied != 1u << level || queue.waited_ns(*queue.first[level]) >= limit_ns_))) {
             LevelPolicy::enqueue(cpu, thread, reason);
             return LevelPolicy::pick_next(cpu);
         }
@@ -200,10 +200,7 @@ private:
         const uint32_t priority = thread.priority < kPriorityLevels ? thread.priority : kPriorityLevels - 1;
         return priority * levels_ / kPriorityLevels;
     }
-    /// Who goes before the order of levels; null if nobody does.
-    SchedulerThread* overdue(RunQueues& queue) const {
-        return limit_ns_ != 0 && queue.in_overdue_turn(slice_ns_) ? queue.longest_waiting(limit_ns_) : nullptr;
-    }
+    bool in_overdue_turn(RunQueues& queue) const { return limit_ns_ != 0 && queue.in_overdue_turn(slice_ns_); }
     static void begin_run(SchedulerThread& thread, bool overdue) {
         ThreadState& state = state_of(thread);
         if (!state.keep_slice) state.slice_start_ns = thread.runtime_ns;
