@@ -23,11 +23,11 @@ inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer) {
                          1))
         return thread;
     if (answer == nullptr)
-        break_rule(place, "pick_next returned no thread although some are runnable");
+        break_rule(place, "it picked no thread although some are runnable");
     else if (thread == nullptr)
-        break_rule(place, "pick_next returned something that is not a thread");
+        break_rule(place, "it picked something that is not a thread");
     else
-        break_rule(place, "pick_next returned a thread that is not runnable here");
+        break_rule(place, "it picked a thread that is not runnable here");
     return nullptr;
 }
 

@@ -119,7 +119,7 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
 #endif
 };
 
-using ReadyList = boost::intrusive::list<Thread, boost::intrusive::base_hook<ReadyHook>,
-                                         boost::intrusive::constant_time_size<false>>;
+using ReadyList =
+    boost::intrusive::list<Thread, boost::intrusive::base_hook<ReadyHook>, boost::intrusive::constant_time_size<false>>;
 
 }  // namespace helix::kernel

@@ -5,6 +5,7 @@
 #include "../scheduler/priority/priority.hpp"
 #include "../scheduler/round_robin/round_robin.hpp"
 #include "../test/host_services.hpp"
+#include "../test/odd_policy.hpp"
 #include "allocator_conformance.hpp"
 #include "scheduler_conformance.hpp"
 
@@ -18,6 +19,7 @@ using namespace helix;
 using conformance::Report;
 using test_support::DirectTarget;
 using test_support::HostServices;
+using test_support::OddPolicy;
 
 class RightPolicy final : public scheduling::RoundRobinPolicy {};
 class RightPriorityPolicy final : public scheduling::PriorityPolicy {};
@@ -74,19 +76,19 @@ TEST(SchedulerConformance, SameSeedSameReport) {
 }
 
 /// A policy with one mistake.
-class LosesOne final : public scheduling::RoundRobinPolicy {
+class LosesOne final : public OddPolicy {
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         if (++enqueues_ != 500) RoundRobinPolicy::enqueue(cpu, thread, reason);
     }
     uint32_t enqueues_ = 0;
 };
-class ReturnsForeign final : public scheduling::RoundRobinPolicy {
+class ReturnsForeign final : public OddPolicy {
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
         return ++picks_ == 300 ? reinterpret_cast<SchedulerThread*>(0x1000) : RoundRobinPolicy::pick_next(cpu);
     }
     uint32_t picks_ = 0;
 };
-class ReturnsTheLastAgain final : public scheduling::RoundRobinPolicy {
+class ReturnsTheLastAgain final : public OddPolicy {
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
         if (++picks_ % 100 == 0 && last_ != nullptr) return last_;
         return last_ = RoundRobinPolicy::pick_next(cpu);
@@ -94,33 +96,46 @@ class ReturnsTheLastAgain final : public scheduling::RoundRobinPolicy {
     uint32_t picks_ = 0;
     SchedulerThread* last_ = nullptr;
 };
-class IgnoresMirrored final : public scheduling::RoundRobinPolicy {
+class IgnoresMirrored final : public OddPolicy {
     void dequeue(SchedulerCpu& cpu, SchedulerThread& thread, DequeueReason reason) override {
         if (reason != DequeueReason::Picked) RoundRobinPolicy::dequeue(cpu, thread, reason);
     }
 };
-class NeverPreempts final : public scheduling::RoundRobinPolicy {
+class NeverPreempts final : public OddPolicy {
     TickDecision tick(SchedulerCpu&, uint64_t) override { return TickDecision::Continue; }
 };
-class AnyCpu final : public scheduling::RoundRobinPolicy {
+class AnyCpu final : public OddPolicy {
     CpuId select_cpu(const SchedulerThread&, CpuId waker) const override { return waker; }
 };
-class WritesIntoThreads final : public scheduling::RoundRobinPolicy {
+class WritesIntoThreads final : public OddPolicy {
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         if (++enqueues_ > 700) thread.runtime_ns += 1;
         RoundRobinPolicy::enqueue(cpu, thread, reason);
     }
     uint32_t enqueues_ = 0;
 };
-class FailsSelfCheck final : public scheduling::RoundRobinPolicy {
+class FailsSelfCheck final : public OddPolicy {
     bool self_check(const SchedulerCpu&, const SchedulerThread&) const override { return false; }
 };
-class Miscounts final : public scheduling::RoundRobinPolicy {
+class Miscounts final : public OddPolicy {
     SchedulerStatistics statistics(const SchedulerCpu& cpu) const override {
         SchedulerStatistics now = RoundRobinPolicy::statistics(cpu);
         now.picks += now.picks > 1000;
         return now;
     }
+};
+class ForgetsWhoYields final : public OddPolicy {
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        return ++yields_ == 100 ? pick_next(cpu) : OddPolicy::yield(cpu, thread, reason);
+    }
+    uint32_t yields_ = 0;
+};
+class YieldsToAForeignThread final : public OddPolicy {
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        SchedulerThread* const next = OddPolicy::yield(cpu, thread, reason);
+        return ++yields_ == 100 ? reinterpret_cast<SchedulerThread*>(0x1000) : next;
+    }
+    uint32_t yields_ = 0;
 };
 
 template <typename Policy>
@@ -145,6 +160,13 @@ TEST(SchedulerConformance, FindsAForeignThread) {
 TEST(SchedulerConformance, FindsAThreadPickedTwice) {
     const std::string found = first_failure<ReturnsTheLastAgain>();
     EXPECT_TRUE(contains(found, "while it ran") || contains(found, "did not wait")) << found;
+}
+TEST(SchedulerConformance, FindsAThreadLostWhenItYields) {
+    const std::string found = first_failure<ForgetsWhoYields>();
+    EXPECT_TRUE(contains(found, "self_check failed") || contains(found, "wait there")) << found;
+}
+TEST(SchedulerConformance, FindsAYieldToAForeignThread) {
+    EXPECT_EQ(first_failure<YieldsToAForeignThread>(), "yield returned a thread that was never enqueued");
 }
 TEST(SchedulerConformance, FindsAPolicyThatIgnoresMirroredPicks) {
     EXPECT_TRUE(contains(first_failure<IgnoresMirrored>(), "mirrored"));

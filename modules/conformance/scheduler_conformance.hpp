@@ -134,14 +134,25 @@ private:
         if (reason == DequeueReason::Picked) cpus_[cpu].current = &threads_[i];
         return answered(target_->template call<&Scheduler::dequeue>(cpus_[cpu], threads_[i], reason));
     }
-    bool pick(CpuId cpu) {
-        const auto picked = target_->template call<&Scheduler::pick_next>(cpus_[cpu]);
-        if (!answered(picked)) return false;
+    bool pick(CpuId cpu) { return picked("pick_next", cpu, target_->template call<&Scheduler::pick_next>(cpus_[cpu])); }
+    /// The running thread gives way after `used_ns`, or goes on.
+    bool yield(CpuId cpu, uint64_t used_ns, EnqueueReason reason) {
+        const uint32_t i = current(cpu);
+        use(i, used_ns);
+        model_[i].place = Place::Queued;
+        model_[i].cpu = cpu;
+        ++enqueues_[cpu];
+        return picked("yield", cpu, target_->template call<&Scheduler::yield>(cpus_[cpu], threads_[i], reason));
+    }
+    /// `method` answered `answer`: that thread runs, if it may.
+    template <typename R>
+    bool picked(Text method, CpuId cpu, const R& answer) {
+        if (!answered(answer)) return false;
         const uint32_t waiting = queued_on(cpu);
-        if (picked.value() == nullptr)
-            return report_->check(waiting == 0, scenario_, "pick_next gave nothing while {} threads waited", waiting);
-        const uint32_t i = index_of(picked.value());
-        if (!report_->check(i < kThreads, scenario_, "pick_next returned a thread that was never enqueued"))
+        if (answer.value() == nullptr)
+            return report_->check(waiting == 0, scenario_, "{} gave nothing while {} threads waited", method, waiting);
+        const uint32_t i = index_of(answer.value());
+        if (!report_->check(i < kThreads, scenario_, "{} returned a thread that was never enqueued", method))
             return false;
         if (!report_->check(model_[i].place != Place::Running, scenario_, "thread {} was picked while it ran", i))
             return false;
@@ -161,9 +172,12 @@ private:
         const uint32_t i = current(cpu);
         cpus_[cpu].current = nullptr;
         model_[i].place = Place::Nowhere;
+        use(i, used_ns);
+        return i;
+    }
+    void use(uint32_t i, uint64_t used_ns) {
         model_[i].runtime_ns += used_ns;
         threads_[i].runtime_ns = model_[i].runtime_ns;
-        return i;
     }
     bool tick(CpuId cpu, uint64_t period_ns, bool& preempt) {
         now_ns_ += period_ns;
@@ -285,10 +299,13 @@ private:
                 if (!tick(cpu, 100'000 + random_.below(20'000'000), preempt)) return false;
                 if (running == kThreads || (!preempt && !(mirrored && random_.below(4) == 0))) return true;
                 return enqueue(leave(cpu, 1 + random_.below(10'000'000)), cpu, EnqueueReason::Preempted);
-            case 8:  // the running thread yields, or a more urgent one takes its place
+            case 8: {  // the running thread yields, or a more urgent one takes its place
                 if (running == kThreads) return true;
-                return enqueue(leave(cpu, 1 + random_.below(1'000'000)), cpu,
-                               random_.below(2) == 0 ? EnqueueReason::Yielded : EnqueueReason::Preempted);
+                const uint64_t used_ns = 1 + random_.below(1'000'000);
+                const EnqueueReason reason = random_.below(2) == 0 ? EnqueueReason::Yielded : EnqueueReason::Preempted;
+                if (!mirrored && random_.below(4) != 0) return yield(cpu, used_ns, reason);
+                return enqueue(leave(cpu, used_ns), cpu, reason);
+            }
             case 9: {  // it blocks, or ends
                 if (running == kThreads) return true;
                 const uint32_t i = leave(cpu, 1 + random_.below(1'000'000));

@@ -97,7 +97,8 @@ public:
         ThreadState& state = state_of(thread);
         const uint32_t level = level_of(thread);
         if (reason != EnqueueReason::Yielded || state.queued || queue.occupied >> level != 1 ||
-            (in_overdue_turn(queue) && (queue.occupied != 1u << level || queue.waited_ns(*queue.first[level]) >= limit_ns_))) {
+            (in_overdue_turn(queue) &&
+             (queue.occupied != 1u << level || queue.waited_ns(*queue.first[level]) >= limit_ns_))) {
             LevelPolicy::enqueue(cpu, thread, reason);
             return LevelPolicy::pick_next(cpu);
         }

@@ -125,8 +125,8 @@ struct RunQueues {
         --count;
     }
 
-    /// `thread` comes to the back of `level`, which has threads, and the first of them, which is returned, leaves: insert
-    /// and remove in one.
+    /// `thread` comes to the back of `level`, which has threads, and the first of them, which is returned, leaves:
+    /// insert and remove in one.
     SchedulerThread& change_places(SchedulerThread& thread, uint32_t level) {
         SchedulerThread& leaving = *first[level];
         ThreadState& state = state_of(thread);

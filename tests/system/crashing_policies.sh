@@ -8,7 +8,7 @@ source "$HELIX_ROOT/tests/system/lib.sh"
 
 ways=(null loop stack_overflow)
 # On probation and ruling; statistics is asked by the kernel's audit, dequeue when a CPU leaves.
-entries=(enqueue dequeue pick_next tick should_preempt select_cpu statistics is_healthy handle_request handle_event)
+entries=(enqueue dequeue pick_next yield tick should_preempt select_cpu statistics is_healthy handle_request handle_event)
 
 crash() {
     local entry=$1 way=$2

@@ -106,8 +106,8 @@ public:
     /// those of its neighbours, agree. Looks at this thread alone: asked of each before the policy may rule.
     virtual bool self_check(const SchedulerCpu& cpu, const SchedulerThread& thread) const = 0;
     /// `thread`, which is `cpu.current`, gives way to others, but may go on: enqueue with `reason`, which is Yielded or
-    /// Preempted, and pick_next in one step. A policy may have a shorter way to the same answer than this one. A mirrored
-    /// policy is told by enqueue and dequeue.
+    /// Preempted, and pick_next in one step. A policy may have a shorter way to the same answer than this one. A
+    /// mirrored policy is told by enqueue and dequeue.
     virtual SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) {
         enqueue(cpu, thread, reason);
         return pick_next(cpu);

@@ -182,6 +182,60 @@ TEST_F(RoundRobinTest, ADisagreementWithTheKernelMakesItUnhealthy) {
     EXPECT_TRUE(policy_.self_check(cpu_, a));
 }
 
+TEST_F(RoundRobinTest, YieldIsEnqueueAndThenPickNext) {
+    // The same threads under two policies, one of which takes the two steps: turn by turn the same one runs.
+    for (const char* levels : {"1", "4", "32"}) {
+        host_.set("time_slice_ms", "3");
+        host_.set("priority_levels", levels);
+        host_.set("aging_ms", "20");
+        struct World {
+            RoundRobinUnderTest policy;
+            SchedulerCpu cpu{};
+            SchedulerThread threads[8] = {};
+        } one, two;
+        uint32_t random = 7;
+        const auto below = [&](uint32_t limit) {
+            return (random = random * 1'664'525 + 1'013'904'223) / 65'536 % limit;
+        };
+        for (World* world : {&one, &two}) {
+            ASSERT_TRUE(world->policy.init(host_.context()).ok());
+            for (uint32_t i = 0; i < 8; ++i) {
+                SchedulerThread& thread = world->threads[i];
+                thread.id = ThreadId(i + 1);
+                thread.priority = 14 + i % 4;
+                thread.affinity = 1;
+                world->policy.enqueue(world->cpu, thread, EnqueueReason::Created);
+            }
+            world->cpu.current = world->policy.pick_next(world->cpu);
+        }
+        size_t others = 0;
+        for (int step = 0; step < 20'000; ++step) {
+            const EnqueueReason reason = below(4) == 0 ? EnqueueReason::Preempted : EnqueueReason::Yielded;
+            const bool ticks = below(2) == 0;
+            const SchedulerThread* const before = one.cpu.current;
+            for (World* world : {&one, &two}) {
+                if (ticks) world->policy.tick(world->cpu, static_cast<uint64_t>(step + 1) * kMs);
+                world->cpu.current->runtime_ns += kMs / 2;
+            }
+            one.cpu.current = one.policy.yield(one.cpu, *one.cpu.current, reason);
+            two.policy.enqueue(two.cpu, *two.cpu.current, reason);
+            two.cpu.current = two.policy.pick_next(two.cpu);
+            ASSERT_EQ(one.cpu.current - one.threads, two.cpu.current - two.threads) << levels << ", step " << step;
+            others += one.cpu.current != before;
+            for (World* world : {&one, &two})
+                for (SchedulerThread& thread : world->threads)
+                    if (&thread != world->cpu.current) ASSERT_TRUE(world->policy.self_check(world->cpu, thread));
+        }
+        EXPECT_GT(others, 5'000u);
+        EXPECT_TRUE(one.policy.is_healthy());
+        const auto counters = [](World& world) {
+            const auto response = world.policy.handle_request({InstanceId::None, "statistics", {}});
+            return std::string(response.value().payload().text());
+        };
+        EXPECT_EQ(counters(one), counters(two));
+    }
+}
+
 TEST_F(RoundRobinTest, CountersPassThroughStateAndTheProfilesTimeSliceWins) {
     init("7", "32", "0");
     add(10);

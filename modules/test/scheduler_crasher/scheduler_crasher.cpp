@@ -61,6 +61,11 @@ public:
         crash_if("pick_next");
         return RoundRobinPolicy::pick_next(cpu);
     }
+    /// By enqueue and pick_next, which may be armed too.
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        crash_if("yield");
+        return Scheduler::yield(cpu, thread, reason);
+    }
     TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
         crash_if("tick");
         return RoundRobinPolicy::tick(cpu, now_ns);

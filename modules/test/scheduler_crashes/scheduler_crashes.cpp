@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A scheduler that faults in a pick brings back the policy before it, with every thread.
 
-#include "../../scheduler/round_robin/round_robin.hpp"
+#include "../odd_policy.hpp"
 
 #ifndef SCHEDULER_NAME
 #define SCHEDULER_NAME "scheduler-crashes"
 #define SCHEDULER_VERSION 1
 #endif
 
-class SchedulerCrashes final : public helix::scheduling::RoundRobinPolicy {
+class SchedulerCrashes final : public helix::test_support::OddPolicy {
 public:
     static constexpr auto kInfo =
         helix::ModuleInfo{SCHEDULER_NAME}

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A scheduler that forgets threads cannot lose them: the kernel finds out and brings back the policy before it.
 
-#include "../../scheduler/round_robin/round_robin.hpp"
+#include "../odd_policy.hpp"
 
-class SchedulerLosesThreads final : public helix::scheduling::RoundRobinPolicy {
+class SchedulerLosesThreads final : public helix::test_support::OddPolicy {
 public:
     static constexpr auto kInfo =
         helix::ModuleInfo{"scheduler-loses-threads"}

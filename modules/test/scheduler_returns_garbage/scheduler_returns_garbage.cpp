@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A scheduler that picks what is no waiting thread does not crash the kernel, which brings back the one before.
 
-#include "../../scheduler/round_robin/round_robin.hpp"
+#include "../odd_policy.hpp"
 
-class SchedulerReturnsGarbage final : public helix::scheduling::RoundRobinPolicy {
+class SchedulerReturnsGarbage final : public helix::test_support::OddPolicy {
 public:
     static constexpr auto kInfo =
         helix::ModuleInfo{"scheduler-returns-garbage"}

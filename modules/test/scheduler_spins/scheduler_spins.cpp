@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A scheduler that spins with interrupts disabled in a pick, under a CPU's lock, is ended by another CPU.
 
-#include "../../scheduler/round_robin/round_robin.hpp"
+#include "../odd_policy.hpp"
 
-class SchedulerSpins final : public helix::scheduling::RoundRobinPolicy {
+class SchedulerSpins final : public helix::test_support::OddPolicy {
 public:
     static constexpr auto kInfo =
         helix::ModuleInfo{"scheduler-spins"}

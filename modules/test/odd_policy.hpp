@@ -1,0 +1,20 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What odd policies begin with: round robin, whose every thread goes in by enqueue and comes out by pick_next.
+#pragma once
+
+#include "../scheduler/round_robin/round_robin.hpp"
+
+namespace helix::test_support {
+
+class OddPolicy : public scheduling::RoundRobinPolicy {
+public:
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        return Scheduler::yield(cpu, thread, reason);
+    }
+
+protected:
+    ~OddPolicy() = default;
+};
+
+}  // namespace helix::test_support
