@@ -413,7 +413,7 @@ void Threads::give_way(Cpu& cpu, EnqueueReason reason) {
     Thread* to;
     if (__builtin_expect(self.kind == ThreadClass::Policy && !cpu.leaving && cpu.kernel_ready.empty(), 1)) {
         to = &policy_.yield(cpu, self, reason);
-        if (cpu.ready_count != 0) wake_idle_cpu(cpu);
+        if (cpu.ready_count != 0) wake_idle_cpu(cpu);  // as many wait as before
     } else {
         if (self.kind == ThreadClass::Policy) {
             policy_.enqueue(cpu, self, reason);
@@ -444,7 +444,7 @@ void Threads::switch_away(Cpu& cpu) {
     switch_to(cpu, self, pick(cpu));
 }
 
-/// `self` leaves `cpu`, on which it ran until now.
+/// `self` ran on `cpu` until now. Before the policy is asked, so that it knows.
 inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& self) {
     const uint64_t now = arch::cycles();
     self.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
@@ -457,6 +457,8 @@ inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& se
     }
 }
 
+/// `to`, which is in no queue any more, runs from now on instead of `self`. Returns when that runs again, perhaps on
+/// another CPU, whose lock is held then.
 inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& self, Thread& to) {
     cpu.give_way = false;
     to.state = ThreadState::Running;

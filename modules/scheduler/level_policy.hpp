@@ -106,7 +106,7 @@ public:
         Counters& counters = counters_[cpu.id % kCpus];
         ++counters.enqueues;
         ++counters.picks;
-        state.overdue = state.slice_used = state.keep_slice = false;
+        state.slice_used = state.keep_slice = false;
         SchedulerThread& next = queue.change_places(thread, level);
         begin_run(next, false);
         return &next;
