@@ -166,7 +166,7 @@ TEST(SchedulerConformance, FindsAThreadLostWhenItYields) {
     EXPECT_TRUE(contains(found, "self_check failed") || contains(found, "wait there")) << found;
 }
 TEST(SchedulerConformance, FindsAYieldToAForeignThread) {
-    EXPECT_EQ(first_failure<YieldsToAForeignThread>(), "yield returned a thread that was never enqueued");
+    EXPECT_TRUE(contains(first_failure<YieldsToAForeignThread>(), "yield returned a thread that was never enqueued"));
 }
 TEST(SchedulerConformance, FindsAPolicyThatIgnoresMirroredPicks) {
     EXPECT_TRUE(contains(first_failure<IgnoresMirrored>(), "mirrored"));
