@@ -4,7 +4,7 @@
 //
 // An interface is a small class of pure virtual methods. It has no virtual destructor, overloads, floats or
 // templates; arguments are values or spans of at most 16 bytes each, five machine words in all beside `this`.
-// New minor versions append methods; anything else is a new major version.
+// New minor versions append methods, with a body where older ones will do; anything else is a new major version.
 #pragma once
 
 #include "helix/types.hpp"
