@@ -159,13 +159,6 @@ inline uint64_t vtable_offset(Method method) {
     __builtin_memcpy(&pointer, &method, sizeof(pointer));
     return pointer.vtable_offset_plus_one - 1;
 }
-/// The function behind a virtual method.
-template <typename Method>
-inline void* virtual_function(const void* object, Method method) {
-    const char* vtable = *static_cast<const char* const*>(object);
-    return *reinterpret_cast<void* const*>(vtable + vtable_offset(method));
-}
-
 /// A value that nobody reads: costs no instruction.
 inline __attribute__((always_inline)) uint64_t unspecified() {
     uint64_t value;
@@ -271,6 +264,31 @@ cut_off:
     return static_cast<GateFailure>(rcx);
 }
 
+/// The same for the function at `offset` of `object`'s vtable, which is read behind the gate: the object is the
+/// callee's, and may be damaged.
+template <GateKind kKind, typename R, typename... A>
+inline __attribute__((always_inline)) GateFailure gate_call_virtual(InstanceToken* instance, const void* object,
+                                                                    uint64_t offset, void* result, A... arguments) {
+    const Passing<R, A...> passing(object, result, arguments...);
+    Gate gate;
+    gate.instance = instance;
+    begin_gate(gate);
+    uint64_t rax = reinterpret_cast<uint64_t>(object);
+    register uint64_t r10 asm("r10") = offset;
+    register Gate* r13 asm("r13") = current_gate();
+    HELIX_REGISTERS;
+    HELIX_CROSS(
+        "movq %%rsp, %%r12\n\t"
+        "andq $-16, %%rsp\n\t"
+        "movq (%%rax), %%rax\n\t"
+        "callq *(%%rax, %%r10)\n\t"
+        "movq %%r12, %%rsp\n\t");
+    Passing<R, A...>::take(rax, rdx, result);
+    return GateFailure::None;
+cut_off:
+    return static_cast<GateFailure>(rcx);
+}
+
 /// The gate around this function: the same from its beginning to its end, so that the compiler may read it once.
 inline __attribute__((always_inline)) Gate* enclosing_gate() {
     Gate* gate;
@@ -288,12 +306,13 @@ inline __attribute__((always_inline)) GateFailure slot_call_blocking(const SlotT
     Gate gate;
     gate.instance = target->instance;
     begin_gate(gate);
-    const char* const vtable = *static_cast<const char* const*>(target->implementation);
-    uint64_t rax = *reinterpret_cast<const uint64_t*>(vtable + offset);
-    register uint64_t r10 asm("r10") = unspecified();
+    uint64_t rax = reinterpret_cast<uint64_t>(target->implementation);
+    register uint64_t r10 asm("r10") = offset;
     register Gate* r13 asm("r13") = enclosing_gate();
     HELIX_REGISTERS;
-    HELIX_CROSS("callq *%%rax\n\t");
+    HELIX_CROSS(
+        "movq (%%rax), %%rax\n\t"
+        "callq *(%%rax, %%r10)\n\t");
     Passing<R, A...>::take(rax, rdx, result);
     return GateFailure::None;
 cut_off:
@@ -346,9 +365,9 @@ template <typename C, typename R, typename... A>
 struct Signature<R (C::*)(A...)> {
     using Return = R;
     template <GateKind Kind>
-    static inline __attribute__((always_inline)) GateFailure call(InstanceToken* instance, void* function,
-                                                                  const void* self, void* result, A... arguments) {
-        return gate_call_words<Kind, R, A...>(instance, function, self, result, static_cast<A>(arguments)...);
+    static inline __attribute__((always_inline)) GateFailure call(InstanceToken* instance, const void* object,
+                                                                  uint64_t offset, void* result, A... arguments) {
+        return gate_call_virtual<Kind, R, A...>(instance, object, offset, result, static_cast<A>(arguments)...);
     }
     static inline __attribute__((always_inline)) GateFailure call_bounded(const SlotHead* slot, uint64_t offset,
                                                                           void* result, A... arguments) {
@@ -383,8 +402,8 @@ union GateResult<void> {
 template <auto Method, GateKind Kind = GateKind::Module, typename... Arguments>
 inline __attribute__((always_inline)) GateFailure gate_call(InstanceToken* instance, const void* object, void* result,
                                                             Arguments&&... arguments) {
-    return detail::Signature<decltype(Method)>::template call<Kind>(
-        instance, detail::virtual_function(object, Method), object, result, static_cast<Arguments&&>(arguments)...);
+    return detail::Signature<decltype(Method)>::template call<Kind>(instance, object, detail::vtable_offset(Method),
+                                                                    result, static_cast<Arguments&&>(arguments)...);
 }
 
 template <auto Method>

@@ -107,7 +107,7 @@ public:
     }
 
     bool is_ok() const { return !is_error_; }
-    Text sentence() const { return sentence_.text(); }
+    Text sentence() const { return sentence_.text().substr(0, Error::kCapacity); }
     const Buffer& payload() const { return payload_; }
     Buffer& payload() { return payload_; }
 

@@ -68,7 +68,8 @@ public:
     [[gnu::noinline]] constexpr Error(ErrorCode code, Text sentence) : code_(code) { sentence_.append(sentence); }
 
     constexpr ErrorCode code() const { return code_; }
-    constexpr Text sentence() const { return sentence_.text(); }
+    /// Whatever a module that returned this did to it.
+    constexpr Text sentence() const { return sentence_.text().substr(0, kCapacity); }
 
 private:
     ErrorCode code_;

@@ -67,11 +67,13 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
             return Error(ErrorCode::NotImplemented, format("{} has no request \"{}\"", record.name(), type).text());
         return response;
     }
-    if (uint8_t* const data = const_cast<uint8_t*>(response.value().payload().bytes().data()); data != nullptr) {
-        if (!instance.ledger.hand_over(data, source == nullptr ? kernel_ledger_ : source->ledger)) {
+    if (const Bytes payload = response.value().payload().bytes(); payload.data() != nullptr || !payload.empty()) {
+        Ledger& asking = source == nullptr ? kernel_ledger_ : source->ledger;
+        if (!instance.ledger.hand_over(payload.data(), payload.size(), asking)) {
             response.value().payload().release();
-            return Error(ErrorCode::ModuleFailed,
-                         format("{} answered with a buffer that is not its own", record.name()).text());
+            return Error(
+                ErrorCode::ModuleFailed,
+                format("{} answered with a buffer that is not its own, or not that large", record.name()).text());
         }
     }
     return response;

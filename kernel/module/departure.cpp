@@ -73,8 +73,8 @@ bool ModuleSystem::Departure::depends(size_t i) {
     const auto& needs = nodes_[i].info->dependencies();
     for (size_t k = 0; k < needs.size(); ++k) {
         const auto requirement = Requirement::parse(needs[k]);
-        if (!requirement.ok() || provider_of(staying, requirement.value()).ok()) continue;
-        if (const auto provider = provider_of(all, requirement.value()); provider.ok()) {
+        if (!requirement.ok() || provider_of(staying, requirement.value(), i).ok()) continue;
+        if (const auto provider = provider_of(all, requirement.value(), i); provider.ok()) {
             entry.because = entries_[provider.value()].record;
             entry.by_handle = false;
             return true;

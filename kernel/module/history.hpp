@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// History: a record of every reload and swap, and of every failure that the supervisor handled.
+// History: a record of every load, unload, reload and swap, and of every failure that the supervisor handled.
 #pragma once
 
 #include "kernel/thread/spin_lock.hpp"

@@ -54,6 +54,15 @@ Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& 
     return instance;
 }
 
+void Instance::fail_for_preemption(uint32_t count) {
+    restore_preempt_count(count);
+    FailureNote broken;
+    broken.failure = GateFailure::Abort;
+    broken.rule = kPreemptionRule;
+    module_failed(*this, broken);
+    reschedule_if_wanted();
+}
+
 void Instance::give_back() {
     // Nobody is inside any more. An instance that did not fail may run once again, to be destroyed.
     if (mapping != nullptr && module != nullptr && __atomic_load_n(&noted, __ATOMIC_ACQUIRE) == 0) {

@@ -45,13 +45,13 @@ bool Ledger::try_free(void* block) {
     return true;
 }
 
-bool Ledger::hand_over(const void* block, Ledger& to) {
+bool Ledger::hand_over(const void* block, size_t size, Ledger& to) {
     LedgerBlock* found = nullptr;
     {
         SpinLockGuard guard(lock_);
         for (LedgerBlock& header : list_)
             if (&header + 1 == block) found = &header;
-        if (found == nullptr) return false;
+        if (found == nullptr || found->size < size) return false;
         remove(*found);
         found->ledger = &to;  // nobody who frees it for this ledger succeeds any more
     }

@@ -48,9 +48,9 @@ public:
     /// Gives back `block` if it is one of this ledger's, in one step: of several that try, one does. Its header can be
     /// read. False if it is none.
     bool try_free(void* block);
-    /// `block` belongs to `to`, another ledger, from now on; nothing is copied. False if it is none of this ledger's;
-    /// safe for any address.
-    bool hand_over(const void* block, Ledger& to);
+    /// `block` of at least `size` bytes belongs to `to`, another ledger, from now on; nothing is copied. False if it is
+    /// none of this ledger's, or smaller; safe for any address.
+    bool hand_over(const void* block, size_t size, Ledger& to);
     /// Gives everything back.
     void release_all();
 

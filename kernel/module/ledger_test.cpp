@@ -31,10 +31,11 @@ TEST_F(LedgerTest, GivesABlockBackOnce) {
 
 TEST_F(LedgerTest, WhoHandedABlockOverCannotFreeIt) {
     void* const block = mine.allocate(100, 16);
-    EXPECT_FALSE(other.hand_over(block, mine));
-    EXPECT_FALSE(mine.hand_over(static_cast<char*>(block) + 16, other));
-    EXPECT_TRUE(mine.hand_over(block, other));
-    EXPECT_FALSE(mine.hand_over(block, other));
+    EXPECT_FALSE(other.hand_over(block, 1, mine));
+    EXPECT_FALSE(mine.hand_over(static_cast<char*>(block) + 16, 1, other));
+    EXPECT_FALSE(mine.hand_over(block, size_t{1} << 20, other));
+    EXPECT_TRUE(mine.hand_over(block, 1, other));
+    EXPECT_FALSE(mine.hand_over(block, 1, other));
     EXPECT_FALSE(mine.try_free(block));
     EXPECT_EQ(mine.bytes(), 0u);
     EXPECT_EQ(other.bytes(), 100u);

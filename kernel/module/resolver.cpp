@@ -218,8 +218,8 @@ Result<void> check_conflicts(Span<const ResolverNode> nodes, Span<uint16_t> scra
     return {};
 }
 
-Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& requirement) {
-    const Candidates found = candidates_of(nodes, requirement, kNobody);
+Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& requirement, size_t except) {
+    const Candidates found = candidates_of(nodes, requirement, except);
     if (found.suitable != kNobody) return found.suitable;
     const Text name = requirement.name.text();
     if (found.unsuitable == kNobody)

@@ -37,8 +37,8 @@ Result<void> check_conflicts(Span<const ResolverNode> nodes, Span<uint16_t> scra
 bool conflicts_with(const ResolverNode& node, const ResolverNode& other);
 
 /// The index of the node that meets `requirement`: the module of that name, otherwise the first that provides it as
-/// a capability. Capabilities carry the version of the module that provides them.
+/// a capability; not the one at `except`. Capabilities carry the version of the module that provides them.
 /// Errors: NotFound (nobody), Incompatible (only unsuitable versions).
-Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& requirement);
+Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& requirement, size_t except = SIZE_MAX);
 
 }  // namespace helix::kernel

@@ -327,10 +327,10 @@ Result<void> semaphore_signal(Instance& instance, SemaphoreId id) {
     return instance.kernel.modules.semaphores().signal(instance, id);
 }
 void execution_statistics(Instance& instance, ExecutionStatistics* out) {
-    *out = instance.kernel.threads.statistics();
+    copy_out(instance, out, instance.kernel.threads.statistics());
 }
 void memory_statistics(Instance& instance, MemoryStatistics* out) {
-    *out = instance.kernel.heap.statistics();
+    copy_out(instance, out, instance.kernel.heap.statistics());
 }
 
 /// Ends the call behind the module's innermost gate. Nothing of the service is under way.

@@ -161,8 +161,9 @@ Result<void> ModuleSystem::retire(ModuleRecord& record, ModuleHold& hold, const 
     }
     // Calls that found the record before it left the registry see that it has no instance, and go.
     __atomic_store_n(&record.current, nullptr, __ATOMIC_RELEASE);
-    unpinned_.wait_until([&] { return __atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) == 0; }, kForever,
-                         Cancellable::No);
+    // One that went on from there into another module may take as long as that lets it.
+    gone &= unpinned_.wait_until([&] { return __atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) == 0; },
+                                 deadline_after(kLeaveWaitNs), Cancellable::No) == WakeReason::Signalled;
     record.stays = !gone;
     if (gone)
         Instance::destroy(&instance);

@@ -25,7 +25,8 @@ public:
         const uint64_t deadline_ns = deadline_after(timeout_ns);
         while (!condition()) {
             const WakeReason reason = wait_for_signal(mutex, deadline_ns);
-            if (reason == WakeReason::Signalled || condition()) continue;
+            if (reason == WakeReason::Signalled) continue;
+            if (condition()) return {};  // looked at once: it may take what it waited for
             return reason == WakeReason::TimedOut ? ErrorCode::TimedOut : ErrorCode::Cancelled;
         }
         return {};

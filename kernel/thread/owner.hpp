@@ -54,6 +54,9 @@ struct FailureNote {
     FixedText<100> reason;     ///< what the module said when it aborted
 };
 
+/// The rule that a call must leave the preemption count as it was.
+inline constexpr Text kPreemptionRule = "it returned with preemption off, or enabled once too often";
+
 /// Marks `owner` as ended, keeps the first note and tells the supervisor. Any context, any lock held; does not block.
 void module_failed(Owner& owner, const FailureNote& note);
 /// The supervisor has failed instances to look after: wakes its thread. Preemption count one, no lock held.

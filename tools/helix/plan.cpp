@@ -135,8 +135,13 @@ private:
         std::vector<const ModuleFile*> modules;
         for (const ModuleFile& module : statics_) modules.push_back(&module);
         const std::vector<uint16_t> static_order = resolved(modules);
-        std::vector<uint16_t> scratch(modules.size());  // dynamic ones may be alternatives
-        const std::vector<kernel::ResolverNode> nodes = nodes_of(modules);
+        // What boot loads is there as well. Other dynamic ones may be alternatives.
+        std::vector<const ModuleFile*> booted = modules;
+        for (const ModuleFile& module : dynamics_)
+            for (const ModuleReference& reference : plan_.profile.loaded_modules)
+                if (reference.name == module.name()) booted.push_back(&module);
+        std::vector<uint16_t> scratch(booted.size());
+        const std::vector<kernel::ResolverNode> nodes = nodes_of(booted);
         require(kernel::check_conflicts({nodes.data(), nodes.size()}, {scratch.data(), scratch.size()}));
         for (uint16_t index : static_order) plan_.modules.push_back(*modules[index]);
         plan_.static_count = plan_.modules.size();
