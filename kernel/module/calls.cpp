@@ -67,9 +67,9 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
             return Error(ErrorCode::NotImplemented, format("{} has no request \"{}\"", record.name(), type).text());
         return response;
     }
-    if (const Bytes payload = response.value().payload().bytes(); payload.data() != nullptr || !payload.empty()) {
+    if (const Bytes answer = response.value().payload().bytes(); answer.data() != nullptr || !answer.empty()) {
         Ledger& asking = source == nullptr ? kernel_ledger_ : source->ledger;
-        if (!instance.ledger.hand_over(payload.data(), payload.size(), asking)) {
+        if (!instance.ledger.hand_over(answer.data(), answer.size(), asking)) {
             response.value().payload().release();
             return Error(
                 ErrorCode::ModuleFailed,
