@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Swaps, reloads, loads, unloads, CPUs that go and come, allocators and crashing policies in an order drawn from a seed,
-# under running threads on 4 and on 16 CPUs: nothing is lost, run twice or starved, and memory comes back.
+# under running threads on 4 and on 16 CPUs: nothing is lost, run twice or starved, and with 4 CPUs memory comes back.
 # timeout: 300
 # long
 source "$HELIX_ROOT/tests/system/torture_lib.sh"
