@@ -358,12 +358,14 @@ Instance& enter_service(const InstanceToken* token, const void* caller) {
     const MutableBytes stack = current_thread().stack;
     const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
     const bool fits = stack.empty() || here - reinterpret_cast<uint64_t>(stack.data()) >= kHeadroom;
-    if (fits && gate->instance == token) return instance;
+    // Modulo 2^31, which is what the count has: more often enabled than disabled since the gate was entered?
+    const bool enabled_too_often = static_cast<int32_t>((preempt_count() - gate->preempt_word) << 1) < 0;
+    if (fits && gate->instance == token && !enabled_too_often) return instance;
     FailureNote note;
     note.failure = fits ? GateFailure::Abort : GateFailure::Fault;
     note.kind = FaultKind::StackOverflow;
     note.instruction = reinterpret_cast<uint64_t>(caller);
-    if (fits) note.rule = "it called the kernel with a token that is not its own";
+    if (fits) note.rule = enabled_too_often ? kPreemptionRule : "it called the kernel with a token that is not its own";
     module_failed(instance, note);
     end_call(*gate, note.failure);
 }
