@@ -6,12 +6,15 @@ set(HELIX_HOSTED_OPTIONS ${HELIX_WARNINGS} -mno-red-zone -fno-exceptions -fno-rt
     -fno-omit-frame-pointer -g)
 set(HELIX_HOSTED_LINK_OPTIONS --ld-path=ld.lld-19)
 if(HELIX_SANITIZE STREQUAL "address")
-  set(HELIX_SANITIZE_OPTIONS -fsanitize=address,undefined -fno-sanitize=function,vptr -fno-sanitize-recover=undefined)
+  set(HELIX_WATCH_OPTIONS -fsanitize=address,undefined -fno-sanitize=function,vptr -fno-sanitize-recover=undefined)
 elseif(HELIX_SANITIZE STREQUAL "thread")
-  set(HELIX_SANITIZE_OPTIONS -fsanitize=thread)
+  set(HELIX_WATCH_OPTIONS -fsanitize=thread)
 endif()
-list(APPEND HELIX_HOSTED_OPTIONS ${HELIX_SANITIZE_OPTIONS})
-list(APPEND HELIX_HOSTED_LINK_OPTIONS ${HELIX_SANITIZE_OPTIONS})
+if(HELIX_COVERAGE)  # the counters are found through a pointer, so that they can be in a file: see tools/helix/coverage.cpp
+  list(APPEND HELIX_WATCH_OPTIONS -fprofile-instr-generate -fcoverage-mapping "SHELL:-mllvm -runtime-counter-relocation")
+endif()
+list(APPEND HELIX_HOSTED_OPTIONS ${HELIX_WATCH_OPTIONS})
+list(APPEND HELIX_HOSTED_LINK_OPTIONS ${HELIX_WATCH_OPTIONS})
 set(HELIX_GUEST_OPTIONS ${HELIX_WARNINGS} ${HELIX_FREESTANDING_OPTIONS} ${HELIX_FREESTANDING_CXX_OPTIONS}
     -mcmodel=kernel -fno-pic -fno-pie -O2 -g)
 

@@ -147,7 +147,7 @@ void hosted::sanitizer_cut(uint64_t low, const Gate& gate) {
 void gate_resume(Gate& gate, GateFailure failure) {
     preempt_disable();
     // One more than the gate's own, so that nothing switches before the frames are gone.
-    set_preempt_count((gate.preempt_word & ~kNoRescheduleWanted) + 1);
+    set_preempt_count(gate.preempt_count() + 1);
     sanitizer_cut(word_of(__builtin_frame_address(0)) & ~7ull, gate);
     preempt_enable();
     helix_hosted_gate_continue(&gate, static_cast<uint32_t>(failure));
@@ -169,7 +169,7 @@ void trap_resume_at_gate(kernel::TrapFrame& frame, Gate& gate, GateFailure failu
     constexpr greg_t kTrap = 1 << 8, kDirection = 1 << 10, kAlignmentCheck = 1 << 18;
     registers[REG_EFL] &= ~(kTrap | kDirection | kAlignmentCheck);
     // Preemption is off here, and the handlers lower the count again when they return.
-    set_preempt_count((gate.preempt_word & ~kNoRescheduleWanted) + frame.raised);
+    set_preempt_count(gate.preempt_count() + frame.raised);
 }
 
 uint64_t trap_instruction_pointer(const kernel::TrapFrame& frame) {

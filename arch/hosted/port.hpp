@@ -212,22 +212,10 @@ inline __attribute__((always_inline)) Port& this_port() {
     return *this_cpu()->port;
 }
 
-inline __attribute__((always_inline)) uint32_t preempt_word() {
+inline __attribute__((always_inline)) bool reschedule_wanted() {
     uint32_t word;
     asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
-    return word;
-}
-inline __attribute__((always_inline)) uint32_t preempt_count() {
-    return preempt_word() & ~kNoRescheduleWanted;
-}
-inline __attribute__((always_inline)) bool reschedule_wanted() {
-    return (preempt_word() & kNoRescheduleWanted) == 0;
-}
-/// Sets the count and leaves the reschedule bit as it is, in one instruction: a tick may clear that bit at any time.
-/// Preemption off, before and after.
-inline __attribute__((always_inline)) void set_preempt_count(uint32_t count) {
-    const uint32_t difference = count - preempt_count();
-    asm volatile("addl %0, %%gs:0" ::"r"(difference) : "memory", "cc");
+    return (word & kNoRescheduleWanted) == 0;
 }
 /// Lowers the count without looking whether a reschedule is wanted.
 inline __attribute__((always_inline)) void preempt_lower() {

@@ -161,15 +161,6 @@ void write_number(uint64_t value) {
     arch::power_off(127);
 }
 
-/// Moves the count bits to those of `gate` plus `extra`. One addition, so that an interrupt in between loses neither
-/// its own count nor a wish to reschedule.
-void restore_preemption_count(const Gate& gate, uint32_t extra) {
-    uint32_t word;
-    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
-    const uint32_t change = (gate.preempt_word & ~kNoRescheduleWanted) + extra - (word & ~kNoRescheduleWanted);
-    asm volatile("addl %0, %%gs:0" ::"r"(change) : "memory", "cc");
-}
-
 /// Sets the fault stack's top for code that runs with stack pointer `at`: below the handler there, if it is one.
 void set_fault_stack_top(CpuId id, uint64_t at) {
     InterruptStacks& stacks = interrupt_stacks(id);
@@ -261,7 +252,7 @@ void set_cpu_local(CpuLocal* local) {
 }
 
 void gate_resume(Gate& gate, GateFailure failure) {
-    x86_64::restore_preemption_count(gate, 0);
+    set_preempt_count(gate.preempt_count());
     asm volatile(
         "movq 24(%%rbx), %%rbp\n\t"
         "movq 8(%%rbx), %%rsp\n\t"
@@ -275,7 +266,7 @@ void gate_resume(Gate& gate, GateFailure failure) {
 
 void trap_resume_at_gate(TrapFrame& frame, Gate& gate, GateFailure failure) {
     // The return path of an interrupt lowers the count that its entry raised.
-    x86_64::restore_preemption_count(gate, frame.vector >= x86_64::kVectorTimer ? 1 : 0);
+    set_preempt_count(gate.preempt_count() + (frame.vector >= x86_64::kVectorTimer ? 1 : 0));
     frame.rip = gate.resume;
     frame.rsp = gate.stack_pointer;
     frame.rbp = gate.frame_pointer;

@@ -31,6 +31,8 @@ enum class GateKind : uint32_t {
     Bounded = 4,  ///< as Module, in a bounded method: while it is in the chain, its thread is not preempted
 };
 
+inline constexpr uint32_t kNoRescheduleWanted = 1u << 31;  ///< in CpuLocal::preempt_word
+
 /// Layout is ABI: the call sequence below and the kernel's fault path both use it.
 struct alignas(16) Gate {
     uint64_t previous_and_kind;  // 0: address of the next gate outwards, and in its low bits the kind
@@ -44,6 +46,7 @@ struct alignas(16) Gate {
     static constexpr uint64_t kKindMask = 15;
     Gate* previous() const { return reinterpret_cast<Gate*>(previous_and_kind & ~kKindMask); }
     GateKind kind() const { return static_cast<GateKind>(previous_and_kind & kKindMask); }
+    uint32_t preempt_count() const { return preempt_word & ~kNoRescheduleWanted; }
 };
 static_assert(sizeof(Gate) == 48 && __builtin_offsetof(Gate, instance) == 32 &&
               __builtin_offsetof(Gate, preempt_word) == 40);
@@ -79,7 +82,6 @@ struct CpuLocal {
     void (*reschedule)();   // 32: called when preempt_word dropped to zero
     void* kernel;           // 40: the Kernel this CPU belongs to
 };
-inline constexpr uint32_t kNoRescheduleWanted = 1u << 31;
 
 /// The CPU this thread runs on right now; stale after any point where it may be preempted.
 inline CpuLocal* cpu_local() {
@@ -107,6 +109,19 @@ inline void preempt_enable() {
     bool wanted;
     asm volatile("decl %%gs:0" : "=@ccz"(wanted)::"memory");
     if (__builtin_expect(wanted, 0)) cpu_local()->reschedule();
+}
+
+/// How often preemption was disabled on this CPU and not yet enabled again.
+inline __attribute__((always_inline)) uint32_t preempt_count() {
+    uint32_t word;
+    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
+    return word & ~kNoRescheduleWanted;
+}
+/// Sets the count, for what continues elsewhere than it was called from: in one addition, so that an interrupt in
+/// between loses neither its own count nor a wish to reschedule. Kernel and ports; where nothing preempts meanwhile.
+inline __attribute__((always_inline)) void set_preempt_count(uint32_t count) {
+    const uint32_t change = count - preempt_count();
+    asm volatile("addl %0, %%gs:0" ::"r"(change) : "memory", "cc");
 }
 
 /// What preempt_enable does last, for those who kept preemption off without counting: the bounded calls.
@@ -159,6 +174,7 @@ inline uint64_t vtable_offset(Method method) {
     __builtin_memcpy(&pointer, &method, sizeof(pointer));
     return pointer.vtable_offset_plus_one - 1;
 }
+
 /// A value that nobody reads: costs no instruction.
 inline __attribute__((always_inline)) uint64_t unspecified() {
     uint64_t value;
@@ -239,55 +255,12 @@ inline __attribute__((always_inline)) void begin_gate(Gate& gate) {
           [absent] "i"(static_cast<int>(GateFailure::Absent))                                                        \
         : "r11", "r12", "r14", "r15", "memory", "cc"                                                                 \
         : cut_off)
-
-/// Calls `function` with `self` and `arguments` behind a gate. It aligns the stack, since not every caller makes other
-/// calls, for which its compiler would have done so.
-template <GateKind kKind, typename R, typename... A>
-inline __attribute__((always_inline)) GateFailure gate_call_words(InstanceToken* instance, void* function,
-                                                                  const void* self, void* result, A... arguments) {
-    const Passing<R, A...> passing(self, result, arguments...);
-    Gate gate;
-    gate.instance = instance;
-    begin_gate(gate);
-    uint64_t rax = reinterpret_cast<uint64_t>(function);
-    register uint64_t r10 asm("r10") = unspecified();
-    register Gate* r13 asm("r13") = current_gate();
-    HELIX_REGISTERS;
-    HELIX_CROSS(
-        "movq %%rsp, %%r12\n\t"
-        "andq $-16, %%rsp\n\t"
-        "callq *%%rax\n\t"
-        "movq %%r12, %%rsp\n\t");
-    Passing<R, A...>::take(rax, rdx, result);
-    return GateFailure::None;
-cut_off:
-    return static_cast<GateFailure>(rcx);
-}
-
-/// The same for the function at `offset` of `object`'s vtable, which is read behind the gate: the object is the
-/// callee's, and may be damaged.
-template <GateKind kKind, typename R, typename... A>
-inline __attribute__((always_inline)) GateFailure gate_call_virtual(InstanceToken* instance, const void* object,
-                                                                    uint64_t offset, void* result, A... arguments) {
-    const Passing<R, A...> passing(object, result, arguments...);
-    Gate gate;
-    gate.instance = instance;
-    begin_gate(gate);
-    uint64_t rax = reinterpret_cast<uint64_t>(object);
-    register uint64_t r10 asm("r10") = offset;
-    register Gate* r13 asm("r13") = current_gate();
-    HELIX_REGISTERS;
-    HELIX_CROSS(
-        "movq %%rsp, %%r12\n\t"
-        "andq $-16, %%rsp\n\t"
-        "movq (%%rax), %%rax\n\t"
-        "callq *(%%rax, %%r10)\n\t"
-        "movq %%r12, %%rsp\n\t");
-    Passing<R, A...>::take(rax, rdx, result);
-    return GateFailure::None;
-cut_off:
-    return static_cast<GateFailure>(rcx);
-}
+#define HELIX_ALIGN_STACK(call) \
+    "movq %%rsp, %%r12\n\t"     \
+    "andq $-16, %%rsp\n\t" call "movq %%r12, %%rsp\n\t"
+#define HELIX_CALL_METHOD     \
+    "movq (%%rax), %%rax\n\t" \
+    "callq *(%%rax, %%r10)\n\t"
 
 /// The gate around this function: the same from its beginning to its end, so that the compiler may read it once.
 inline __attribute__((always_inline)) Gate* enclosing_gate() {
@@ -296,31 +269,40 @@ inline __attribute__((always_inline)) Gate* enclosing_gate() {
     return gate;
 }
 
-/// The function at `offset` of the vtable of whatever fills `slot`: a blocking method, which the caller has entered.
-/// The caller makes other calls too, so that its stack is aligned.
-template <typename R, typename... A>
-inline __attribute__((always_inline)) GateFailure slot_call_blocking(const SlotTarget* target, uint64_t offset,
-                                                                     void* result, A... arguments) {
-    constexpr GateKind kKind = GateKind::Module;
-    const Passing<R, A...> passing(target->implementation, result, arguments...);
+/// What a crossing leads to.
+enum class Callee : uint32_t {
+    Function,  ///< its address is given
+    Method,    ///< an offset in the vtable of an object, which is read behind the gate: the callee may have damaged it
+    SlotMethod,  ///< the same of what fills a slot
+};
+
+/// Calls `callee`, the address of a function or an object, with `self` and `arguments` behind a gate. The stack is
+/// aligned, since not every caller makes other calls, for which its compiler would have done so; slots' callers do.
+template <GateKind kKind, Callee kCallee, typename R, typename... A>
+inline __attribute__((always_inline)) GateFailure cross(InstanceToken* instance, const void* callee, uint64_t offset,
+                                                        const void* self, void* result, A... arguments) {
+    const Passing<R, A...> passing(self, result, arguments...);
     Gate gate;
-    gate.instance = target->instance;
+    gate.instance = instance;
     begin_gate(gate);
-    uint64_t rax = reinterpret_cast<uint64_t>(target->implementation);
+    uint64_t rax = reinterpret_cast<uint64_t>(callee);
     register uint64_t r10 asm("r10") = offset;
-    register Gate* r13 asm("r13") = enclosing_gate();
+    register Gate* r13 asm("r13") = kCallee == Callee::SlotMethod ? enclosing_gate() : current_gate();
     HELIX_REGISTERS;
-    HELIX_CROSS(
-        "movq (%%rax), %%rax\n\t"
-        "callq *(%%rax, %%r10)\n\t");
+    if constexpr (kCallee == Callee::Function)
+        HELIX_CROSS(HELIX_ALIGN_STACK("callq *%%rax\n\t"));
+    else if constexpr (kCallee == Callee::Method)
+        HELIX_CROSS(HELIX_ALIGN_STACK(HELIX_CALL_METHOD));
+    else
+        HELIX_CROSS(HELIX_CALL_METHOD);
     Passing<R, A...>::take(rax, rdx, result);
     return GateFailure::None;
 cut_off:
     return static_cast<GateFailure>(rcx);
 }
 
-/// The same for a bounded method. The gate is in the chain, with no instance, before the slot is looked at: from there
-/// on this thread is not preempted, so that what it finds there stays until it returns.
+/// A bounded method of whatever fills `slot`. The gate is in the chain, with no instance, before the slot is looked at:
+/// from there on this thread is not preempted, so that what it finds there stays until it returns.
 #define HELIX_SLOT_CALL(object) \
     "movq (%%rax), %%r12\n\t"   \
     "testq %%r12, %%r12\n\t"    \
@@ -356,6 +338,8 @@ cut_off:
     return static_cast<GateFailure>(rcx);
 }
 #undef HELIX_SLOT_CALL
+#undef HELIX_CALL_METHOD
+#undef HELIX_ALIGN_STACK
 #undef HELIX_CROSS
 #undef HELIX_REGISTERS
 
@@ -367,7 +351,8 @@ struct Signature<R (C::*)(A...)> {
     template <GateKind Kind>
     static inline __attribute__((always_inline)) GateFailure call(InstanceToken* instance, const void* object,
                                                                   uint64_t offset, void* result, A... arguments) {
-        return gate_call_virtual<Kind, R, A...>(instance, object, offset, result, static_cast<A>(arguments)...);
+        return cross<Kind, Callee::Method, R, A...>(instance, object, offset, object, result,
+                                                    static_cast<A>(arguments)...);
     }
     static inline __attribute__((always_inline)) GateFailure call_bounded(const SlotHead* slot, uint64_t offset,
                                                                           void* result, A... arguments) {
@@ -375,7 +360,9 @@ struct Signature<R (C::*)(A...)> {
     }
     static inline __attribute__((always_inline)) GateFailure call_blocking(const SlotTarget* target, uint64_t offset,
                                                                            void* result, A... arguments) {
-        return slot_call_blocking<R, A...>(target, offset, result, static_cast<A>(arguments)...);
+        void* const object = target->implementation;
+        return cross<GateKind::Module, Callee::SlotMethod, R, A...>(target->instance, object, offset, object, result,
+                                                                    static_cast<A>(arguments)...);
     }
 };
 template <typename C, typename R, typename... A>
@@ -404,6 +391,14 @@ inline __attribute__((always_inline)) GateFailure gate_call(InstanceToken* insta
                                                             Arguments&&... arguments) {
     return detail::Signature<decltype(Method)>::template call<Kind>(instance, object, detail::vtable_offset(Method),
                                                                     result, static_cast<Arguments&&>(arguments)...);
+}
+
+/// The same for a plain function, which gets `self` first.
+template <typename R, GateKind Kind = GateKind::Module, typename... A>
+inline __attribute__((always_inline)) GateFailure gate_call_function(InstanceToken* instance, const void* function,
+                                                                     const void* self, void* result, A... arguments) {
+    return detail::cross<Kind, detail::Callee::Function, R, A...>(instance, function, detail::unspecified(), self,
+                                                                  result, arguments...);
 }
 
 template <auto Method>

@@ -30,21 +30,15 @@ void write_record(JsonWriter& json, const HistoryRecord& record) {
     json.end_object();
 }
 
-Transactions::Transactions(Kernel& kernel) {
+void print_transaction(Invocation& invocation, uint64_t id, Text subject) {
     HistoryRecord record;
-    while (kernel.modules.history().next(before_, record)) before_ = record.id;
-}
-
-void Transactions::print_latest(Invocation& invocation, Text subject) const {
-    HistoryRecord record;
-    uint64_t last = before_;
-    while (invocation.kernel.modules.history().next(last, record)) last = record.id;
+    const bool kept = invocation.kernel.modules.history().find(id, record);
     Output& out = invocation.out;
-    if (last == before_) {  // nothing had to change
+    if (!kept) {
         if (invocation.json)
             out.write("null");
         else
-            out.print("{}: nothing to do", subject);
+            out.print("{}: done; {} newer records took the place of its own", subject, History::kCapacity);
     } else if (invocation.json) {
         JsonWriter json(out);
         write_record(json, record);
@@ -107,9 +101,8 @@ Result<void> run_interfaces(Invocation& invocation) {
 }
 
 Result<void> run_swap(Invocation& invocation) {
-    Transactions transactions(invocation.kernel);
-    TRY(invocation.kernel.modules.swap(invocation.arguments[0], invocation.arguments[1]));
-    transactions.print_latest(invocation, invocation.arguments[0]);
+    const uint64_t id = TRY(invocation.kernel.modules.swap(invocation.arguments[0], invocation.arguments[1]));
+    print_transaction(invocation, id, invocation.arguments[0]);
     return {};
 }
 
@@ -138,8 +131,7 @@ Result<void> run_request(Invocation& invocation) {
 Result<void> run_event(Invocation& invocation) {
     ModuleSystem& modules = invocation.kernel.modules;
     TRY(modules.emit(invocation.arguments[0], as_bytes(invocation.argument(1))));
-    modules.drain_events();
-    if (current_thread().cancelled) return ErrorCode::Cancelled;  // it was interrupted; the event stays queued
+    TRY(modules.drain_events());  // if it is interrupted, the event stays queued
     if (!invocation.json) return {};
     JsonWriter json(invocation.out);
     json.begin_object();

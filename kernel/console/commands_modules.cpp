@@ -380,9 +380,8 @@ Result<void> run_unload(Invocation& invocation) {
 }
 
 Result<void> run_reload(Invocation& invocation) {
-    Transactions transactions(invocation.kernel);
-    TRY(invocation.kernel.modules.reload(invocation.arguments[0], invocation.argument(1)));
-    transactions.print_latest(invocation, invocation.arguments[0]);
+    const uint64_t id = TRY(invocation.kernel.modules.reload(invocation.arguments[0], invocation.argument(1)));
+    print_transaction(invocation, id, invocation.arguments[0]);
     return {};
 }
 

@@ -292,10 +292,10 @@ void Shell::complete(Text before, CompletionCandidates& out) {
 }  // namespace
 
 void shut_down(Kernel& kernel, uint8_t status) {
-    if (const auto emitted = kernel.modules.emit(Event::make_shutdown()); emitted.ok())
-        kernel.modules.drain_events();
-    else
-        kernel.log.warning("kernel", "shutdown: modules were not told: {}", emitted.error().sentence());
+    constexpr uint64_t kTellNs = 5'000'000'000;  // a policy need not let the thread run that tells them
+    auto told = kernel.modules.emit(Event::make_shutdown());
+    if (told.ok()) told = kernel.modules.drain_events(kTellNs);
+    if (!told.ok()) kernel.log.warning("kernel", "shutdown: not all modules were told: {}", told.error().sentence());
     kernel.modules.stop_all();
     arch::power_off(status);
 }

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Transactions: what the history says of a reload or swap that a command asked for.
+// What the history says of a reload or swap that a command asked for.
 #pragma once
 
 #include "kernel/console/commands.hpp"
@@ -8,17 +8,8 @@
 
 namespace helix::kernel {
 
-/// Stands around the call that makes the record, which is found among those added since.
-class Transactions {
-public:
-    explicit Transactions(Kernel& kernel);
-    /// Prints the newest record since, as JSON or in a line. `subject` is what the line begins with.
-    void print_latest(Invocation& invocation, Text subject) const;
-
-private:
-    uint64_t before_ = 0;
-};
-
+/// Prints record `id` of the history, as JSON or in a line that begins with `subject`.
+void print_transaction(Invocation& invocation, uint64_t id, Text subject);
 void write_record(JsonWriter& json, const HistoryRecord& record);
 
 }  // namespace helix::kernel

@@ -6,6 +6,7 @@
 
 #include "kernel/memory/failure_injection.hpp"
 #include "kernel/panic.hpp"
+#include "kernel/thread/gates.hpp"
 
 namespace helix::kernel {
 
@@ -208,7 +209,7 @@ size_t Heap::refill(uint8_t owner, uint32_t size_class, Span<void*> out) {
         // It was current after `blocks` was raised, so whoever wants to detach it sees that and leaves it alone.
         GateResult<size_t> answer;
         const GateFailure failure =
-            gate_call<&Allocator::refill>(record.instance, record.implementation, &answer.value, size_class, out);
+            call_module<&Allocator::refill>(record.instance, record.implementation, &answer.value, size_class, out);
         add(record.refills, 1);
         if (failure != GateFailure::None) {
             owner_failed(owner);
@@ -231,7 +232,7 @@ void Heap::drain(uint8_t owner, uint32_t size_class, Span<void* const> blocks) {
         add(record.drains, 1);
     } else if (state_of(record) == OwnerState::Attached) {
         const GateFailure failure =
-            gate_call<&Allocator::drain>(record.instance, record.implementation, nullptr, size_class, blocks);
+            call_module<&Allocator::drain>(record.instance, record.implementation, nullptr, size_class, blocks);
         add(record.drains, 1);
         if (failure != GateFailure::None) owner_failed(owner);
     }

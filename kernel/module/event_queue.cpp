@@ -40,8 +40,12 @@ Result<void> EventQueue::push(Kernel&, const Event& event) {
     return {};
 }
 
-void EventQueue::drain() {
-    queue_.wait_until([&] { return count_ == 0 && !delivering_; });
+Result<void> EventQueue::drain(uint64_t timeout_ns) {
+    const WakeReason reason =
+        queue_.wait_until([&] { return count_ == 0 && !delivering_; }, deadline_after(timeout_ns));
+    if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
+    if (reason == WakeReason::Cancelled) return ErrorCode::Cancelled;
+    return {};
 }
 
 void EventQueue::thread_main(void* argument) {

@@ -19,8 +19,8 @@ public:
     Result<void> init(Kernel& kernel);
     /// Copies the event. Errors: Busy, OutOfMemory. Thread context, preemption on.
     Result<void> push(Kernel& kernel, const Event& event);
-    /// Waits until the queue is empty and nothing is being delivered.
-    void drain();
+    /// Waits until the queue is empty and nothing is being delivered. Errors: TimedOut, Cancelled.
+    Result<void> drain(uint64_t timeout_ns);
     /// Events queued so far: the number of the newest one. A module hears those with a higher number than this was when
     /// it was started.
     uint64_t newest() {

@@ -44,6 +44,16 @@ void module_failed(Owner& owner, const FailureNote& note) {
     preempt_enable_quietly();
 }
 
+GateFailure fail_for_preemption(InstanceToken* instance, uint32_t count) {
+    set_preempt_count(count);
+    FailureNote note;
+    note.failure = GateFailure::Abort;
+    note.rule = kPreemptionRule;
+    module_failed(*owner_of(instance), note);
+    reschedule_if_wanted();
+    return GateFailure::Abort;
+}
+
 void wake_supervisor() {
     this_kernel().modules.wake_supervisor();
 }

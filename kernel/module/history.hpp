@@ -62,6 +62,13 @@ public:
         record.id = id;
         if (!amend(id, [&](HistoryRecord& old) { old = record; })) add(record);
     }
+    /// Record `id`; false if newer ones have taken its place.
+    bool find(uint64_t id, HistoryRecord& out) {
+        SpinLockGuard guard(lock_);
+        if (records_[id % kCapacity].id != id) return false;
+        out = records_[id % kCapacity];
+        return true;
+    }
     /// The record with the smallest id above `after`; false if there is none.
     bool next(uint64_t after, HistoryRecord& out) {
         SpinLockGuard guard(lock_);

@@ -30,7 +30,7 @@ Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& 
 
     const ModuleDescriptor& mapped = mapping.value()->descriptor();
     Module* module = nullptr;
-    const GateFailure failure = detail::gate_call_words<GateKind::Module, Module*>(
+    const GateFailure failure = call_module_function<Module*>(
         token_of(instance), reinterpret_cast<void*>(mapped.create), &kServices, &module, token_of(instance));
     if (failure != GateFailure::None || module == nullptr) {
         const Error error = instance->failed_error();
@@ -41,7 +41,7 @@ Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& 
     const Span<const InterfaceEntry> interfaces = mapped.interfaces();
     for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i) {
         void* implementation = nullptr;
-        const GateFailure failed = detail::gate_call_words<GateKind::Module, void*>(
+        const GateFailure failed = call_module_function<void*>(
             token_of(instance), reinterpret_cast<void*>(interfaces[i].cast), module, &implementation);
         if (failed != GateFailure::None || implementation == nullptr) {
             const Error error = instance->failed_error();
@@ -54,22 +54,12 @@ Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& 
     return instance;
 }
 
-void Instance::fail_for_preemption(uint32_t count) {
-    restore_preempt_count(count);
-    FailureNote broken;
-    broken.failure = GateFailure::Abort;
-    broken.rule = kPreemptionRule;
-    module_failed(*this, broken);
-    reschedule_if_wanted();
-}
-
 void Instance::give_back() {
     // Nobody is inside any more. An instance that did not fail may run once again, to be destroyed.
     if (mapping != nullptr && module != nullptr && __atomic_load_n(&noted, __ATOMIC_ACQUIRE) == 0) {
         __atomic_store_n(&ended, 0, __ATOMIC_RELEASE);
         const auto destructor = reinterpret_cast<void*>(mapping->descriptor().destroy);
-        const GateFailure failed =
-            detail::gate_call_words<GateKind::Module, void>(token_of(this), destructor, module, nullptr);
+        const GateFailure failed = call_module_function<void>(token_of(this), destructor, module, nullptr);
         if (failed != GateFailure::None) kernel.log.error("supervisor", "{} failed in its destructor", name());
         __atomic_store_n(&ended, 1, __ATOMIC_RELEASE);
     }

@@ -7,7 +7,7 @@
 #include "kernel/module/image.hpp"
 #include "kernel/module/ledger.hpp"
 #include "kernel/module/lifecycle.hpp"
-#include "kernel/thread/cpu.hpp"
+#include "kernel/thread/gates.hpp"
 #include "kernel/thread/owner.hpp"
 
 #include <atomic>
@@ -68,20 +68,13 @@ struct Instance : Owner {
         using R = GateReturn<Method>;
         if (is_ended()) return failed_error();
         GateResult<R> result;
-        const uint32_t count = preempt_count();
         const GateFailure failure =
-            gate_call<Method>(token_of(this), module, &result.value, static_cast<Arguments&&>(arguments)...);
+            call_module<Method>(token_of(this), module, &result.value, static_cast<Arguments&&>(arguments)...);
         if (failure != GateFailure::None) return failed_error();
-        if (preempt_count() != count) {
-            fail_for_preemption(count);
-            return failed_error();
-        }
         typename detail::CallResult<R>::Type taken(std::move(result.value));
         result.value.~R();
         return taken;
     }
-    /// It returned with another preemption count than the `count` with which it was called.
-    void fail_for_preemption(uint32_t count);
     /// The same for its lifecycle and its state: a wait in it that goes on for longer than this is its failure.
     static constexpr uint64_t kLifecycleWaitNs = 5'000'000'000;
     template <auto Method, typename... Arguments>

@@ -61,10 +61,11 @@ public:
     using GoneFunction = void (*)(void* context, Text name);
     Result<void> unload(Text name, Dependents dependents = Dependents::Refuse, GoneFunction gone = nullptr,
                         void* context = nullptr);
-    /// Replaces the running instance of `name` by a new one, of the same file or of `file`, as a transaction.
-    Result<void> reload(Text name, Text file = {});
-    /// Makes `name` (a module, or a file, which is then loaded) the primary of `interface`.
-    Result<void> swap(Text interface, Text name);
+    /// Replaces the running instance of `name` by a new one, of the same file or of `file`, as a transaction. Returns
+    /// the number of its record in the history.
+    Result<uint64_t> reload(Text name, Text file = {});
+    /// Makes `name` (a module, or a file, which is then loaded) the primary of `interface`. Returns the same.
+    Result<uint64_t> swap(Text interface, Text name);
 
     // ---- Talking to modules.
 
@@ -76,7 +77,7 @@ public:
     Result<void> emit(Text name, Bytes data);
     Result<void> emit(const Event& event) { return events_.push(kernel_, event); }
     /// Waits until all events queued so far were handled.
-    void drain_events() { events_.drain(); }
+    Result<void> drain_events(uint64_t timeout_ns = kForever) { return events_.drain(timeout_ns); }
     /// Waits until the events that were sent are delivered and the failures that were noted are dealt with. Thread
     /// context, preemption on; not from an event's handler.
     void settle();

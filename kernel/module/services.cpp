@@ -40,8 +40,8 @@ void copy_bytes(void* to, const void* from, size_t size) {
 /// Copies what a module points to; false if it points nowhere.
 bool copy_in(Instance& instance, void* to, const void* from, size_t size) {
     if (size == 0) return true;
-    return detail::gate_call_words<GateKind::Copy, void>(token_of(&instance), reinterpret_cast<void*>(copy_bytes), to,
-                                                         nullptr, from, size) == GateFailure::None;
+    return gate_call_function<void, GateKind::Copy>(token_of(&instance), reinterpret_cast<void*>(copy_bytes), to,
+                                                    nullptr, from, size) == GateFailure::None;
 }
 
 /// The module broke a rule: its call ends when the service is done.

@@ -80,7 +80,7 @@ void ModuleSystem::supervisor_main(void* argument) {
 void ModuleSystem::settle() {
     // A failure may send events, and an event may fail: twice.
     for (int i = 0; i < 2; ++i) {
-        events_.drain();
+        (void)drain_events();
         wait_for_supervisor();
         // Restarts that are due take as many rounds as threads take to leave.
         while (!current_thread().cancelled && is_restart_due()) wait_for_supervisor();

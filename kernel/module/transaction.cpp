@@ -51,7 +51,7 @@ private:
     Instance* instance_;
 };
 
-Result<void> ModuleSystem::reload(Text name, Text file) {
+Result<uint64_t> ModuleSystem::reload(Text name, Text file) {
     MutexGuard guard(change_);
     look_after_failed();
     ModuleRecord* const record = find_record(name);
@@ -91,17 +91,18 @@ Result<void> ModuleSystem::reload(Text name, Text file) {
         return replaced;
     }();
     if (Probation* const begun = store(clock, result)) begun->previous_file = previous_file;
-    return result;
+    TRY(result);
+    return entry.id;
 }
 
 /// Completes the record of a transaction and puts it into the history. A probation that it began knows its number.
 Probation* ModuleSystem::store(PhaseClock& clock, const Result<void>& result) {
     clock.finish();
     if (!result.ok()) clock.entry().reason.assign(result.error().sentence());
-    const uint64_t id = history_.add(clock.entry());
+    clock.entry().id = history_.add(clock.entry());
     for (Probation& probation : probations_) {
         if (!probation.active || probation.history_id != 0) continue;
-        probation.history_id = id;
+        probation.history_id = clock.entry().id;
         return &probation;
     }
     return nullptr;
@@ -291,7 +292,7 @@ void ModuleSystem::retire_replaced(Instance& old) {
     (void)dispose(old);
 }
 
-Result<void> ModuleSystem::swap(Text interface_name, Text name) {
+Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
     MutexGuard guard(change_);
     look_after_failed();
     HistoryRecord entry;
@@ -338,7 +339,8 @@ Result<void> ModuleSystem::swap(Text interface_name, Text name) {
                      format("{}; {}", swapped.error().sentence(), removed.error().sentence()).text());
     }();
     if (Probation* const begun = store(clock, result)) begun->unload_on_rollback = loaded_here;
-    return result;
+    TRY(result);
+    return entry.id;
 }
 
 Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock) {

@@ -111,18 +111,6 @@ inline void clear_reschedule() {
 inline void preempt_enable_quietly() {
     asm volatile("decl %%gs:0" ::: "memory", "cc");
 }
-inline uint32_t preempt_count() {
-    uint32_t word;
-    asm volatile("movl %%gs:0, %0" : "=r"(word)::"memory");
-    return word & ~kNoRescheduleWanted;
-}
-/// Sets the count to what it was, in one addition, so that no interrupt's own count is lost. That a reschedule is
-/// wanted may have been lost before, so one is.
-inline void restore_preempt_count(uint32_t count) {
-    const uint32_t change = count - preempt_count();
-    asm volatile("addl %0, %%gs:0" ::"r"(change) : "memory", "cc");
-    want_reschedule();
-}
 /// Makes `gate` the innermost of the calling thread.
 inline void set_current_gate(Gate* gate) {
     asm volatile("movq %0, %%gs:8" ::"r"(gate) : "memory");

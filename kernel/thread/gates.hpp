@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Which module the running thread is in, by its gates.
+// Gates as the kernel uses them: its calls into modules, and which module the running thread is in.
 #pragma once
 
 #include "kernel/thread/cpu.hpp"
@@ -18,6 +18,29 @@ inline Gate* module_or_thread_gate(Gate* gate) {
 inline Gate* module_gate(Gate* gate) {
     Gate* const found = module_or_thread_gate(gate);
     return found != nullptr && found->kind() != GateKind::Thread ? found : nullptr;
+}
+
+/// The preemption count is not what it was before `instance` was called with `count`: that is its failure. Sets the
+/// count back.
+GateFailure fail_for_preemption(InstanceToken* instance, uint32_t count);
+
+/// gate_call, as the kernel does it: the preemption count afterwards is what it was before.
+template <auto Method, typename... Arguments>
+inline __attribute__((always_inline)) GateFailure call_module(InstanceToken* instance, const void* object, void* result,
+                                                              Arguments&&... arguments) {
+    const uint32_t count = preempt_count();
+    const GateFailure failure = gate_call<Method>(instance, object, result, static_cast<Arguments&&>(arguments)...);
+    if (__builtin_expect(preempt_count() != count, 0)) return fail_for_preemption(instance, count);
+    return failure;
+}
+/// The same for a function that its descriptor names.
+template <typename R, GateKind Kind = GateKind::Module, typename... Arguments>
+inline GateFailure call_module_function(InstanceToken* instance, const void* function, const void* self, void* result,
+                                        Arguments... arguments) {
+    const uint32_t count = preempt_count();
+    const GateFailure failure = gate_call_function<R, Kind>(instance, function, self, result, arguments...);
+    if (__builtin_expect(preempt_count() != count, 0)) return fail_for_preemption(instance, count);
+    return failure;
 }
 
 }  // namespace helix::kernel

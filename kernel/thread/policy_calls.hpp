@@ -3,6 +3,7 @@
 // What a switch asks of the policy, inline: nothing stands between Threads and the policy but the gate.
 #pragma once
 
+#include "kernel/thread/gates.hpp"
 #include "kernel/thread/threads.hpp"
 
 namespace helix::kernel {
@@ -11,14 +12,8 @@ namespace helix::kernel {
 template <auto Method, typename... Arguments>
 bool PolicySlot::ask(uint32_t place, void* out, Arguments&&... arguments) {
     const Place& asked = places_[place];
-    const uint32_t count = preempt_count();
-    const GateFailure failure =
-        gate_call<Method>(token_of(asked.instance), asked.policy, out, static_cast<Arguments&&>(arguments)...);
-    if (__builtin_expect(failure != GateFailure::None, 0)) return false;
-    if (__builtin_expect(preempt_count() == count, 1)) return true;
-    restore_preempt_count(count);
-    break_rule(place, kPreemptionRule);
-    return false;
+    return call_module<Method>(token_of(asked.instance), asked.policy, out, static_cast<Arguments&&>(arguments)...) ==
+           GateFailure::None;
 }
 
 inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer) {

@@ -193,9 +193,8 @@ void Threads::thread_main(void* argument) {
         self.entry(self.argument);
     } else {
         // A failure inside was noted where it happened; here the thread only ends.
-        (void)detail::gate_call_words<GateKind::Thread, void>(token_of(self.owner), reinterpret_cast<void*>(self.entry),
-                                                              self.argument, nullptr);
-        if (preempt_count() != 0) restore_preempt_count(0);
+        (void)call_module_function<void, GateKind::Thread>(token_of(self.owner), reinterpret_cast<void*>(self.entry),
+                                                           self.argument, nullptr);
     }
     threads.exit();
 }

@@ -13,6 +13,12 @@ namespace {
 constexpr Text kScheduler = "helix.scheduler";
 constexpr Text kAllocator = "helix.allocator";
 
+/// Without the number of its record.
+Result<void> done(const Result<uint64_t>& transaction) {
+    TRY(transaction);
+    return {};
+}
+
 Text primary_of(Kernel& kernel, Text interface, FixedText<46>& name) {
     name = kernel.modules.get_primary(interface).value_or(FixedText<46>());
     return name.text();
@@ -21,7 +27,7 @@ Text primary_of(Kernel& kernel, Text interface, FixedText<46>& name) {
 Result<void> swap_back(Kernel& kernel, Text interface, Text name) {
     FixedText<46> now;
     if (primary_of(kernel, interface, now) == name) return {};
-    return kernel.modules.swap(interface, name);
+    return done(kernel.modules.swap(interface, name));
 }
 
 Result<void> unload_if_loaded(Kernel& kernel, Text name) {
@@ -41,16 +47,16 @@ Result<void> load_2(Kernel& kernel) {
     return kernel.modules.load("holder-2");
 }
 Result<void> reload_to_1(Kernel& kernel) {
-    return kernel.modules.reload("holder", "holder-1");
+    return done(kernel.modules.reload("holder", "holder-1"));
 }
 Result<void> reload_to_2(Kernel& kernel) {
-    return kernel.modules.reload("holder", "holder-2");
+    return done(kernel.modules.reload("holder", "holder-2"));
 }
 Result<void> swap_file(Kernel& kernel) {
-    return kernel.modules.swap("test.greeter", "holder-1");
+    return done(kernel.modules.swap("test.greeter", "holder-1"));
 }
 Result<void> swap_loaded(Kernel& kernel) {
-    return kernel.modules.swap("test.greeter", "holder");
+    return done(kernel.modules.swap("test.greeter", "holder"));
 }
 Result<void> load_and_reload(Kernel& kernel) {
     TRY(load_1(kernel));
@@ -73,16 +79,16 @@ Result<void> unload_chain(Kernel& kernel) {
     return kernel.modules.unload("link-a", kernel::Dependents::Unload);
 }
 Result<void> swap_scheduler(Kernel& kernel) {
-    return kernel.modules.swap(kScheduler, "helix-scheduler-priority");
+    return done(kernel.modules.swap(kScheduler, "helix-scheduler-priority"));
 }
 Result<void> swap_scheduler_back(Kernel& kernel) {
-    return kernel.modules.swap(kScheduler, "helix-scheduler-round-robin");
+    return done(kernel.modules.swap(kScheduler, "helix-scheduler-round-robin"));
 }
 Result<void> reload_scheduler(Kernel& kernel) {
-    return kernel.modules.reload("helix-scheduler-round-robin");
+    return done(kernel.modules.reload("helix-scheduler-round-robin"));
 }
 Result<void> swap_allocator(Kernel& kernel) {
-    return kernel.modules.swap(kAllocator, "helix-allocator-bump");
+    return done(kernel.modules.swap(kAllocator, "helix-allocator-bump"));
 }
 
 constexpr Operation kOperations[] = {

@@ -12,6 +12,7 @@ namespace helix::test {
 
 inline constexpr uint64_t kLong = 3'600'000'000'000;  ///< a time-out that no run sees
 inline constexpr uint64_t kShort = 50'000'000;
+inline constexpr uint64_t kPause = 20'000;  ///< between two looks whether all are blocked
 
 struct Order {
     uint32_t what = 0;  ///< the model's own number
@@ -96,7 +97,7 @@ public:
             after = before + 1;
             if (blocked && all_blocked(after) && before == after) break;
             after = before + 1;
-            (void)threads_.sleep(1);
+            (void)threads_.sleep(kPause);
         }
     }
 

@@ -5,7 +5,8 @@
 # timeout: 400
 source "$HELIX_ROOT/tests/system/lib.sh"
 
-ways=(null divide ud2 noncanonical write_text execute_data loop stack_overflow creeping_overflow abort exhaust_memory)
+ways=(null divide ud2 noncanonical write_text execute_data loop stack_overflow creeping_overflow abort exhaust_memory
+    preemption_off preemption_on)
 profile=$HELIX_TEST_DIRECTORY/profile
 mark='in its constructor: '
 mkdir "$profile"

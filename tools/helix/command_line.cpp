@@ -98,6 +98,9 @@ void add_test(CLI::App& app, Action& action) {
     static const std::map<std::string, std::string> kSanitizers{{"address", "address"}, {"thread", "thread"}};
     add_choice(test, "--sanitizer", options->sanitizer, kSanitizers,
                "Build with this sanitizer and run the hosted tests: address or thread");
+    test->add_flag("--coverage", options->coverage,
+                   "Run the hosted tests; print which lines of the kernel they execute")
+        ->excludes("--sanitizer");
     test->add_option("--conformance", options->conformance, "Run the conformance suites on this module")
         ->type_name("FILE");
     test->footer(

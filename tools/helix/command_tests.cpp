@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // `helix test`: finds, filters and runs the tests.
 
+#include "coverage.hpp"
 #include "failure.hpp"
 #include "test_case.hpp"
 #include "text.hpp"
@@ -19,11 +20,26 @@ namespace helix::tool {
 namespace {
 
 constexpr std::chrono::seconds kNoticeInterval{30};
-constexpr double kSanitizerPatience = 8;  // sanitized code is several times slower
+/// A build that watches the kernel while the hosted tests run.
+struct Watching {
+    std::string preset;
+    std::vector<std::string> programs;
+    double patience;  ///< how many times slower it is
+};
+Watching watching(const TestOptions& options) {
+    const std::vector<std::string> programs{"helix-kernel", "helix_unit_tests", "helix_model_tests"};
+    if (options.sanitizer == "address") return {"asan", programs, 8};
+    if (options.sanitizer == "thread") return {"tsan", programs, 8};
+    if (!options.coverage) return {{}, {}, 1};
+    Watching coverage{"coverage", programs, 4};
+    coverage.programs.emplace_back("helix_failure_tests");
+    return coverage;
+}
 
 /// Configures and builds a preset, and says how far it is; the log is shown when that fails. One builder at a time, as
 /// in the front door.
-void build_preset(Session& session, const std::string& preset) {
+void build_preset(Session& session, const Watching& wanted) {
+    const std::string& preset = wanted.preset;
     session.console.progress("building " + preset + " …");
     if (!session.console.shows_progress()) session.console.notice("building " + preset + " …");
     auto next_notice = Clock::now() + kNoticeInterval;
@@ -42,9 +58,10 @@ void build_preset(Session& session, const std::string& preset) {
         throw Failure(ExitStatus::Environment, "{}: cannot be locked: {}", folder.string(), strerror(errno));
     // Modules are the same in both builds.
     const std::string modules = "-DHELIX_MODULES_FROM=" + session.workspace.modules().string();
-    for (const std::vector<std::string>& arguments : {std::vector<std::string>{"cmake", "--preset", preset, modules},
-                                                      {"cmake", "--build", "--preset", preset, "--target",
-                                                       "helix-kernel", "helix_unit_tests", "helix_model_tests"}}) {
+    std::vector<std::string> build{"cmake", "--build", "--preset", preset, "--target"};
+    build.insert(build.end(), wanted.programs.begin(), wanted.programs.end());
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"cmake", "--preset", preset, modules}, build}) {
         const CapturedRun run = run_captured({.arguments = arguments, .directory = session.workspace.root}, {}, tell);
         if (run.end.ok()) continue;
         session.console.notice(run.output);
@@ -58,17 +75,15 @@ void build_preset(Session& session, const std::string& preset) {
 }  // namespace
 
 int command_test(Session& session, const TestOptions& options) {
-    Session sanitized{session.console, session.workspace};
-    const bool with_sanitizer = !options.sanitizer.empty();
-    if (with_sanitizer) {
-        const std::string preset = options.sanitizer == "address" ? "asan" : "tsan";
-        build_preset(session, preset);
-        sanitized.workspace.build = session.workspace.root / "build" / preset;
+    Session used{session.console, session.workspace};
+    const Watching wanted = watching(options);
+    const bool watched = !wanted.preset.empty();
+    if (watched) {
+        build_preset(session, wanted);
+        used.workspace.build = session.workspace.root / "build" / wanted.preset;
     }
-    Session& used = with_sanitizer ? sanitized : session;
-    std::vector<TestCase> tests = options.conformance.empty()
-                                      ? find_tests(used, with_sanitizer, with_sanitizer ? kSanitizerPatience : 1)
-                                      : conformance_tests(used, options.conformance);
+    std::vector<TestCase> tests = options.conformance.empty() ? find_tests(used, watched, wanted.patience)
+                                                              : conformance_tests(used, options.conformance);
     std::vector<std::string> names;
     for (const TestCase& test : tests) names.push_back(test.name);
     std::vector<std::string> filters = options.filters;
@@ -86,7 +101,11 @@ int command_test(Session& session, const TestOptions& options) {
         for (const TestCase& test : tests) session.console.line("{}", test.name);
         return 0;
     }
-    return run_tests(used, tests, options.junit);
+    if (!options.coverage) return run_tests(used, tests, options.junit);
+    const Coverage coverage(used, wanted.programs);
+    const int status = run_tests(used, tests, options.junit);
+    coverage.report();
+    return status;
 }
 
 }  // namespace helix::tool

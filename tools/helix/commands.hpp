@@ -68,6 +68,7 @@ struct TestOptions {
     std::string conformance;  ///< a .hmod file, or empty
     bool list = false;
     bool with_long = false;
+    bool coverage = false;
 };
 int command_test(Session& session, const TestOptions& options);
 

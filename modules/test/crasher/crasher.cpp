@@ -23,7 +23,9 @@ constexpr helix::Text kHows[] = {"null",
                                  "services_without_interrupts",
                                  "double_fault",
                                  "foreign_token",
-                                 "foreign_handle"};
+                                 "foreign_handle",
+                                 "preemption_off",
+                                 "preemption_on"};
 constexpr helix::Text kWheres[] = {"none",   "init", "start",   "stop",   "event",     "request",
                                    "health", "save", "restore", "thread", "destructor"};
 
@@ -204,8 +206,11 @@ private:
         return {};
     }
 
-    [[noreturn]] void crash(uint32_t how) const {
+    /// Returns in the ways that are about how the call returns.
+    void crash(uint32_t how) const {
         const helix::Text name = kHows[how];
+        if (name == "preemption_off") return helix::preempt_disable();
+        if (name == "preemption_on") return helix::preempt_enable();
         if (name == "null") write_byte(0);
         if (name == "divide")
             asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; xorl %%edx, %%edx; divl %%ecx" ::

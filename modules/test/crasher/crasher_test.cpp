@@ -72,7 +72,10 @@ TEST_F(CrasherTest, EachWayToFailIsWhatItsNameSays) {
                  {"services_without_interrupts", SIGSEGV},
                  {"double_fault", SIGSEGV},
                  {"foreign_token", SIGABRT},
-                 {"foreign_handle", SIGSEGV}};
+                 {"foreign_handle", SIGSEGV},
+                 // No count is kept for this thread: its word is at address 0.
+                 {"preemption_off", SIGSEGV},
+                 {"preemption_on", SIGSEGV}};
     static_assert(sizeof(kWays) / sizeof(kWays[0]) == sizeof(kHows) / sizeof(kHows[0]));
     start();
     for (const auto& way : kWays) {
