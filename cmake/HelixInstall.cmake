@@ -5,3 +5,4 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/HelixConfigVersion.cmake
   VERSION ${PROJECT_VERSION} COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_SOURCE_DIR}/cmake/HelixConfig.cmake ${CMAKE_SOURCE_DIR}/cmake/HelixModule.cmake
   ${CMAKE_BINARY_DIR}/HelixConfigVersion.cmake DESTINATION lib/cmake/Helix COMPONENT sdk)
+install(PROGRAMS ${CMAKE_SOURCE_DIR}/cmake/check_no_vector_code.sh DESTINATION lib/cmake/Helix COMPONENT sdk)

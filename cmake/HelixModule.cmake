@@ -7,6 +7,8 @@ if(NOT DEFINED HELIX_SDK)
 endif()
 cmake_path(NORMAL_PATH HELIX_SDK)
 
+set(HELIX_CHECK_NO_VECTOR_CODE ${CMAKE_CURRENT_LIST_DIR}/check_no_vector_code.sh)
+
 # Code that runs in ring 0 uses no vector registers, no red zone and no runtime of the host.
 set(HELIX_FREESTANDING_OPTIONS
     -fno-exceptions -fno-rtti -mno-red-zone -fno-threadsafe-statics -fno-stack-protector -fno-omit-frame-pointer
@@ -51,5 +53,11 @@ function(helix_add_module name)
     -nostdlib -Wl,--no-undefined -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,noseparate-code
     -Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--hash-style=sysv -Wl,--gc-sections -Wl,--build-id=none
     -Wl,--version-script=${HELIX_SDK}/helix/runtime/module.version)
+  # clang++ would do floating point in registers of the x87 without a word.
+  find_program(HELIX_OBJDUMP llvm-objdump-19)
+  if(HELIX_OBJDUMP)
+    add_custom_command(TARGET ${name} POST_BUILD
+      COMMAND ${HELIX_CHECK_NO_VECTOR_CODE} $<TARGET_FILE:${name}> VERBATIM)
+  endif()
   set_property(GLOBAL APPEND PROPERTY HELIX_MODULES ${name})
 endfunction()

@@ -55,7 +55,7 @@ constexpr Command kCommands[] = {
      {ArgumentKind::Module}},
     {"event", "NAME [DATA]", "Send a custom event to its subscribers.", run_event, 1, 2, {ArgumentKind::Event}},
     {"health", "", "Ask every running module how it is.", run_health, 0, 0},
-    {"history", "", "List reloads, swaps and failures.", run_history, 0, 0},
+    {"history", "", "List loads, unloads, reloads, swaps and failures.", run_history, 0, 0},
     {"threads", "", "List the threads.", run_threads, 0, 0},
     {"cpus", "", "List the CPUs.", run_cpus, 0, 0},
     {"cpu",
@@ -182,7 +182,7 @@ Error with_suggestion(Kernel& kernel, const Error& error, ArgumentKind kind, Spa
     } candidates(word);
     offer_candidates(kernel, kind, earlier, candidates);
     const Text best = candidates.nearest.best();
-    if (candidates.exact || best.empty()) return error;
+    if (candidates.exact || best.empty() || error.sentence().ends_with("?")) return error;
     auto suggestion = format<100>("; did you mean {}?", best);
     if (suggestion.size() + error.sentence().size() > Error::kCapacity) return error;
     FixedText<Error::kCapacity> sentence(error.sentence());

@@ -19,6 +19,8 @@ public:
     bool read() {
         if (!take("_Z")) return false;
         skip_thunk();
+        if (take("nw") || take("na")) return append("operator new"), true;
+        if (take("dl") || take("da")) return append("operator delete"), true;
         const bool is_local = take("Z");  // of a function, whose name is told
         if (!(take("N") ? nested_name() : name())) return false;
         if (out_.empty()) return false;

@@ -18,7 +18,7 @@ void PhaseClock::finish() {
         const auto phase = static_cast<Phase>(i);
         entry_.phase_ns[i] = threads_.cycles_to_ns(cycles_[i]);
         if (phase < Phase::Hold) entry_.prepare_ns += entry_.phase_ns[i];
-        if (phase >= first_held_ && phase <= Phase::Commit) entry_.pause_cycles += cycles_[i];
+        if (held_ && phase >= first_held_ && phase <= Phase::Commit) entry_.pause_cycles += cycles_[i];
     }
     entry_.pause_ns = threads_.cycles_to_ns(entry_.pause_cycles);
 }

@@ -20,6 +20,7 @@ public:
     PhaseClock(const Threads& threads, HistoryRecord& entry, uint64_t failed_cycles)
         : threads_(threads), entry_(entry), last_cycles_(failed_cycles), first_held_(Phase::Prepare) {
         entry.phase = Phase::Hold;
+        held_ = true;
     }
     PhaseClock(const PhaseClock&) = delete;
     PhaseClock& operator=(const PhaseClock&) = delete;
@@ -28,6 +29,7 @@ public:
     void enter(Phase next) {
         tick();
         entry_.phase = next;
+        held_ |= next == Phase::Hold || next == Phase::Commit;
     }
     /// The time of the phase in which the transaction ended is over; what follows is cleaning up.
     void stop() {
@@ -46,6 +48,7 @@ private:
     const Phase first_held_ = Phase::Hold;
     uint64_t cycles_[kPhases] = {};
     bool running_ = true;
+    bool held_ = false;  ///< callers were, at some time
 };
 
 /// The clock of what leaves no record.

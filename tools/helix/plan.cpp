@@ -93,20 +93,32 @@ private:
     }
     bool is_listed(const std::string& name) const {
         const auto has = [&](const std::vector<ModuleReference>& list) {
-            return std::ranges::any_of(list, [&](const ModuleReference& reference) { return reference.name == name; });
+            return std::ranges::any_of(list, [&](const ModuleReference& reference) {
+                return reference.name == name || name_in(reference) == name;
+            });
         };
         return has(plan_.profile.static_modules) || has(plan_.profile.dynamic_modules);
     }
 
-    void add(const ModuleReference& reference, bool is_static) {
+    fs::path file_of(const ModuleReference& reference) const {
         const auto settings = plan_.profile.modules.find(reference.name);
-        fs::path file;
-        if (settings != plan_.profile.modules.end() && settings->second.file)
-            file = *settings->second.file;
-        else if (reference.name.ends_with(".hmod"))
-            file = plan_.profile.file.parent_path() / reference.name;
-        else
-            file = library_.find(reference.name);
+        if (settings != plan_.profile.modules.end() && settings->second.file) return *settings->second.file;
+        if (reference.name.ends_with(".hmod")) return plan_.profile.file.parent_path() / reference.name;
+        return library_.find(reference.name);
+    }
+    /// The name in a file that is listed by its path; empty for others, and where none can be read.
+    std::string name_in(const ModuleReference& reference) const {
+        if (!reference.name.ends_with(".hmod")) return {};
+        try {
+            const ModuleFile module = read_module_file(file_of(reference));
+            return module.refusal.empty() ? std::string(module.name()) : std::string();
+        } catch (const Failure&) {
+            return {};  // add says why
+        }
+    }
+
+    void add(const ModuleReference& reference, bool is_static) {
+        const fs::path file = file_of(reference);
         if (file.empty())
             return error(reference.at,
                          fmt::format("no module \"{}\" in {}{}", reference.name, library_.directory().string(),

@@ -318,6 +318,8 @@ private:
         Profile& out = profile_;
         fs::path folder = fs::absolute(out.file).parent_path().filename();
         out.name = string_at("profile.name", folder.string());
+        if (out.name.find('/') != std::string::npos)  // files are named after it
+            error(*root_.at_path("profile.name").node(), "a profile's name has no \"/\"");
         out.version = string_at("profile.version", "0.0.0");
         out.description = string_at("profile.description");
         out.target = string_at("profile.target");
@@ -420,6 +422,11 @@ Profile load_profile(const fs::path& file) {
 }
 
 Profile parse_profile(std::string_view text, const fs::path& file) {
+    if (text.starts_with("\x7f"
+                         "ELF"))
+        throw Failure(ExitStatus::Failed,
+                      "{}: this is a module, not a profile; `run PROFILE --file {}` brings it along", file.string(),
+                      file.string());
     toml::table root;
     try {
         root = toml::parse(text, file.string());

@@ -186,7 +186,7 @@ std::string SupervisionKey::refusal(const std::string& value) const {
 }
 
 std::string boot_word_problem(std::string_view word) {
-    static const std::vector<std::string> kWords{"json=0", "json=1", "interactive=0", "interactive=1", "report=boot"};
+    static const std::vector<std::string> kWords{"json=1", "json=0", "interactive=1", "interactive=0", "report=boot"};
     if (std::ranges::find(kWords, word) != kWords.end()) return {};
     constexpr std::string_view kCpus = "cpus=";
     const bool is_number = word.size() > kCpus.size() && word.starts_with(kCpus) &&
