@@ -126,6 +126,7 @@ extern "C" [[noreturn]] void x86_64_cpu_start() {
     write_msr(kMsrEfer, boot_efer);
     traps_load(id);
     local_apic_initialize();
+    self.call_pending = false;  // a late one, for who was here before, is lost
     clock_follow(id);
     CpuState expected = CpuState::Starting;
     if (self.state.compare_exchange_strong(expected, CpuState::Running) && halting_cpu.load() == kNobody) {

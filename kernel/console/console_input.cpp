@@ -23,55 +23,55 @@ void ConsoleInput::thread_main(void* argument) {
 }
 
 void ConsoleInput::take(uint8_t byte) {
-    queue_.wake_all([&] {
+    state_.wake_all([&](State& state) {
         if (byte == kInterrupt) {
-            count_ = 0;
-            if (running_) {
-                interrupted_ = true;
+            state.count = 0;
+            if (state.running) {
+                state.interrupted = true;
                 // In this order: see WaitQueue. end_command takes both back under the same lock.
                 reader_->cancelled = true;
                 if (reader_->cancellable) threads_.wake(*reader_, WakeReason::Cancelled);
                 return;
             }
         }
-        if (count_ == kCapacity) {
+        if (state.count == kCapacity) {
             if (byte != kEndOfInput) return;
-            --count_;  // the end comes once, and must not be missed
+            --state.count;  // the end comes once, and must not be missed
         }
-        ring_[(first_ + count_++) % kCapacity] = byte;
+        state.ring[(state.first + state.count++) % kCapacity] = byte;
     });
 }
 
 int ConsoleInput::next() {
-    return queue_.locked([&]() -> int {
-        if (count_ == 0) return -1;
-        const uint8_t byte = ring_[first_];
-        first_ = (first_ + 1) % kCapacity;
-        --count_;
+    return state_.with([](State& state) -> int {
+        if (state.count == 0) return -1;
+        const uint8_t byte = state.ring[state.first];
+        state.first = (state.first + 1) % kCapacity;
+        --state.count;
         return byte;
     });
 }
 
 void ConsoleInput::wait() {
-    queue_.wait_until([&] { return count_ > 0; }, kForever, Cancellable::No);
+    state_.wait_until([](State& state) { return state.count > 0; }, kForever, Cancellable::No);
 }
 
 void ConsoleInput::begin_command() {
-    queue_.locked([&] {
-        running_ = true;
-        interrupted_ = false;
+    state_.with([](State& state) {
+        state.running = true;
+        state.interrupted = false;
     });
 }
 
 void ConsoleInput::end_command() {
-    queue_.locked([&] {
-        running_ = false;
+    state_.with([&](State& state) {
+        state.running = false;
         reader_->cancelled = false;
     });
 }
 
 bool ConsoleInput::is_interrupted() {
-    return queue_.locked([&] { return interrupted_; });
+    return state_.with([](State& state) { return state.interrupted; });
 }
 
 }  // namespace helix::kernel

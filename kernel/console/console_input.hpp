@@ -36,13 +36,14 @@ private:
 
     Threads& threads_;
     Thread* reader_ = nullptr;  ///< who reads the bytes, and is interrupted
-    WaitQueue queue_;
-    // Guarded by queue_.
-    bool running_ = false;
-    bool interrupted_ = false;
-    size_t first_ = 0;
-    size_t count_ = 0;
-    uint8_t ring_[kCapacity];
+    struct State {
+        bool running = false;
+        bool interrupted = false;
+        size_t first = 0;
+        size_t count = 0;
+        uint8_t ring[kCapacity];
+    };
+    Awaited<State> state_;
 };
 
 }  // namespace helix::kernel

@@ -4,13 +4,14 @@
 #include "kernel/console/log.hpp"
 
 #include "arch/seam.hpp"
+#include "kernel/thread/lock_order.hpp"
 
 namespace helix::kernel {
 
-bool Log::enter() {
+bool LogLock::enter() HELIX_NO_THREAD_SAFETY_ANALYSIS {
     preempt_disable();
     const uint32_t self = current_cpu() + 1;
-    for (;;) {
+    for (bool waited = false;; waited = true) {
         uint32_t holder = 0;
         if (__atomic_compare_exchange_n(&holder_, &holder, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             return true;
@@ -18,11 +19,12 @@ bool Log::enter() {
             preempt_enable();
             return false;
         }
+        if (!waited) count_lock(LockRank::Log, LockCount::Contended);
         arch::spin_hint();
     }
 }
 
-void Log::leave() {
+void LogLock::leave() HELIX_NO_THREAD_SAFETY_ANALYSIS {
     __atomic_store_n(&holder_, 0, __ATOMIC_RELEASE);
     preempt_enable();
 }
@@ -42,7 +44,7 @@ void Log::write(LogLevel level, Text source, Text line) {
     entry.source_size = copy(entry.source, sizeof(entry.source), source);
     entry.text_size = copy(entry.text, sizeof(entry.text), line);
 
-    if (!enter()) {
+    if (!lock_.enter()) {
         __atomic_add_fetch(&dropped_, 1, __ATOMIC_RELAXED);
         return;
     }
@@ -53,7 +55,7 @@ void Log::write(LogLevel level, Text source, Text line) {
         echo(slot);
         echoed_ = end_;
     }
-    leave();
+    lock_.leave();
 }
 
 void Log::echo(const Entry& entry) {
@@ -99,29 +101,29 @@ Result<void> Log::set_echo_level(Text name) {
 }
 
 void Log::hold_echo() {
-    if (!enter()) return;
+    if (!lock_.enter()) return;
     ++echo_holds_;
-    leave();
+    lock_.leave();
 }
 
 void Log::release_echo() {
-    if (!enter()) return;
+    if (!lock_.enter()) return;
     if (--echo_holds_ == 0) {
         if (echoed_ < first()) echoed_ = first();
         for (; echoed_ < end_; ++echoed_) echo(entries_[echoed_ % kLines]);
     }
-    leave();
+    lock_.leave();
 }
 
 void Log::set_input_line(Text redraw) {
-    if (!enter()) return;
+    if (!lock_.enter()) return;
     input_line_size_ = redraw.size() <= sizeof(input_line_) ? static_cast<uint32_t>(redraw.size()) : 0;
     __builtin_memcpy(input_line_, redraw.data(), input_line_size_);
-    leave();
+    lock_.leave();
 }
 
 bool Log::read(uint64_t number, LogLine& out) {
-    if (!enter()) return false;
+    if (!lock_.enter()) return false;
     const bool there = number >= first() && number < end_;
     if (there) {
         const Entry& entry = entries_[number % kLines];
@@ -130,7 +132,7 @@ bool Log::read(uint64_t number, LogLine& out) {
         out.source.assign(Text(entry.source, entry.source_size));
         out.text.assign(Text(entry.text, entry.text_size));
     }
-    leave();
+    lock_.leave();
     return there;
 }
 

@@ -5,6 +5,8 @@
 
 #include "helix/abi.hpp"
 #include "helix/format.hpp"
+#include "kernel/thread/context.hpp"
+#include "kernel/thread/lock_rank.hpp"
 
 namespace helix::kernel {
 
@@ -24,6 +26,18 @@ struct LogLine {
     LogLevel level;
     FixedText<46> source;
     FixedText<200> text;
+};
+
+/// A lock that knows its holder, for any context: who comes upon it on its own CPU is turned away. A leaf, taken with
+/// any lock held.
+class HELIX_CAPABILITY("log lock") LogLock {
+public:
+    /// Waits, with preemption off from then on. False, with nothing changed, if the calling CPU holds it.
+    bool enter() HELIX_TRY_ACQUIRE(true) HELIX_ANY_CONTEXT;
+    void leave() HELIX_RELEASE() HELIX_ANY_CONTEXT;
+
+private:
+    uint32_t holder_ = 0;  // its CPU + 1; 0: nobody. Atomic
 };
 
 /// A ring of 256 lines. Unless a line says otherwise, every function may be called in any context, with any lock held,
@@ -88,11 +102,11 @@ public:
         const uint64_t after = end();
         return after > kLines ? after - kLines : 0;
     }
-    uint64_t end() const { return __atomic_load_n(&end_, __ATOMIC_ACQUIRE); }
+    uint64_t end() const HELIX_READS_UNLOCKED { return __atomic_load_n(&end_, __ATOMIC_ACQUIRE); }
     /// Copies line `number`; false when it is not there (any more).
     bool read(uint64_t number, LogLine& out);
     /// Writes the last `count` lines to the console without locking anything: for a kernel that is about to stop.
-    void dump(size_t count) const;
+    void dump(size_t count) const HELIX_NO_THREAD_SAFETY_ANALYSIS;
     /// Lines that were not kept.
     uint64_t dropped() const { return __atomic_load_n(&dropped_, __ATOMIC_RELAXED); }
 
@@ -112,22 +126,18 @@ private:
         char line[kLineLength];
         write(level, source, Text(line, format_to(Span<char>(line), format, arguments...)));
     }
-    bool enter();
-    void leave();
-    void echo(const Entry& entry);
+    void echo(const Entry& entry) HELIX_REQUIRES(lock_);
     static void print(const Entry& entry);
 
-    // A lock that knows its holder. It is a leaf: nothing else is locked while it is held, and it is taken with any
-    // lock held, so it needs no rank. 0 or the holder's CPU + 1.
-    uint32_t holder_ = 0;
+    LogLock lock_ HELIX_RANKED(Log);
     uint32_t echo_level_ = static_cast<uint32_t>(LogLevel::Warning);  // atomic
-    uint64_t dropped_ = 0;
-    uint64_t end_ = 0;         // written by the holder, read by anyone
-    uint64_t echoed_ = 0;      // holder only: lines below were echoed or need none
-    uint32_t echo_holds_ = 0;  // holder only
-    uint32_t input_line_size_ = 0;
-    char input_line_[200];
-    Entry entries_[kLines];
+    uint64_t dropped_ = 0;                                            // atomic
+    uint64_t end_ HELIX_GUARDED_BY(lock_) = 0;
+    uint64_t echoed_ HELIX_GUARDED_BY(lock_) = 0;  // lines below were echoed or need none
+    uint32_t echo_holds_ HELIX_GUARDED_BY(lock_) = 0;
+    uint32_t input_line_size_ HELIX_GUARDED_BY(lock_) = 0;
+    char input_line_[200] HELIX_GUARDED_BY(lock_);
+    Entry entries_[kLines] HELIX_GUARDED_BY(lock_);
 };
 
 }  // namespace helix::kernel

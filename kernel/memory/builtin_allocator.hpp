@@ -30,7 +30,7 @@ private:
     };
 
     PageAllocator* pages_ = nullptr;
-    mutable SpinLock lock_{LockRank::Heap};
+    mutable SpinLock lock_ HELIX_RANK(Heap);
     Class classes_[kSizeClassCount] HELIX_GUARDED_BY(lock_);
     uint64_t in_use_ HELIX_GUARDED_BY(lock_) = 0;
     uint64_t refills_ HELIX_GUARDED_BY(lock_) = 0;

@@ -45,7 +45,8 @@ void Heap::init(PageAllocator& pages) {
     pages_ = &pages;
     builtin_.init(pages);
     owners_[kBuiltin].implementation = &builtin_;
-    owners_[kBuiltin].state = OwnerState::Attached;
+    SpinLockGuard guard(lock_);
+    set_state(kBuiltin, OwnerState::Attached);
 }
 
 /// The calling CPU's part, made at its first use; null when there is no memory for it. Preemption off.
@@ -56,7 +57,7 @@ Heap::CpuCache* Heap::this_cache() {
         if (!page.ok()) return nullptr;
         auto* const fresh = static_cast<CpuCache*>(arch::direct_map(page.value()));
         __builtin_memset(fresh, 0, sizeof(CpuCache));
-        fresh->binding = load(binding_);
+        fresh->binding = binding();
         __atomic_store_n(&cache, fresh, __ATOMIC_RELEASE);
     }
     return cache;
@@ -82,7 +83,7 @@ void* Heap::allocate(size_t size, size_t alignment) {
     if (__builtin_expect(cache == nullptr || cache->inside, 0)) {
         block = allocate_builtin(size_class);
     } else {
-        if (__builtin_expect(cache->binding != __atomic_load_n(&binding_, __ATOMIC_ACQUIRE), 0)) flush(*cache);
+        if (__builtin_expect(cache->binding != binding(), 0)) flush(*cache);
         if (cache->counts[size_class] == 0) fill(*cache, size_class);
         block = cache->counts[size_class] != 0
                     ? cache->slots[kMagazines.first_slot[size_class] + --cache->counts[size_class]]
@@ -114,7 +115,7 @@ void Heap::free(void* block) {
     add_bytes(cache, 0 - uint64_t{kSizeClasses[size_class]});
 
     if (__builtin_expect(cache != nullptr && !cache->inside, 1)) {
-        if (__builtin_expect(cache->binding != __atomic_load_n(&binding_, __ATOMIC_ACQUIRE), 0)) flush(*cache);
+        if (__builtin_expect(cache->binding != binding(), 0)) flush(*cache);
         if (__builtin_expect(owner == static_cast<uint8_t>(cache->binding), 1)) {
             void** const slots = cache->slots + kMagazines.first_slot[size_class];
             uint32_t& count = cache->counts[size_class];
@@ -181,7 +182,7 @@ void Heap::flush(CpuCache& cache) {
             drain(owner, size_class, Span<void* const>(cache.slots + kMagazines.first_slot[size_class] + count, batch));
         }
     }
-    cache.binding = load(binding_);
+    cache.binding = binding();
     cache.inside = false;
 }
 
@@ -205,7 +206,7 @@ size_t Heap::refill(uint8_t owner, uint32_t size_class, Span<void*> out) {
     if (owner == kBuiltin) {
         count = builtin_.refill(size_class, out);
         add(record.refills, 1);
-    } else if (current() == owner && state_of(record) == OwnerState::Attached) {
+    } else if (current() == owner && state_of(owner) == OwnerState::Attached) {
         // It was current after `blocks` was raised, so whoever wants to detach it sees that and leaves it alone.
         GateResult<size_t> answer;
         const GateFailure failure =
@@ -216,7 +217,7 @@ size_t Heap::refill(uint8_t owner, uint32_t size_class, Span<void*> out) {
         } else if (answer.value > out.size() || !is_batch_sound(owner, size_class, {out.data(), answer.value})) {
             add(violations_, 1);
             owner_failed(owner);
-        } else if (state_of(record) == OwnerState::Attached) {
+        } else if (state_of(owner) == OwnerState::Attached) {
             count = answer.value;
         }
     }
@@ -230,17 +231,17 @@ void Heap::drain(uint8_t owner, uint32_t size_class, Span<void* const> blocks) {
     if (owner == kBuiltin) {
         builtin_.drain(size_class, blocks);
         add(record.drains, 1);
-    } else if (state_of(record) == OwnerState::Attached) {
+    } else if (state_of(owner) == OwnerState::Attached) {
         const GateFailure failure =
             call_module<&Allocator::drain>(record.instance, record.implementation, nullptr, size_class, blocks);
         add(record.drains, 1);
         if (failure != GateFailure::None) owner_failed(owner);
     }
-    const OwnerState state = state_of(record);
+    const OwnerState state = state_of(owner);
     if (state == OwnerState::Failed || state == OwnerState::Abandoned) add(record.dropped, blocks.size());
     const uint64_t left = __atomic_sub_fetch(&record.blocks, blocks.size(), __ATOMIC_SEQ_CST);
     // Between abandon and the last block exactly one of the two sees both: whoever comes second.
-    if (left == 0 && state_of(record) == OwnerState::Abandoned) (void)leave(owner);
+    if (left == 0 && state_of(owner) == OwnerState::Abandoned) (void)leave(owner);
 }
 
 /// Every block is aligned, lies whole in pages that were given to `owner` for the class, and appears once.
@@ -265,15 +266,15 @@ bool Heap::is_batch_sound(uint8_t owner, uint32_t size_class, Span<void* const> 
 
 Result<uint8_t> Heap::attach(Allocator* implementation, InstanceToken* instance) {
     SpinLockGuard guard(lock_);
-    for (size_t i = 1; i < kMaximumOwners; ++i) {
-        if (state_of(owners_[i]) != OwnerState::Vacant) continue;
+    for (uint8_t i = 1; i < kMaximumOwners; ++i) {
+        if (state_of(i) != OwnerState::Vacant) continue;
         Owner& record = owners_[i];
         record.implementation = implementation;
         record.instance = instance;
         for (uint64_t* counter : {&record.blocks, &record.pages, &record.refills, &record.drains, &record.dropped})
             __atomic_store_n(counter, 0, __ATOMIC_RELAXED);
-        set_state(owners_[i], OwnerState::Attached);
-        return static_cast<uint8_t>(i);
+        set_state(i, OwnerState::Attached);
+        return i;
     }
     return Error(ErrorCode::Busy, "too many earlier allocator policies still have blocks in use");
 }
@@ -281,10 +282,9 @@ Result<uint8_t> Heap::attach(Allocator* implementation, InstanceToken* instance)
 void Heap::make_current(uint8_t owner) {
     {
         SpinLockGuard guard(lock_);
-        if (owner >= kMaximumOwners || state_of(owners_[owner]) != OwnerState::Attached)
+        if (owner >= kMaximumOwners || state_of(owner) != OwnerState::Attached)
             panic("Heap: made an owner current that is not attached");
-        const uint64_t changes = (binding_ >> 8) + 1;
-        __atomic_store_n(&binding_, changes << 8 | owner, __ATOMIC_SEQ_CST);
+        bind(owner);
     }
     flush_this_cpu();
 }
@@ -293,7 +293,7 @@ void Heap::flush_this_cpu() {
     lock_order::require_none("Heap::flush_this_cpu");
     PreemptionGuard guard;
     CpuCache* const cache = caches_[current_cpu()];
-    if (cache != nullptr && !cache->inside && cache->binding != load(binding_)) flush(*cache);
+    if (cache != nullptr && !cache->inside && cache->binding != binding()) flush(*cache);
 }
 
 void Heap::leave_this_cpu() {
@@ -314,30 +314,30 @@ bool Heap::leave(uint8_t owner) {
     Owner& record = owners_[owner];
     {
         SpinLockGuard guard(lock_);
-        const OwnerState state = state_of(record);
+        const OwnerState state = state_of(owner);
         if (state == OwnerState::Vacant || state == OwnerState::Leaving) return false;
         if (current() == owner || load(record.blocks) != 0) return false;
-        set_state(record, OwnerState::Leaving);
+        set_state(owner, OwnerState::Leaving);
     }
     // Nobody is inside it and policy_pages refuses it: its pages do not change any more.
     if (load(record.pages) != 0) pages_->free_all_owned(owner);
     SpinLockGuard guard(lock_);
     __atomic_store_n(&record.pages, 0, __ATOMIC_RELAXED);
-    set_state(record, OwnerState::Vacant);
+    set_state(owner, OwnerState::Vacant);
     return true;
 }
 
 void Heap::owner_failed(uint8_t owner) {
     if (owner == kBuiltin || owner >= kMaximumOwners) return;
     SpinLockGuard guard(lock_);
-    if (state_of(owners_[owner]) == OwnerState::Attached) give_up(owner, OwnerState::Failed);
+    if (state_of(owner) == OwnerState::Attached) give_up(owner, OwnerState::Failed);
 }
 
 void Heap::abandon(uint8_t owner) {
     if (owner == kBuiltin || owner >= kMaximumOwners) return;
     {
         SpinLockGuard guard(lock_);
-        const OwnerState state = state_of(owners_[owner]);
+        const OwnerState state = state_of(owner);
         if (state != OwnerState::Attached && state != OwnerState::Failed) return;
         give_up(owner, OwnerState::Abandoned);
     }
@@ -346,10 +346,8 @@ void Heap::abandon(uint8_t owner) {
 
 /// It is not asked again; if it was current, the built-in is.
 void Heap::give_up(uint8_t owner, OwnerState state) {
-    set_state(owners_[owner], state);
-    if (current() != owner) return;
-    const uint64_t changes = (binding_ >> 8) + 1;
-    __atomic_store_n(&binding_, changes << 8 | kBuiltin, __ATOMIC_SEQ_CST);
+    set_state(owner, state);
+    if (current() == owner) bind(kBuiltin);
 }
 
 Result<void*> Heap::policy_pages(uint8_t owner, uint32_t size_class, size_t count) {
@@ -357,7 +355,7 @@ Result<void*> Heap::policy_pages(uint8_t owner, uint32_t size_class, size_t coun
         return Error(ErrorCode::InvalidArgument, "no such owner or size class");
     // Under the lock, so that a detach sees either no page or all of them.
     SpinLockGuard guard(lock_);
-    if (state_of(owners_[owner]) != OwnerState::Attached)
+    if (state_of(owner) != OwnerState::Attached)
         return Error(ErrorCode::InvalidState, "this allocator policy is not attached to the heap");
     const arch::PhysicalAddress run = TRY(pages_->allocate(count, {owner, static_cast<uint8_t>(size_class)}));
     add(owners_[owner].pages, count);
@@ -390,7 +388,7 @@ MemoryStatistics Heap::statistics() const {
 HeapOwnerStatistics Heap::owner_statistics(uint8_t owner) const {
     if (owner >= kMaximumOwners) return {};
     const Owner& record = owners_[owner];
-    return {state_of(record),    owner == kBuiltin ? builtin_.statistics().pages : load(record.pages),
+    return {state_of(owner),     owner == kBuiltin ? builtin_.statistics().pages : load(record.pages),
             load(record.blocks), load(record.refills),
             load(record.drains), load(record.dropped)};
 }

@@ -62,9 +62,9 @@ public:
     /// At least `size` bytes of unspecified content, aligned to `alignment`, a power of two; null when memory is
     /// short, or `alignment` above 2 MiB. More than 2,048 bytes, or an alignment above 16, take whole, contiguous
     /// pages.
-    void* allocate(size_t size, size_t alignment = 16);
+    void* allocate(size_t size, size_t alignment = 16) HELIX_MAY_SPIN;
     /// `block` is what allocate returned, or null. Panics on what it can tell is nothing of the kind.
-    void free(void* block);
+    void free(void* block) HELIX_MAY_SPIN;
     /// The usable size of a block: at least what was asked for.
     size_t size_of(const void* block) const;
 
@@ -76,7 +76,7 @@ public:
     /// New blocks come from `owner` (0: the built-in). This CPU's magazines go back to their owners at once, those of
     /// another CPU when it uses the heap next or calls flush_this_cpu.
     void make_current(uint8_t owner);
-    uint8_t current() const { return static_cast<uint8_t>(__atomic_load_n(&binding_, __ATOMIC_SEQ_CST)); }
+    uint8_t current() const { return static_cast<uint8_t>(binding()); }
     /// If none of its blocks is in use or in a magazine, and it is not current: takes back the pages that it still
     /// holds, forgets it and returns true; from then on nothing calls it. False otherwise. A failed owner leaves in
     /// the same way, once the last of its blocks was freed.
@@ -113,9 +113,8 @@ private:
     using OwnerState = HeapOwnerStatistics::State;
 
     struct Owner {
-        Allocator* implementation = nullptr;    // fixed while attached
-        InstanceToken* instance = nullptr;      // fixed while attached
-        OwnerState state = OwnerState::Vacant;  // atomic; changed under lock_
+        Allocator* implementation = nullptr;  // fixed while attached
+        InstanceToken* instance = nullptr;    // fixed while attached
         // Atomic counters. `blocks` is raised before a refill and lowered after a drain: while it is zero and the
         // owner is not current, no CPU is inside it.
         uint64_t blocks = 0;
@@ -146,21 +145,29 @@ private:
     void give_up(uint8_t owner, OwnerState state) HELIX_REQUIRES(lock_);
     bool leave(uint8_t owner);
     bool is_batch_sound(uint8_t owner, uint32_t size_class, Span<void* const> batch);
-    static OwnerState state_of(const Owner& owner) {
+    OwnerState state_of(uint8_t owner) const HELIX_READS_UNLOCKED {
         OwnerState state;
-        __atomic_load(&owner.state, &state, __ATOMIC_SEQ_CST);
+        __atomic_load(&states_[owner], &state, __ATOMIC_SEQ_CST);
         return state;
     }
-    static void set_state(Owner& owner, OwnerState state) { __atomic_store(&owner.state, &state, __ATOMIC_SEQ_CST); }
+    void set_state(uint8_t owner, OwnerState state) HELIX_REQUIRES(lock_) {
+        __atomic_store(&states_[owner], &state, __ATOMIC_SEQ_CST);
+    }
+    uint64_t binding() const HELIX_READS_UNLOCKED { return __atomic_load_n(&binding_, __ATOMIC_SEQ_CST); }
+    /// `owner` is current from now on.
+    void bind(uint8_t owner) HELIX_REQUIRES(lock_) {
+        __atomic_store_n(&binding_, ((binding_ >> 8) + 1) << 8 | owner, __ATOMIC_SEQ_CST);
+    }
 
     PageAllocator* pages_ = nullptr;
     BuiltinAllocator builtin_;
     CpuCache* caches_[arch::kMaximumCpus] = {};  // each made by its CPU
-    /// Counts changes of the current owner above the low 8 bits, which name it. Atomic; written under lock_.
-    uint64_t binding_ = kBuiltin;
-    uint64_t bytes_in_use_ = 0;  // atomic; of what was allocated while a CPU had no cache
-    uint64_t violations_ = 0;    // atomic
-    SpinLock lock_{LockRank::Heap};
+    uint64_t bytes_in_use_ = 0;                  // atomic; of what was allocated while a CPU had no cache
+    uint64_t violations_ = 0;                    // atomic
+    SpinLock lock_ HELIX_RANK(Heap);
+    /// Counts changes of the current owner above the low 8 bits, which name it. Atomic.
+    uint64_t binding_ HELIX_GUARDED_BY(lock_) = kBuiltin;
+    OwnerState states_[kMaximumOwners] HELIX_GUARDED_BY(lock_) = {};  // atomic
     Owner owners_[kMaximumOwners];
 };
 

@@ -43,8 +43,8 @@ Result<void> map_frames(Memory& memory, void* at, arch::PhysicalAddress address,
         const size_t count = pages - done < kPagesPerHold ? pages - done : kPagesPerHold;
         Result<void> mapped = [&]() -> Result<void> {
             if (fails_on_purpose(Attempt::Mapping)) return ErrorCode::OutOfMemory;
-            SpinLockGuard guard(memory.region.mapping_lock());
-            return arch::map(at_page(at, done), address + done * kPageSize, count, protection);
+            const Access tables(memory.region.page_tables());
+            return tables->map(at_page(at, done), address + done * kPageSize, count, protection);
         }();
         if (!mapped.ok()) {
             unmap_frames(memory, at, done);
@@ -57,8 +57,8 @@ Result<void> map_frames(Memory& memory, void* at, arch::PhysicalAddress address,
 void unmap_frames(Memory& memory, void* at, size_t pages) {
     for (size_t done = 0; done < pages; done += kPagesPerHold) {
         const size_t count = pages - done < kPagesPerHold ? pages - done : kPagesPerHold;
-        SpinLockGuard guard(memory.region.mapping_lock());
-        arch::unmap(at_page(at, done), count);
+        const Access tables(memory.region.page_tables());
+        tables->unmap(at_page(at, done), count);
     }
 }
 

@@ -62,7 +62,7 @@ public:
 
     /// Frames that can be handed out at all, and that are free now.
     size_t total_pages() const { return total_pages_; }
-    size_t free_pages() const { return __atomic_load_n(&free_pages_, __ATOMIC_RELAXED); }
+    size_t free_pages() const HELIX_READS_UNLOCKED { return __atomic_load_n(&free_pages_, __ATOMIC_RELAXED); }
 
     /// The record of the frame at `address`; panics if there is none. Whoever allocated the frame may use it.
     PageInfo& info(arch::PhysicalAddress address);
@@ -93,10 +93,10 @@ private:
     void insert(const Zone& zone, uint64_t frame, unsigned order) HELIX_REQUIRES(lock_);
     void insert_run(const Zone& zone, uint64_t frame, uint64_t pages) HELIX_REQUIRES(lock_);
 
-    SpinLock lock_{LockRank::Pages};
+    SpinLock lock_ HELIX_RANK(Pages);
     FreeBlock* free_[kOrders] HELIX_GUARDED_BY(lock_) = {};
     uint32_t orders_with_blocks_ HELIX_GUARDED_BY(lock_) = 0;  ///< bit k: free_[k] is not empty
-    size_t free_pages_ = 0;                                    ///< written under lock_
+    size_t free_pages_ HELIX_GUARDED_BY(lock_) = 0;
     // Fixed after init; largest first, so that the first look nearly always hits.
     Zone zones_[kMaximumZones] = {};
     size_t zone_count_ = 0;

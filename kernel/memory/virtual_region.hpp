@@ -10,8 +10,18 @@
 #pragma once
 
 #include "kernel/memory/page_allocator.hpp"
+#include "kernel/thread/locked.hpp"
 
 namespace helix::kernel {
+
+/// The port's translation tables, of which it wants one caller at a time.
+class PageTables {
+public:
+    Result<void> map(void* at, arch::PhysicalAddress address, size_t count, arch::Protection protection) {
+        return arch::map(at, address, count, protection);
+    }
+    void unmap(void* at, size_t count) { arch::unmap(at, count); }
+};
 
 /// Any thread may call, with preemption on or off; nothing here blocks. Takes locks of rank Region and later.
 class VirtualRegion {
@@ -47,11 +57,10 @@ public:
         return value >= begin_ && value < begin_ + arena_count_ * kArenaPages * kPageSize;
     }
     /// Pages inside reservations, each rounded up to a power of two; pages that the records take.
-    size_t reserved_pages() const { return __atomic_load_n(&reserved_pages_, __ATOMIC_RELAXED); }
-    size_t record_pages() const { return __atomic_load_n(&record_pages_, __ATOMIC_RELAXED); }
+    size_t reserved_pages() const HELIX_READS_UNLOCKED { return __atomic_load_n(&reserved_pages_, __ATOMIC_RELAXED); }
+    size_t record_pages() const HELIX_READS_UNLOCKED { return __atomic_load_n(&record_pages_, __ATOMIC_RELAXED); }
 
-    /// Held around arch::map and arch::unmap, which want one caller at a time.
-    SpinLock& mapping_lock() HELIX_RETURN_CAPABILITY(mapping_lock_) { return mapping_lock_; }
+    Locked<PageTables, SpinLock>& page_tables() HELIX_RETURN_CAPABILITY(page_tables_) { return page_tables_; }
 
 private:
     static constexpr unsigned kArenaOrder = 10;
@@ -67,13 +76,13 @@ private:
     uint64_t page_of(const void* address) const { return (reinterpret_cast<uint64_t>(address) - begin_) / kPageSize; }
     void* address_of(uint64_t page) const { return reinterpret_cast<void*>(begin_ + page * kPageSize); }
 
-    SpinLock lock_{LockRank::Region};
-    SpinLock mapping_lock_{LockRank::Mapping};
+    Locked<PageTables, SpinLock> page_tables_ HELIX_RANK(Mapping);
+    SpinLock lock_ HELIX_RANK(Region);
     uint8_t* nodes_ HELIX_PT_GUARDED_BY(lock_) = nullptr;    ///< the tree above and including whole arenas
     uint32_t* notes_ HELIX_PT_GUARDED_BY(lock_) = nullptr;   ///< for each arena
     uint32_t* frames_ HELIX_PT_GUARDED_BY(lock_) = nullptr;  ///< for each arena: the first frame of its record, or 0
-    size_t reserved_pages_ = 0;                              ///< written under lock_
-    size_t record_pages_ = 0;                                ///< written under lock_
+    size_t reserved_pages_ HELIX_GUARDED_BY(lock_) = 0;
+    size_t record_pages_ HELIX_GUARDED_BY(lock_) = 0;
     // Fixed after init.
     PageAllocator* pages_ = nullptr;
     uint64_t begin_ = 0;

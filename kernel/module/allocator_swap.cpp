@@ -17,7 +17,6 @@ Result<void> ModuleSystem::plug_in_allocator(ModuleRecord& record, PhaseClock& c
 /// The part that cannot fail.
 void ModuleSystem::let_allocator_rule(ModuleRecord& record, PhaseClock& clock) {
     Instance& instance = *record.current;
-    InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Allocator>::kId.name);
     HistoryRecord& entry = clock.entry();
     clock.enter(Phase::Commit);
     kernel_.heap.make_current(instance.heap_owner);
@@ -26,6 +25,7 @@ void ModuleSystem::let_allocator_rule(ModuleRecord& record, PhaseClock& clock) {
     kernel_.threads.cpus().run_on_each([](void* heap) { static_cast<Heap*>(heap)->flush_this_cpu(); }, &kernel_.heap);
     {
         MutexGuard guard(registry_);
+        InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Allocator>::kId.name);
         interface.primary_record = &record;
         interface.primary->fill(target_of(instance, interface.name.text()));
     }

@@ -54,7 +54,7 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
     }
 }
 
-/// The request itself, made once. The record's call lock is held.
+/// The request itself, made once.
 Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload) {
     if (record.current == nullptr || record.state() != ModuleState::Running)
         return Error(ErrorCode::InvalidState, format("{} is not running", record.name()).text());

@@ -103,6 +103,7 @@ Result<void> ModuleSystem::Departure::check_alone() {
 }
 
 Result<void> ModuleSystem::Departure::add_dependents() {
+    system_.change_.assert_held();
     for (size_t i = 0; i < stay_;) {
         if (!depends(i)) {
             ++i;

@@ -23,26 +23,26 @@ Result<void> EventQueue::push(Kernel&, const Event& event) {
         queued.data = TRY(Buffer::copy_of(event.custom.data));
     }
     bool full = false;
-    queue_.wake_all([&] {
-        if (event.kind == EventKind::Tick && count_ > 0) {
-            Queued& last = ring_[(first_ + count_ - 1) % kCapacity];
+    state_.wake_all([&](State& state) {
+        if (event.kind == EventKind::Tick && state.count > 0) {
+            Queued& last = state.ring[(state.first + state.count - 1) % kCapacity];
             if (last.event.kind == EventKind::Tick) {
                 last.event = event;
                 return;
             }
         }
-        full = count_ == kCapacity;
+        full = state.count == kCapacity;
         if (full) return;
-        queued.number = ++sent_;
-        ring_[(first_ + count_++) % kCapacity] = std::move(queued);
+        queued.number = ++state.sent;
+        state.ring[(state.first + state.count++) % kCapacity] = std::move(queued);
     });
     if (full) return Error(ErrorCode::Busy, "the event queue is full");
     return {};
 }
 
 Result<void> EventQueue::drain(uint64_t timeout_ns) {
-    const WakeReason reason =
-        queue_.wait_until([&] { return count_ == 0 && !delivering_; }, deadline_after(timeout_ns));
+    const WakeReason reason = state_.wait_until([](State& state) { return state.count == 0 && !state.delivering; },
+                                                deadline_after(timeout_ns));
     if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
     if (reason == WakeReason::Cancelled) return ErrorCode::Cancelled;
     return {};
@@ -53,16 +53,16 @@ void EventQueue::thread_main(void* argument) {
     EventQueue& self = kernel.modules.events_;
     for (;;) {
         Queued next;
-        self.queue_.wait_until([&] {
-            if (self.count_ == 0) return false;
-            next = std::move(self.ring_[self.first_]);
-            self.first_ = (self.first_ + 1) % kCapacity;
-            --self.count_;
-            self.delivering_ = true;
+        self.state_.wait_until([&](State& state) {
+            if (state.count == 0) return false;
+            next = std::move(state.ring[state.first]);
+            state.first = (state.first + 1) % kCapacity;
+            --state.count;
+            state.delivering = true;
             return true;
         });
         self.deliver(kernel, next);
-        self.queue_.wake_all([&] { self.delivering_ = false; });
+        self.state_.wake_all([](State& state) { state.delivering = false; });
     }
 }
 

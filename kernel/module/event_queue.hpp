@@ -4,7 +4,7 @@
 #pragma once
 
 #include "helix/module.hpp"
-#include "kernel/thread/wait_queue.hpp"
+#include "kernel/thread/awaited.hpp"
 
 namespace helix::kernel {
 
@@ -24,7 +24,7 @@ public:
     /// Events queued so far: the number of the newest one. A module hears those with a higher number than this was when
     /// it was started.
     uint64_t newest() {
-        return queue_.locked([&] { return sent_; });
+        return state_.with([](State& state) { return state.sent; });
     }
 
 private:
@@ -34,16 +34,17 @@ private:
         FixedText<46> name;
         Buffer data;
     };
+    struct State {
+        Queued ring[kCapacity];
+        size_t first = 0;
+        size_t count = 0;
+        uint64_t sent = 0;
+        bool delivering = false;
+    };
     static void thread_main(void* kernel);
     void deliver(Kernel& kernel, Queued& queued);
 
-    WaitQueue queue_{LockRank::Slot};
-    // Guarded by queue_.
-    Queued ring_[kCapacity];
-    size_t first_ = 0;
-    size_t count_ = 0;
-    uint64_t sent_ = 0;
-    bool delivering_ = false;
+    Awaited<State> state_{LockRank::Slot};
 };
 
 }  // namespace helix::kernel

@@ -8,6 +8,7 @@
 namespace helix::kernel {
 
 void on_fault(TrapFrame& frame, const Fault& fault) {
+    const context::Interrupt here;
     Gate* gate = current_gate();
     // Looking at a slot faulted: the handle that leads there is the caller's.
     if (gate != nullptr && is_opening(*gate)) gate = gate->previous();

@@ -9,10 +9,12 @@
 #include "kernel/module/module_system.hpp"
 #include "kernel/thread/gates.hpp"
 
+#include <utility>
+
 namespace helix::kernel {
 
 void ModuleSystem::wake_health() {
-    health_queue_.wake_all([&] { health_wanted_ = true; });
+    health_wanted_.wake_all([](bool& wanted) { wanted = true; });
 }
 
 /// The module whose turn it is, empty if it is nobody's before `next_ns`.
@@ -38,13 +40,8 @@ void ModuleSystem::health_main(void* argument) {
             if (RecordPin record = system.find(name.text())) system.look_at(*record);
             continue;
         }
-        system.health_queue_.wait_until(
-            [&] {
-                const bool wanted = system.health_wanted_;
-                system.health_wanted_ = false;
-                return wanted;
-            },
-            next_ns, Cancellable::No);
+        system.health_wanted_.wait_until([](bool& wanted) { return std::exchange(wanted, false); }, next_ns,
+                                         Cancellable::No);
     }
 }
 
@@ -78,7 +75,7 @@ void ModuleSystem::look_at(ModuleRecord& record) {
 /// keeps it, which need not be this module.
 void ModuleSystem::watch_call(ModuleRecord& record, uint64_t now_ns) {
     Health& health = record.health;
-    const uint64_t call = __atomic_load_n(&record.calls, __ATOMIC_ACQUIRE);
+    const uint64_t call = record.calls_so_far();
     if (health.busy_since_ns == 0 || health.busy_call != call) {
         health.busy_since_ns = now_ns;
         health.busy_call = call;
@@ -97,7 +94,7 @@ void ModuleSystem::end_overdue_calls() {
     MutexGuard guard(registry_);
     for (ModuleRecord& record : records_) {
         const uint64_t call = __atomic_exchange_n(&record.health.overdue_call, 0, __ATOMIC_ACQ_REL);
-        if (call == 0 || call != __atomic_load_n(&record.calls, __ATOMIC_ACQUIRE)) continue;  // it has ended
+        if (call == 0 || call != record.calls_so_far()) continue;  // it has ended
         FailureNote note;
         Instance* const culprit = find_culprit(record, note.instruction);
         if (culprit == nullptr || culprit->is_ended()) continue;
@@ -109,7 +106,7 @@ void ModuleSystem::end_overdue_calls() {
 
 /// Who keeps the call that `record` is in: the innermost module of the thread that makes it, if it waits there for
 /// something of its own. One that waits for another module's turn leads on to who keeps that one; whoever waits for a
-/// transaction or a restart, or computes, keeps nobody. `where` is where it waits. Change and registry lock held.
+/// transaction or a restart, or computes, keeps nobody. `where` is where it waits.
 Instance* ModuleSystem::find_culprit(ModuleRecord& record, uint64_t& where) {
     constexpr size_t kMaximumDepth = 16;  // a circle of requests ends by itself
     const Mutex* lock = &record.call_lock;

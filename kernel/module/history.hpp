@@ -80,7 +80,7 @@ public:
     }
 
 private:
-    SpinLock lock_{LockRank::Semaphore};
+    SpinLock lock_ HELIX_RANK(Semaphore);
     uint64_t last_id_ HELIX_GUARDED_BY(lock_) = 0;
     HistoryRecord records_[kCapacity] HELIX_GUARDED_BY(lock_);
 };

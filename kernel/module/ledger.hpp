@@ -54,18 +54,18 @@ public:
     /// Gives everything back.
     void release_all();
 
-    uint64_t blocks() const { return __atomic_load_n(&blocks_, __ATOMIC_RELAXED); }
-    uint64_t bytes() const { return __atomic_load_n(&bytes_, __ATOMIC_RELAXED); }
+    uint64_t blocks() const HELIX_READS_UNLOCKED { return __atomic_load_n(&blocks_, __ATOMIC_RELAXED); }
+    uint64_t bytes() const HELIX_READS_UNLOCKED { return __atomic_load_n(&bytes_, __ATOMIC_RELAXED); }
 
 private:
     void remove(LedgerBlock& header) HELIX_REQUIRES(lock_);
     static LedgerBlock& header_of(void* block) { return static_cast<LedgerBlock*>(block)[-1]; }
 
     Heap& heap_;
-    SpinLock lock_{LockRank::Semaphore};
+    SpinLock lock_ HELIX_RANK(Semaphore);
     boost::intrusive::list<LedgerBlock> list_ HELIX_GUARDED_BY(lock_);
-    uint64_t blocks_ = 0;  // written under lock_
-    uint64_t bytes_ = 0;   // written under lock_
+    uint64_t blocks_ HELIX_GUARDED_BY(lock_) = 0;
+    uint64_t bytes_ HELIX_GUARDED_BY(lock_) = 0;
 };
 
 }  // namespace helix::kernel

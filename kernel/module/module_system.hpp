@@ -132,7 +132,10 @@ public:
     SemaphoreTable& semaphores() { return semaphores_; }
     void release_semaphores_of(Instance& instance) { semaphores_.release_all(instance); }
     /// Never 0. Change lock held.
-    uint32_t next_hold_number() { return ++last_hold_number_ != 0 ? last_hold_number_ : ++last_hold_number_; }
+    uint32_t next_hold_number() {
+        change_.assert_held();
+        return ++last_hold_number_ != 0 ? last_hold_number_ : ++last_hold_number_;
+    }
     InstanceId next_instance_id() {
         return static_cast<InstanceId>(__atomic_add_fetch(&last_instance_id_, 1, __ATOMIC_RELAXED));
     }
@@ -156,55 +159,57 @@ private:
     static constexpr uint64_t kCallWaitNs = 5'000'000'000;
 
     // calls.cpp
-    Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload);
+    Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload)
+        HELIX_REQUIRES(record.call_lock);
     /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
     /// Incompatible. Registry lock held.
-    Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const;
+    Result<void> check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const
+        HELIX_REQUIRES(registry_);
     // dependencies.cpp; change lock held
     class Nodes;
-    Result<void> check_dependencies(const ModuleInfo& info);
+    Result<void> check_dependencies(const ModuleInfo& info) HELIX_REQUIRES(change_);
     /// Whether `info`, of a module for `record`, and all others that run or are to run again can be there together.
     /// Errors: Incompatible.
-    Result<void> check_conflicts(const ModuleRecord& record, const ModuleInfo& info);
+    Result<void> check_conflicts(const ModuleRecord& record, const ModuleInfo& info) HELIX_REQUIRES(change_);
     /// Whether what the module of `record` needs is not there, but will be once those are back that are Restarting.
-    bool needs_those_who_return(const ModuleRecord& record);
-    Result<void> check_cycle_in_files(const ModuleInfo& info);
+    bool needs_those_who_return(const ModuleRecord& record) HELIX_REQUIRES(change_);
+    Result<void> check_cycle_in_files(const ModuleInfo& info) HELIX_REQUIRES(change_);
     /// Whether what others need, and have, is still there when `record` is replaced by `instead`. Errors: Incompatible,
     /// OutOfMemory.
-    Result<void> check_dependents(const ModuleRecord& record, const ModuleInfo& instead);
+    Result<void> check_dependents(const ModuleRecord& record, const ModuleInfo& instead) HELIX_REQUIRES(change_);
     // module_system.cpp
     RecordPin find(Text name);
     ModuleRecord* find_record(Text name);
     Result<Bytes> find_file(Text name, FixedText<62>& full_name) const;
-    Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock);
-    Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock);
+    Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock) HELIX_REQUIRES(change_);
+    Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) HELIX_REQUIRES(change_);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
-    Result<void> plug_in_primaries(ModuleRecord& record);
-    void release_kept(ModuleRecord& record);
+    Result<void> plug_in_primaries(ModuleRecord& record) HELIX_REQUIRES(change_);
+    void release_kept(ModuleRecord& record) HELIX_REQUIRES(change_);
     // unload.cpp; change lock held
     class Departure;
     /// Stops `record` and forgets it. Refused, with nothing changed, while callers do not leave (TimedOut) or handles
     /// lead to it (Busy). With ModuleFailed it is gone, but did not go cleanly.
-    Result<void> remove_record(ModuleRecord& record);
+    Result<void> remove_record(ModuleRecord& record) HELIX_REQUIRES(change_);
     /// The same for several, in their order. `begun`: it was not refused; the history then has a record for each,
     /// unless the removal is part of another transaction.
     enum class Alone : uint8_t { No, Yes };
     Result<void> remove_records(Span<ModuleRecord* const> leaving, Alone alone, bool& begun, GoneFunction gone,
-                                void* context);
-    Result<void> empty(ModuleRecord& record, ModuleHold& hold);
-    Result<void> retire(ModuleRecord& record, ModuleHold& hold, const Result<void>& left);
-    void forget(ModuleRecord& record);
+                                void* context) HELIX_REQUIRES(change_);
+    Result<void> empty(ModuleRecord& record, ModuleHold& hold) HELIX_REQUIRES(change_);
+    Result<void> retire(ModuleRecord& record, ModuleHold& hold, const Result<void>& left) HELIX_REQUIRES(change_);
+    void forget(ModuleRecord& record) HELIX_REQUIRES(change_);
     /// What speaks against unloading `record`, whoever depends on it. Errors: PermissionDenied, Busy.
-    Result<void> check_removable(const ModuleRecord& record) const;
-    Result<void> check_not_standing_by(const ModuleRecord& record) const;
+    Result<void> check_removable(const ModuleRecord& record) const HELIX_REQUIRES(change_);
+    Result<void> check_not_standing_by(const ModuleRecord& record) const HELIX_REQUIRES(change_);
     /// Takes the interfaces of `leaving` out of the registry, in one step under its lock with the check that no handle
     /// of anybody else leads there: `bind` finds them no more, and so their slots can be freed. What comes after cannot
     /// fail, so nothing publishes them again. Errors, with nothing changed: Busy.
-    Result<void> unpublish(Span<ModuleRecord* const> leaving);
+    Result<void> unpublish(Span<ModuleRecord* const> leaving) HELIX_REQUIRES(change_);
     // module_system.cpp
     FixedText<Error::kCapacity> describe_absence(Text name);
     Text why_absent(Text name);
-    Result<void> check_boot_failure(Text name, const Error& error);
+    Result<void> check_boot_failure(Text name, const Error& error) HELIX_REQUIRES(change_);
     void report_leaks(Instance& instance);
     /// Ends threads and calls of an ended instance and waits until nobody is inside. Call lock held.
     bool expel(Instance& instance);
@@ -215,47 +220,49 @@ private:
     // publishing.cpp
     /// A slot of `record` for each interface of `module` for which it has none yet, seen by nobody. Errors:
     /// OutOfMemory; what was made stays until trim_slots.
-    Result<void> add_slots(ModuleRecord& record, const ModuleDescriptor& module);
+    Result<void> add_slots(ModuleRecord& record, const ModuleDescriptor& module) HELIX_REQUIRES(change_);
     /// Frees the slots of `record` that nobody sees, no handle leads to, and no instance that may come back implements.
     /// Change lock held.
-    void trim_slots(ModuleRecord& record);
+    void trim_slots(ModuleRecord& record) HELIX_REQUIRES(change_);
     /// While it lives, a reload may add slots to `record`; in the end those that it did not publish go.
     class SlotTrimming;
     /// Enters `record` and all its interfaces into the registry, in one step under its lock, or nothing. From then on
     /// it is found by name, and `bind` leads to it.
-    Result<void> publish(ModuleRecord& record);
-    bool may_inherit(const InterfaceRecord& interface, ModuleRecord& record);
-    void withdraw_interfaces(ModuleRecord& record);
+    Result<void> publish(ModuleRecord& record) HELIX_REQUIRES(change_);
+    bool may_inherit(const InterfaceRecord& interface, ModuleRecord& record) HELIX_REQUIRES(registry_);
+    void withdraw_interfaces(ModuleRecord& record) HELIX_REQUIRES(change_);
     /// The slots of `record`, and the primary ones that it fills, lead to `with`, its current instance, from now on;
     /// what that one implements is published, the rest is not any more. What it cannot serve (see check_holders) is
     /// left empty. Closed or bounded. Registry lock held.
-    void refill_slots(ModuleRecord& record, Instance& with);
+    void refill_slots(ModuleRecord& record, Instance& with) HELIX_REQUIRES(registry_);
     /// Another implementor than `record` becomes primary, or nobody. Registry lock held.
-    void pass_on(InterfaceRecord& interface, const ModuleRecord& record);
+    void pass_on(InterfaceRecord& interface, const ModuleRecord& record) HELIX_REQUIRES(registry_);
     // transaction.cpp
     class Unpublished;
     /// `error`, whose sentence says that it is about `name` if it does not yet: a module's own error, or "out of
     /// memory".
     static Error naming(Text name, const Error& error);
     static FixedText<46> name_with_version(const ModuleInfo& info);  // "NAME 1.2.3"
-    Result<void> reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock);
-    Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock);
-    Probation* store(PhaseClock& clock, const Result<void>& result);
-    InterfaceRecord* ruled_by(ModuleRecord& record) const;
-    void set_choice(InterfaceRecord& interface, ModuleRecord* record);
-    Result<void> check_reloadable(ModuleRecord& record, const Image& image);
-    Instance* make_spare(ModuleRecord& record);
-    Result<void> transfer_state(Instance& from, Instance& to, Buffer& buffer, Bytes& state);
+    Result<void> reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock) HELIX_REQUIRES(change_);
+    Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock)
+        HELIX_REQUIRES(change_);
+    Probation* store(PhaseClock& clock, const Result<void>& result) HELIX_REQUIRES(change_);
+    InterfaceRecord* ruled_by(ModuleRecord& record) const HELIX_REQUIRES(change_);
+    void set_choice(InterfaceRecord& interface, ModuleRecord* record) HELIX_REQUIRES(change_);
+    Result<void> check_reloadable(ModuleRecord& record, const Image& image) HELIX_REQUIRES(change_);
+    Instance* make_spare(ModuleRecord& record) HELIX_REQUIRES(change_);
+    Result<void> transfer_state(Instance& from, Instance& to, Buffer& buffer, Bytes& state) HELIX_REQUIRES(change_);
     Result<void> check_health(Instance& candidate);
-    void retire_replaced(Instance& old);
+    void retire_replaced(Instance& old) HELIX_REQUIRES(change_);
     // scheduler_swap.cpp
-    Result<void> plug_in_scheduler(ModuleRecord& record, Instance& candidate, PhaseClock& clock);
+    Result<void> plug_in_scheduler(ModuleRecord& record, Instance& candidate, PhaseClock& clock)
+        HELIX_REQUIRES(change_);
     Result<void> transfer_and_verify_scheduler(Instance* old, Instance& candidate, MutableBytes buffer,
-                                               PhaseClock& clock);
-    Result<void> verify_scheduler(Instance& candidate);
+                                               PhaseClock& clock) HELIX_REQUIRES(change_, all_cpu_locks);
+    Result<void> verify_scheduler(Instance& candidate) HELIX_REQUIRES(all_cpu_locks);
     // allocator_swap.cpp
-    Result<void> plug_in_allocator(ModuleRecord& record, PhaseClock& clock);
-    void let_allocator_rule(ModuleRecord& record, PhaseClock& clock);
+    Result<void> plug_in_allocator(ModuleRecord& record, PhaseClock& clock) HELIX_REQUIRES(change_);
+    void let_allocator_rule(ModuleRecord& record, PhaseClock& clock) HELIX_REQUIRES(change_);
     // supervisor.cpp
     static void supervisor_main(void* system);
     /// Waits until the supervisor has looked after what failed before, and so for the transaction that is under way.
@@ -268,78 +275,78 @@ private:
     /// TimedOut, Cancelled.
     Result<void> wait_for_restart(uint64_t ended, uint64_t deadline_ns);
     /// The module of `record` is not Restarting any more: who waits for it goes on. Change lock held.
-    void announce_decided(ModuleRecord& record);
+    void announce_decided(ModuleRecord& record) HELIX_REQUIRES(change_);
     /// False on the thread of a transaction, for which the supervisor waits.
     bool may_wait_for_supervisor() { return !change_.held_by_me(); }
     void supervise();
-    void look_after_failed();
+    void look_after_failed() HELIX_REQUIRES(change_);
     uint64_t next_tick_ns();
     void send_periodic_events();
-    void handle_failed(Instance& instance);
-    void retire_failed(ModuleRecord& record);
-    void abandon_heap_blocks(Instance& instance);
-    void fail_over(InterfaceRecord& interface, Text from);
-    HistoryRecord record_of_failure(const ModuleRecord& record) const;
+    void handle_failed(Instance& instance) HELIX_REQUIRES(change_);
+    void retire_failed(ModuleRecord& record) HELIX_REQUIRES(change_);
+    void abandon_heap_blocks(Instance& instance) HELIX_REQUIRES(change_);
+    void fail_over(InterfaceRecord& interface, Text from) HELIX_REQUIRES(change_);
+    HistoryRecord record_of_failure(const ModuleRecord& record) const HELIX_REQUIRES(change_);
     // health.cpp
     static void health_main(void* system);
     void wake_health();
     FixedText<46> next_look(uint64_t& next_ns);
     void look_at(ModuleRecord& record);
     void watch_call(ModuleRecord& record, uint64_t now_ns);
-    void end_overdue_calls();
-    Instance* find_culprit(ModuleRecord& record, uint64_t& where);
+    void end_overdue_calls() HELIX_REQUIRES(change_);
+    Instance* find_culprit(ModuleRecord& record, uint64_t& where) HELIX_REQUIRES(change_, registry_);
     // supervisor_restart.cpp; change lock held
-    bool plan_restart(ModuleRecord& record, Text reason);
-    bool empty_failed(ModuleRecord& record, uint64_t timeout_ns);
-    void run_restarts();
-    uint64_t next_restart_ns();
-    bool waits_for_provider(ModuleRecord& record);
-    Result<Instance*> make_successor(ModuleRecord& record, PhaseClock& clock, Bytes state);
-    Result<void> bring_back(ModuleRecord& record);
-    void rule_again(ModuleRecord& record);
-    void abandon_restart(ModuleRecord& record);
-    void give_up(ModuleRecord& record);
-    void begin_probation(Probation probation);
-    void end_probation_of(ModuleRecord& record);
-    void resume_probation(Probation& probation);
-    void finish_probation(Probation& probation);
-    void end_probation(Probation& probation);
-    Result<void> start_spare(Instance& spare, Bytes state);
-    bool let_previous_rule(const Probation& probation);
-    void roll_back(Probation& probation, Text reason);
-    void expire_probations(uint64_t now_ns);
+    bool plan_restart(ModuleRecord& record, Text reason) HELIX_REQUIRES(change_);
+    bool empty_failed(ModuleRecord& record, uint64_t timeout_ns) HELIX_REQUIRES(change_);
+    void run_restarts() HELIX_REQUIRES(change_);
+    uint64_t next_restart_ns() HELIX_REQUIRES(change_);
+    bool waits_for_provider(ModuleRecord& record) HELIX_REQUIRES(change_);
+    Result<Instance*> make_successor(ModuleRecord& record, PhaseClock& clock, Bytes state) HELIX_REQUIRES(change_);
+    Result<void> bring_back(ModuleRecord& record) HELIX_REQUIRES(change_);
+    void rule_again(ModuleRecord& record) HELIX_REQUIRES(change_);
+    void abandon_restart(ModuleRecord& record) HELIX_REQUIRES(change_);
+    void give_up(ModuleRecord& record) HELIX_REQUIRES(change_);
+    void begin_probation(Probation probation) HELIX_REQUIRES(change_);
+    void end_probation_of(ModuleRecord& record) HELIX_REQUIRES(change_);
+    void resume_probation(Probation& probation) HELIX_REQUIRES(change_);
+    void finish_probation(Probation& probation) HELIX_REQUIRES(change_);
+    void end_probation(Probation& probation) HELIX_REQUIRES(change_);
+    Result<void> start_spare(Instance& spare, Bytes state) HELIX_REQUIRES(change_);
+    bool let_previous_rule(const Probation& probation) HELIX_REQUIRES(change_);
+    void roll_back(Probation& probation, Text reason) HELIX_REQUIRES(change_);
+    void expire_probations(uint64_t now_ns) HELIX_REQUIRES(change_);
     uint64_t probation_ns(ModuleRecord& record) const;
 
     Kernel& kernel_;
     Archive bundle_;
     Archive initrd_;
-    Mutex change_{LockRank::ModuleChange};
-    Mutex registry_ HELIX_ACQUIRED_AFTER(change_){LockRank::ModuleRegistry};
-    boost::intrusive::list<ModuleRecord> records_;  // in order of start
-    boost::intrusive::list<NotStarted> not_started_;
+    Mutex change_ HELIX_RANK(ModuleChange);
+    Mutex registry_ HELIX_RANK(ModuleRegistry);
+    boost::intrusive::list<ModuleRecord> records_ HELIX_GUARDED_BY(registry_);  // in order of start
+    boost::intrusive::list<NotStarted> not_started_ HELIX_GUARDED_BY(registry_);
+    InterfaceRegistry interfaces_ HELIX_GUARDED_BY(registry_);
     WaitQueue unpinned_;  // for whoever removes a record
-    InterfaceRegistry interfaces_;
     History history_;
     EventQueue events_;
     SemaphoreTable semaphores_;
     Ledger kernel_ledger_;
     uint32_t last_instance_id_ = 0;
-    uint32_t last_hold_number_ = 0;  // guarded by change_
+    uint32_t last_hold_number_ HELIX_GUARDED_BY(change_) = 0;
 
     static constexpr size_t kMaximumProbations = 16;
-    Probation probations_[kMaximumProbations];  // guarded by change_
-    Instance* failed_ = nullptr;                // atomic: a stack that any context pushes to
-    Instance* failed_seen_ = nullptr;           // guarded by change_: those taken from it
-    uint64_t last_tick_ns_ = 0;                 // of the supervisor's thread, like the next
+    Probation probations_[kMaximumProbations] HELIX_GUARDED_BY(change_);
+    Instance* failed_ = nullptr;                                 // atomic: a stack that any context pushes to
+    Instance* failed_seen_ HELIX_GUARDED_BY(change_) = nullptr;  // those taken from it
+    uint64_t last_tick_ns_ = 0;                                  // of the supervisor's thread, like the next
     MemoryPressureLevel memory_pressure_ = MemoryPressureLevel::Normal;
-    WaitQueue supervisor_queue_;
-    // Guarded by supervisor_queue_.
-    bool supervisor_wanted_ = false;
-    uint64_t rounds_asked_ = 0;    ///< tickets of those who wait for a round of the supervisor
-    uint64_t rounds_done_ = 0;     ///< up to this ticket a round began after it was drawn, and ended
-    uint64_t restarts_ended_ = 0;  ///< read atomically
-    WaitQueue health_queue_;
-    bool health_wanted_ = false;  // guarded by health_queue_
+    struct Rounds {
+        bool wanted = false;
+        uint64_t asked = 0;  ///< tickets of those who wait for a round of the supervisor
+        uint64_t done = 0;   ///< up to this ticket a round began after it was drawn, and ended
+    };
+    Awaited<Rounds> rounds_;
+    uint64_t restarts_ended_ = 0;  // atomic; who waits for it to change does so at rounds_
+    Awaited<bool> health_wanted_;
 };
 
 }  // namespace helix::kernel

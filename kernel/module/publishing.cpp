@@ -27,6 +27,7 @@ Result<void> ModuleSystem::add_slots(ModuleRecord& record, const ModuleDescripto
 void ModuleSystem::trim_slots(ModuleRecord& record) {
     MutexGuard guard(registry_);
     const auto is_wanted = [&](const Slot& slot) {
+        change_.assert_held();
         if (slot.is_linked() || __atomic_load_n(&slot.bindings, __ATOMIC_ACQUIRE) != 0) return true;
         for (const Probation& probation : probations_) {
             if (!probation.active || probation.record != &record) continue;

@@ -80,10 +80,11 @@ public:
     Buffer saved;             ///< the state that was saved last, for a restart; guarded by the change lock
     Health health;
     bool stays = false;  ///< it was removed, but its memory cannot be given back; guarded by the change lock
-    uint64_t calls = 0;  ///< requests and events so far; written under the call lock, read atomically
     uint32_t pins = 0;   ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
-    Mutex call_lock{LockRank::ModuleCall};
+    Mutex call_lock HELIX_RANK(ModuleCall);
+    uint64_t calls HELIX_GUARDED_BY(call_lock) = 0;  ///< requests and events so far
+    uint64_t calls_so_far() const HELIX_READS_UNLOCKED { return __atomic_load_n(&calls, __ATOMIC_ACQUIRE); }
 };
 
 /// Whether it is decided who serves where `record` (null: nobody) is plugged in. A failed instance of an interface that

@@ -56,6 +56,7 @@ Result<void> ModuleSystem::verify_scheduler(Instance& candidate) {
     TRY(check_health(candidate));
     for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) {
         Cpu& cpu = kernel_.threads.cpu(id);
+        cpu.lock.assert_held();
         const SchedulerStatistics statistics = TRY(policy.mirror_statistics(cpu));
         if (statistics.runnable != cpu.ready_count)
             return Error(ErrorCode::InvalidState,
@@ -82,6 +83,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     // Prepare: the candidate sees every event from here on, and a snapshot of what is runnable.
     clock.enter(Phase::Prepare);
     const auto discard = [&] {
+        change_.assert_held();
         policy.drop_mirror();
         if (suspended != nullptr) resume_probation(*suspended);
         if (!in_place) return;

@@ -39,8 +39,8 @@ private:
     void free_locked(Entry& entry) HELIX_REQUIRES(lock_);
 
     Memory* memory_ = nullptr;
-    SpinLock lock_{LockRank::ThreadTable};
-    Entry* entries_ = nullptr;
+    SpinLock lock_ HELIX_RANK(ThreadTable);
+    Entry* entries_ HELIX_PT_GUARDED_BY(lock_) = nullptr;  // but for the semaphore of one that has users
     size_t used_ HELIX_GUARDED_BY(lock_) = 0;
     size_t mapped_pages_ HELIX_GUARDED_BY(lock_) = 0;
     uint32_t free_ HELIX_GUARDED_BY(lock_) = 0;

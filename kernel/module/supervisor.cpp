@@ -8,6 +8,8 @@
 #include "kernel/module/module_system.hpp"
 #include "kernel/panic.hpp"
 
+#include <utility>
+
 namespace helix::kernel {
 
 namespace {
@@ -26,10 +28,11 @@ void ModuleSystem::push_failed(Instance& instance) {
 }
 
 void ModuleSystem::wake_supervisor() {
-    supervisor_queue_.wake_all([&] { supervisor_wanted_ = true; });
+    rounds_.wake_all([](Rounds& rounds) { rounds.wanted = true; });
 }
 
 void ModuleSystem::forget_failed(Instance& instance) {
+    change_.assert_held();
     Instance* taken = __atomic_exchange_n(&failed_, nullptr, __ATOMIC_ACQUIRE);
     while (taken != nullptr) {
         Instance* const next = taken->next_failed;
@@ -60,12 +63,10 @@ void ModuleSystem::supervisor_main(void* argument) {
             if (const uint64_t restart_ns = system.next_restart_ns(); restart_ns < deadline) deadline = restart_ns;
         }
         uint64_t round = 0;
-        system.supervisor_queue_.wait_until(
-            [&] {
-                const bool wanted = system.supervisor_wanted_;
-                system.supervisor_wanted_ = false;
-                round = system.rounds_asked_;
-                return wanted;
+        system.rounds_.wait_until(
+            [&](Rounds& rounds) {
+                round = rounds.asked;
+                return std::exchange(rounds.wanted, false);
             },
             deadline, Cancellable::No);
         if (system.kernel_.threads.policy().has_mirror()) system.kernel_.threads.policy().audit_ruling();
@@ -73,7 +74,7 @@ void ModuleSystem::supervisor_main(void* argument) {
         system.kernel_.threads.policy().return_to_mirror();
         system.supervise();
         system.send_periodic_events();
-        system.supervisor_queue_.wake_all([&] { system.rounds_done_ = round; });
+        system.rounds_.wake_all([&](Rounds& rounds) { rounds.done = round; });
     }
 }
 
@@ -98,11 +99,11 @@ bool ModuleSystem::is_restart_due() {
 
 void ModuleSystem::announce_decided(ModuleRecord& record) {
     record.open_after_failed();
-    supervisor_queue_.wake_all([&] { __atomic_add_fetch(&restarts_ended_, 1, __ATOMIC_RELEASE); });
+    rounds_.wake_all([&](Rounds&) { __atomic_add_fetch(&restarts_ended_, 1, __ATOMIC_RELEASE); });
 }
 
 Result<void> ModuleSystem::wait_for_restart(uint64_t ended, uint64_t deadline_ns) {
-    switch (supervisor_queue_.wait_until([&] { return restarts_ended_ != ended; }, deadline_ns)) {
+    switch (rounds_.wait_until([&](Rounds&) { return restarts_ended() != ended; }, deadline_ns)) {
         case WakeReason::TimedOut: return ErrorCode::TimedOut;
         case WakeReason::Cancelled: return ErrorCode::Cancelled;
         default: return {};
@@ -111,11 +112,11 @@ Result<void> ModuleSystem::wait_for_restart(uint64_t ended, uint64_t deadline_ns
 
 void ModuleSystem::wait_for_supervisor() {
     uint64_t ticket = 0;
-    supervisor_queue_.wake_all([&] {
-        supervisor_wanted_ = true;
-        ticket = ++rounds_asked_;
+    rounds_.wake_all([&](Rounds& rounds) {
+        rounds.wanted = true;
+        ticket = ++rounds.asked;
     });
-    supervisor_queue_.wait_until([&] { return rounds_done_ >= ticket; });
+    rounds_.wait_until([&](Rounds& rounds) { return rounds.done >= ticket; });
 }
 
 // ---- Events that come by themselves: a Tick every second, and MemoryPressure when its level changes.
@@ -153,7 +154,7 @@ void ModuleSystem::supervise() {
     expire_probations(arch::now_ns());
 }
 
-/// Handles every failure that was noted so far. Change lock held.
+/// Handles every failure that was noted so far.
 void ModuleSystem::look_after_failed() {
     for (;;) {
         Instance* taken = failed_seen_;

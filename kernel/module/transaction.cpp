@@ -65,6 +65,7 @@ Result<uint64_t> ModuleSystem::reload(Text name, Text file) {
     const bool left = !was_restarting || record->restarts.emptied || empty_failed(*record, kHoldDeadlineNs);
     if (record->slot_count != 0) entry.interface = record->slots[0]->interface.name;
     auto result = [&]() -> Result<void> {
+        change_.assert_held();
         FixedText<62> full_name;
         if (!left)
             return Error(
@@ -128,7 +129,10 @@ void ModuleSystem::set_choice(InterfaceRecord& interface, ModuleRecord* record) 
 class ModuleSystem::SlotTrimming {
 public:
     SlotTrimming(ModuleSystem& system, ModuleRecord& record) : system_(system), record_(record) {}
-    ~SlotTrimming() { system_.trim_slots(record_); }
+    ~SlotTrimming() {
+        system_.change_.assert_held();
+        system_.trim_slots(record_);
+    }
     SlotTrimming(const SlotTrimming&) = delete;
     SlotTrimming& operator=(const SlotTrimming&) = delete;
 
@@ -300,6 +304,7 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
     entry.interface.assign(interface_name);
     bool loaded_here = false;
     auto result = [&]() -> Result<void> {
+        change_.assert_held();
         InterfaceRecord* interface = nullptr;
         {
             MutexGuard registry(registry_);
@@ -356,7 +361,10 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
     if (interface.name == InterfaceTraits<Allocator>::kId.name) return plug_in_allocator(record, clock);
 
     HistoryRecord& entry = clock.entry();
-    const auto check = [&] { return interfaces_.check_holders(*interface.primary, *record.current->descriptor); };
+    const auto check = [&] {
+        registry_.assert_held();
+        return interfaces_.check_holders(*interface.primary, *record.current->descriptor);
+    };
     {
         MutexGuard guard(registry_);
         TRY(check());

@@ -58,6 +58,7 @@ Result<void> ModuleSystem::unload(Text name, Dependents dependents, GoneFunction
     entry.from = name_with_version(record->current->info());
     bool begun = false;
     const auto result = [&]() -> Result<void> {
+        change_.assert_held();
         TRY(check_removable(*record));
         auto departure = TRY(Departure::create(*this, *record));
         if (dependents == Dependents::Refuse) {

@@ -38,7 +38,7 @@ public:
 private:
     WakeReason wait_for_signal(Mutex& mutex, uint64_t deadline_ns) HELIX_REQUIRES(mutex);
 
-    SpinLock lock_{LockRank::WaitQueue};
+    SpinLock lock_ HELIX_RANK(WaitQueue);
     Waiters waiting_ HELIX_GUARDED_BY(lock_);
 };
 

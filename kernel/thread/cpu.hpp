@@ -3,6 +3,7 @@
 // Cpu: what the kernel keeps for each CPU, and the lock that guards its queues.
 #pragma once
 
+#include "kernel/thread/cpu_work.hpp"
 #include "kernel/thread/thread.hpp"
 #include "kernel/thread/timer_queue.hpp"
 
@@ -12,18 +13,20 @@ struct Kernel;
 
 /// Guards one CPU's queues and the scheduling state of its threads. Held across a context switch and released by
 /// whoever runs next, so it is not tied to a scope. Preemption is off while it is held; the holder sees to that.
-/// Several are taken in ascending CPU order. The checks at run time see it; those at compile time do not, since who
-/// releases it holds it by another CPU's name.
-class CpuLock {
+/// Several are taken in ascending CPU order. The analysis at compile time does not know of switches: for it a thread
+/// holds the lock that it took until Threads::release_after_switch.
+class HELIX_CAPABILITY("CPU lock") CpuLock {
 public:
-    void acquire() HELIX_PREEMPTION_OFF {
+    void acquire() HELIX_ACQUIRE() HELIX_PREEMPTION_OFF {
         lock_order::acquire(LockRank::Cpu, this);
         if (__builtin_expect(__atomic_exchange_n(&held_, 1, __ATOMIC_ACQUIRE) != 0, 0)) spin();
     }
-    void release() HELIX_PREEMPTION_OFF {
+    void release() HELIX_RELEASE() HELIX_PREEMPTION_OFF {
         lock_order::release(LockRank::Cpu, this);
         __atomic_store_n(&held_, 0, __ATOMIC_RELEASE);
     }
+    /// For the analysis, where it cannot see that the calling CPU holds it; debug builds look.
+    void assert_held() const HELIX_ASSERT_CAPABILITY(this) { lock_order::require_held(LockRank::Cpu, this); }
     bool is_held() const { return __atomic_load_n(&held_, __ATOMIC_RELAXED) != 0; }
 
 private:
@@ -37,28 +40,35 @@ private:
     uint32_t held_ = 0;
 };
 
+/// All CPU locks at a time, by name: who holds them may also change what each of them guards alone. Never defined.
+class HELIX_CAPABILITY("all CPU locks") AllCpuLocks {};
+extern AllCpuLocks all_cpu_locks HELIX_RANKED(Cpu);
+
 struct alignas(64) Cpu {
     CpuLocal local{};  ///< first: `%gs` points here
     Kernel* kernel = nullptr;
 
-    CpuLock lock;
-    // Guarded by lock.
+    CpuLock lock HELIX_RANKED(Cpu);
+    // Changed with the lock held, and read without: by the CPU itself, with preemption off, or by those who may see an
+    // older one.
     Thread* current = nullptr;
-    Thread* previous = nullptr;  ///< who ran before the switch that is being finished
-    Thread* idle = nullptr;
-    ReadyList kernel_ready;           ///< threads of the kernel class, first come first served
-    ReadyList ended;                  ///< threads whose stacks the reaper gives back
-    ReadyList policy_ready;           ///< all runnable threads of the policy class: the kernel's truth, and its FIFO
+    Thread* idle = nullptr;           ///< fixed
     Relaxed<size_t> ready_count = 0;  ///< of policy_ready
     uint64_t switched_at_cycles = 0;
     uint64_t switches = 0;
-    bool give_way = false;          ///< a woken thread should run before the current one
     Relaxed<bool> leaving = false;  ///< it is going offline: it runs nothing but its idle thread
-    uint64_t fifo_picks = 0;        ///< threads that the built-in FIFO had to pick
-    SchedulerCpu view[Thread::kPolicies] = {};
+
+    bool give_way HELIX_GUARDED_BY(lock) = false;       ///< a woken thread should run before the current one
+    Thread* previous HELIX_GUARDED_BY(lock) = nullptr;  ///< who ran before the switch that is being finished
+    ReadyList kernel_ready HELIX_GUARDED_BY(lock);      ///< threads of the kernel class, first come first served
+    ReadyList ended HELIX_GUARDED_BY(lock);             ///< threads whose stacks the reaper gives back
+    /// All runnable threads of the policy class: the kernel's truth, and its FIFO.
+    ReadyList policy_ready HELIX_GUARDED_BY(lock);
+    uint64_t fifo_picks HELIX_GUARDED_BY(lock) = 0;  ///< threads that the built-in FIFO had to pick
+    SchedulerCpu view[Thread::kPolicies] HELIX_GUARDED_BY(lock) = {};
 
     Thread idle_thread;
-    void* work = nullptr;  ///< what run_on_each asks of this CPU; atomic
+    CpuWorkQueue work;     ///< what other CPUs want done here
     bool stopped = false;  ///< it has left; atomic
 
     TimerQueue timers;

@@ -38,7 +38,7 @@ private:
     Memory* memory_ = nullptr;
     uint8_t* first_ = nullptr;
     size_t count_ = 0;
-    SpinLock lock_{LockRank::CpuAreas};
+    SpinLock lock_ HELIX_RANK(CpuAreas);
     size_t mapped_pages_ HELIX_GUARDED_BY(lock_) = 0;
     uint64_t used_[kMaximumCounters / 64] HELIX_GUARDED_BY(lock_) = {};
 };

@@ -9,13 +9,6 @@
 
 namespace helix::kernel {
 
-/// One call of run_on_each; on the stack of its caller.
-struct Cpus::Work {
-    void (*action)(void*);
-    void* argument;
-    uint32_t remaining;  // CPUs that have not done it; atomic
-};
-
 namespace {
 
 constexpr uint64_t kPollNs = 100'000;
@@ -89,24 +82,34 @@ Result<void> Cpus::take_offline(CpuId id) {
     return {};
 }
 
-void Cpus::hand_out(Work& work) {
-    const uint64_t others = online() & ~(uint64_t{1} << current_cpu());
-    work.remaining = static_cast<uint32_t>(__builtin_popcountll(others));
+uint32_t Cpus::hand_out(CpuWork& work) {
+    // Before it is looked at who is there. Whoever comes too late to be seen sees what the caller wrote before.
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    const uint64_t others = __atomic_load_n(&working_, __ATOMIC_ACQUIRE) & ~(uint64_t{1} << current_cpu());
+    const auto count = static_cast<uint32_t>(__builtin_popcountll(others));
+    uint32_t refused = 0;
+    work.begin(count);
     for (uint64_t left = others; left != 0; left &= left - 1) {
         const auto id = static_cast<CpuId>(__builtin_ctzll(left));
-        __atomic_store_n(&cpu(id).work, static_cast<void*>(&work), __ATOMIC_SEQ_CST);
-        arch::interrupt_cpu(id, arch::CpuInterrupt::Call);
+        const CpuWorkQueue::Put put = cpu(id).work.put(work, id);
+        if (__builtin_expect(put == CpuWorkQueue::Put::First, 1))
+            arch::interrupt_cpu(id, arch::CpuInterrupt::Call);
+        else
+            refused += put == CpuWorkQueue::Put::Refused;
     }
+    if (__builtin_expect(refused != 0, 0)) work.finish(refused);
+    return count - refused;
 }
 
 void Cpus::run_on_each(void (*action)(void*), void* argument) {
-    MutexGuard guard(change_);
-    Work work{action, argument, 0};
-    preempt_disable();
-    action(argument);
-    hand_out(work);
-    preempt_enable();
-    wait_for(kernel_.threads, [&] { return __atomic_load_n(&work.remaining, __ATOMIC_ACQUIRE) == 0; });
+    context::require_may_sleep("Cpus::run_on_each");
+    CpuWork work(action, argument);
+    {
+        const PreemptionGuard no_preemption;
+        action(argument);
+        hand_out(work);
+    }
+    wait_for(kernel_.threads, [&] { return work.is_done(); });
 }
 
 uint64_t Cpus::rendezvous(void (*action)(void*), void* argument) {
@@ -115,40 +118,34 @@ uint64_t Cpus::rendezvous(void (*action)(void*), void* argument) {
         uint32_t arrived = 0;       // atomic
         bool over = false;          // atomic
     } meeting;
+    // Two meetings at a time would wait for each other's CPUs; and nobody comes or goes.
     MutexGuard guard(change_);
-    Work work{[](void* meeting_pointer) {
-                  auto& met = *static_cast<Meeting*>(meeting_pointer);
-                  uint64_t nobody = 0;
-                  __atomic_compare_exchange_n(&met.first_cycles, &nobody, arch::cycles(), false, __ATOMIC_RELAXED,
-                                              __ATOMIC_RELAXED);
-                  __atomic_fetch_add(&met.arrived, 1, __ATOMIC_SEQ_CST);
-                  while (!__atomic_load_n(&met.over, __ATOMIC_ACQUIRE)) arch::spin_hint();
-              },
-              &meeting, 0};
+    CpuWork work(
+        [](void* meeting_pointer) {
+            auto& met = *static_cast<Meeting*>(meeting_pointer);
+            uint64_t nobody = 0;
+            __atomic_compare_exchange_n(&met.first_cycles, &nobody, arch::cycles(), false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED);
+            __atomic_fetch_add(&met.arrived, 1, __ATOMIC_SEQ_CST);
+            while (!__atomic_load_n(&met.over, __ATOMIC_ACQUIRE)) arch::spin_hint();
+        },
+        &meeting);
     preempt_disable();
     uint64_t nobody = 0;
-    hand_out(work);
-    const uint32_t others = static_cast<uint32_t>(__builtin_popcountll(online())) - 1;
+    const uint32_t others = hand_out(work);
     while (__atomic_load_n(&meeting.arrived, __ATOMIC_ACQUIRE) != others) arch::spin_hint();
     __atomic_compare_exchange_n(&meeting.first_cycles, &nobody, arch::cycles(), false, __ATOMIC_RELAXED,
                                 __ATOMIC_RELAXED);
     action(argument);
     __atomic_store_n(&meeting.over, true, __ATOMIC_RELEASE);
-    while (__atomic_load_n(&work.remaining, __ATOMIC_ACQUIRE) != 0) arch::spin_hint();
+    while (!work.is_done()) arch::spin_hint();
     const uint64_t held_cycles = arch::cycles() - meeting.first_cycles;
     preempt_enable();
     return held_cycles;
 }
 
 void Cpus::wait_grace_period() {
-    if (__builtin_popcountll(online()) > 1) run_on_each([](void*) {}, nullptr);
-}
-
-void Cpus::do_work(Cpu& cpu) {
-    auto* const work = static_cast<Work*>(__atomic_exchange_n(&cpu.work, nullptr, __ATOMIC_SEQ_CST));
-    if (work == nullptr) return;
-    work->action(work->argument);
-    __atomic_fetch_sub(&work->remaining, 1, __ATOMIC_SEQ_CST);
+    run_on_each([](void*) {}, nullptr);
 }
 
 void Cpus::adopt(CpuId id) {
@@ -164,6 +161,8 @@ void Cpus::adopt(CpuId id) {
 }
 
 void Cpus::join(Cpu& cpu) {
+    cpu.work.open();
+    __atomic_fetch_or(&working_, uint64_t{1} << cpu.local.cpu, __ATOMIC_SEQ_CST);
     cpu.lock.acquire();
     cpu.leaving = false;
     cpu.lock.release();
@@ -173,6 +172,8 @@ void Cpus::join(Cpu& cpu) {
 void Cpus::leave(Cpu& cpu) {
     clear_idle(cpu.local.cpu);
     kernel_.heap.leave_this_cpu();
+    cpu.work.close(cpu.local.cpu);
+    __atomic_fetch_and(&working_, ~(uint64_t{1} << cpu.local.cpu), __ATOMIC_SEQ_CST);
     __atomic_store_n(&cpu.stopped, true, __ATOMIC_RELEASE);
     arch::stop_cpu();
 }

@@ -20,8 +20,8 @@ public:
     size_t count() const { return areas_.count(); }
     Cpu& cpu(CpuId id) const { return areas_.cpu(id); }
     CpuAreas& areas() { return areas_; }
-    /// Bit n: CPU n takes part. Changes at any time, unless the caller is inside run_on_each.
-    uint64_t online() const { return __atomic_load_n(&online_, __ATOMIC_ACQUIRE); }
+    /// Bit n: CPU n takes part. Changes at any time, but not in a rendezvous.
+    uint64_t online() const HELIX_READS_UNLOCKED { return __atomic_load_n(&online_, __ATOMIC_ACQUIRE); }
     bool is_online(CpuId id) const { return (online() >> id & 1) != 0; }
 
     // ---- Thread context, preemption on, no spin lock held.
@@ -32,24 +32,26 @@ public:
     /// the boot CPU), InvalidState (it does not take part).
     Result<void> take_offline(CpuId id);
     /// Runs `action(argument)` once on every CPU that takes part, each time with preemption off and outside bounded
-    /// calls; returns when all have. No CPU comes or goes meanwhile.
-    void run_on_each(void (*action)(void*), void* argument);
+    /// calls; returns when all have. It asks for nothing, waits for nobody and does not take long. Several callers'
+    /// actions are under way at the same time, on each CPU in the order in which they came there. A CPU that comes or
+    /// goes meanwhile may be left out, with nothing of what it did before to come.
+    void run_on_each(void (*action)(void*), void* argument) HELIX_MAY_SLEEP;
     /// Runs `action(argument)` once, on the calling CPU, while all other CPUs that take part wait with preemption off
     /// and outside bounded calls. For changes that nothing less makes safe: everybody waits for the slowest to come.
-    /// Returns the cycles from the first CPU's waiting to the last one's release.
-    uint64_t rendezvous(void (*action)(void*), void* argument);
+    /// One at a time, and no CPU comes or goes meanwhile. Returns the cycles from the first CPU's waiting to the last
+    /// one's release.
+    uint64_t rendezvous(void (*action)(void*), void* argument) HELIX_MAY_SLEEP;
     /// Waits until every CPU has been outside of bounded calls and of stretches without preemption. What the caller
     /// wrote before is seen by all afterwards, and what others wrote before is seen by the caller.
-    void wait_grace_period();
+    void wait_grace_period() HELIX_MAY_SLEEP;
 
     // ---- On the CPU itself.
 
     /// Makes the calling CPU, which was just started, number `id`. Preemption is off afterwards.
     void adopt(CpuId id);
     /// The calling CPU takes part from now on. Its idle thread; preemption off.
-    void join(Cpu& cpu);
-    /// Does what run_on_each asked of the calling CPU. Preemption count one, outside bounded calls.
-    void do_work(Cpu& cpu);
+    // Who starts it holds change_ until it has joined, which the analysis cannot know.
+    void join(Cpu& cpu) HELIX_PREEMPTION_OFF HELIX_NO_THREAD_SAFETY_ANALYSIS;
     /// Stops the calling CPU, which is leaving and has nothing left to run. Its idle thread; preemption off.
     [[noreturn]] void leave(Cpu& cpu);
 
@@ -63,17 +65,16 @@ public:
     }
 
 private:
-    struct Work;
-
-    /// Gives `work` to all other CPUs that take part. Preemption off, change_ held.
-    void hand_out(Work& work) HELIX_REQUIRES(change_);
+    /// Gives `work` to all other CPUs that do such work; returns how many those are.
+    uint32_t hand_out(CpuWork& work) HELIX_PREEMPTION_OFF;
 
     Result<Cpu*> find(CpuId id);
 
     Kernel& kernel_;
     CpuAreas areas_;
-    Mutex change_{LockRank::CpuChange};  // held while CPUs come and go, and while work is done on each
-    uint64_t online_ = 0;                // written by the CPU itself when it joins, under change_ when it is to leave
+    Mutex change_ HELIX_RANK(CpuChange);  // held while CPUs come and go, and while all of them meet
+    uint64_t online_ HELIX_GUARDED_BY(change_) = 0;
+    uint64_t working_ = 0;  // CPUs whose queues of work are open, from before they run anything until after; atomic
     uint64_t idle_ = 0;
 };
 

@@ -4,7 +4,7 @@
 // (event_queue.hpp).
 #pragma once
 
-#include "kernel/thread/wait_queue.hpp"
+#include "kernel/thread/awaited.hpp"
 
 namespace helix::kernel {
 
@@ -20,10 +20,10 @@ public:
 
     /// Errors: TimedOut, Cancelled.
     Result<void> wait(uint64_t timeout_ns = kForever) HELIX_MAY_SLEEP {
-        const WakeReason reason = queue_.wait_until(
-            [&] {
-                const bool was_set = set_;
-                if (reset_ == EventReset::Automatic) set_ = false;
+        const WakeReason reason = set_.wait_until(
+            [&](bool& is_set) {
+                const bool was_set = is_set;
+                if (reset_ == EventReset::Automatic) is_set = false;
                 return was_set;
             },
             deadline_after(timeout_ns));
@@ -33,21 +33,20 @@ public:
     }
     void set() HELIX_MAY_SPIN {
         if (reset_ == EventReset::Automatic)
-            queue_.wake_one([&] { set_ = true; });
+            set_.wake_one([](bool& is_set) { is_set = true; });
         else
-            queue_.wake_all([&] { set_ = true; });
+            set_.wake_all([](bool& is_set) { is_set = true; });
     }
     void reset() HELIX_MAY_SPIN {
-        queue_.locked([&] { set_ = false; });
+        set_.with([](bool& is_set) { is_set = false; });
     }
     bool is_set() HELIX_MAY_SPIN {
-        return queue_.locked([&] { return set_; });
+        return set_.with([](bool& is_set) { return is_set; });
     }
 
 private:
-    WaitQueue queue_;
     const EventReset reset_;
-    bool set_ = false;  // guarded by the queue's lock
+    Awaited<bool> set_;
 };
 
 }  // namespace helix::kernel

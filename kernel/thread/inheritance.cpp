@@ -36,34 +36,34 @@ bool Inheritance::wait(Mutex& mutex, uint64_t deadline_ns, Cancellable cancellab
     Thread& self = current_thread();
     const uintptr_t mine = Mutex::word_of(self);
     count_lock(mutex.rank_, LockCount::Contended);
-    lock_.lock();
+    lock().lock();
     // Either it is free by now, or its holder is told that somebody waits.
     uintptr_t word = mutex.word_.load(std::memory_order_relaxed);
     while ((word & Mutex::kContended) == 0) {
         const uintptr_t wanted = word == 0 ? mine : word | Mutex::kContended;
         if (!mutex.word_.compare_exchange_weak(word, wanted, std::memory_order_acq_rel)) continue;
         if (word == 0) {
-            lock_.unlock();
+            lock().unlock();
             return true;
         }
         word = wanted;
     }
     enter(mutex, self);
     WakeReason reason = WakeReason::None;
-    for (; self.waits_for != nullptr && reason == WakeReason::None; lock_.lock())
-        reason = wait_unlocking(lock_, deadline_ns, cancellable);
+    for (; self.waits_for != nullptr && reason == WakeReason::None; lock().lock())
+        reason = wait_unlocking(lock(), deadline_ns, cancellable);
     const bool handed_over = self.waits_for == nullptr;
     if (!handed_over) {
         leave(mutex, self);
         count_lock(mutex.rank_, LockCount::Expired);
     }
-    lock_.unlock();
+    lock().unlock();
     return handed_over;
 }
 
 void Inheritance::hand_over(Mutex& mutex) {
     Thread& self = current_thread();
-    SpinLockGuard guard(lock_);
+    SpinLockGuard guard(lock());
     const uintptr_t word = mutex.word_.load(std::memory_order_relaxed);
     if (holder(word, Mutex::kContended) != &self) panic("a mutex is unlocked by a thread that does not hold it");
     if (mutex.waiters_.empty()) {  // who waited has given up
@@ -89,14 +89,14 @@ void Inheritance::hand_over(Mutex& mutex) {
 }
 
 bool Inheritance::set_base(Thread& thread, ThreadId id, uint32_t priority) {
-    SpinLockGuard guard(lock_);
+    SpinLockGuard guard(lock());
     if (!threads_.set_base_priority(thread, id, priority)) return false;
     adjust(thread);
     return true;
 }
 
 bool Inheritance::is_consistent(Thread& thread) {
-    SpinLockGuard guard(lock_);
+    SpinLockGuard guard(lock());
     if (thread.priority != due(thread)) return false;
     for (Mutex* mutex = thread.first_contended; mutex != nullptr; mutex = mutex->next_contended_) {
         if (mutex->word_.load() != (Mutex::word_of(thread) | Mutex::kContended) || mutex->waiters_.empty())

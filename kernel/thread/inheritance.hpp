@@ -20,25 +20,28 @@ public:
     Inheritance& operator=(const Inheritance&) = delete;
 
     /// Waits until the calling thread holds `mutex`; false if it gave up.
-    bool wait(Mutex& mutex, uint64_t deadline_ns, Cancellable cancellable) HELIX_EXCLUDES(lock_) HELIX_MAY_SLEEP;
+    bool wait(Mutex& mutex, uint64_t deadline_ns, Cancellable cancellable)
+        HELIX_EXCLUDES(inheritance_lock) HELIX_MAY_SLEEP;
     /// The calling thread gives `mutex`, which it holds, to the most urgent waiter, or frees it.
-    void hand_over(Mutex& mutex) HELIX_EXCLUDES(lock_) HELIX_MAY_SPIN;
+    void hand_over(Mutex& mutex) HELIX_EXCLUDES(inheritance_lock) HELIX_MAY_SPIN;
     /// Changes what `thread` was asked to run with. False if it is no longer `id`.
-    bool set_base(Thread& thread, ThreadId id, uint32_t priority) HELIX_EXCLUDES(lock_) HELIX_MAY_SPIN;
+    bool set_base(Thread& thread, ThreadId id, uint32_t priority) HELIX_EXCLUDES(inheritance_lock) HELIX_MAY_SPIN;
 
     /// Whether `thread` runs with what it should, as far as it can be seen from its own mutexes. For tests.
-    bool is_consistent(Thread& thread) HELIX_EXCLUDES(lock_);
+    bool is_consistent(Thread& thread) HELIX_EXCLUDES(inheritance_lock);
 
 private:
-    void enter(Mutex& mutex, Thread& waiter) HELIX_REQUIRES(lock_);
+    /// The analysis knows the lock by the name that mutexes and threads have for it.
+    SpinLock& lock() HELIX_RETURN_CAPABILITY(inheritance_lock) { return lock_; }
+    void enter(Mutex& mutex, Thread& waiter) HELIX_REQUIRES(inheritance_lock);
     /// `waiter` is in the list of `mutex`.
-    void leave(Mutex& mutex, Thread& waiter) HELIX_REQUIRES(lock_);
-    uint32_t due(const Thread& thread) const HELIX_REQUIRES(lock_);
+    void leave(Mutex& mutex, Thread& waiter) HELIX_REQUIRES(inheritance_lock);
+    uint32_t due(const Thread& thread) const HELIX_REQUIRES(inheritance_lock);
     /// Sets what `thread` runs with, and along the chain what holders run with for whom it waits.
-    void adjust(Thread& thread) HELIX_REQUIRES(lock_);
+    void adjust(Thread& thread) HELIX_REQUIRES(inheritance_lock);
 
     Threads& threads_;
-    SpinLock lock_{LockRank::Inheritance};
+    SpinLock lock_ HELIX_RANK(Inheritance);
 };
 
 }  // namespace helix::kernel

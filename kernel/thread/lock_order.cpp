@@ -17,7 +17,7 @@ namespace {
 
 constexpr Text kRankNames[] = {"ModuleChange", "ModuleCall", "ModuleRegistry", "CpuChange",   "SleepingLeaf", "Slot",
                                "ThreadTable",  "WaitQueue",  "Semaphore",      "Inheritance", "Timer",        "Cpu",
-                               "CpuAreas",     "Heap",       "Region",         "Mapping",     "Pages"};
+                               "CpuAreas",     "Heap",       "Region",         "Mapping",     "Pages",        "Log"};
 static_assert(sizeof(kRankNames) / sizeof(kRankNames[0]) == kLockRanks);
 
 constinit LockCounts counts[kLockRanks] = {};  // atomic
@@ -56,16 +56,24 @@ struct HeldLocks {
 /// Each CPU uses its own entry, with preemption off.
 constinit HeldLocks held_locks[arch::kMaximumCpus] = {};
 
+/// Handlers that a CPU is in, and those among them that came upon preemption off. A CPU's own, as above.
+struct Interrupts {
+    uint32_t depth;
+    uint32_t upon_locks;
+};
+constinit Interrupts interrupts[arch::kMaximumCpus] = {};
+
 bool may_follow(const HeldLock& taken, const HeldLock& held) {
     if (taken.rank > held.rank) return true;
     // The areas of CPUs lie in ascending order.
     return taken.rank == LockRank::Cpu && held.rank == LockRank::Cpu && taken.lock > held.lock;
 }
 
-/// A panic writes to console and log, which takes locks again: the records of this CPU and thread end here.
+/// A panic may go through the kernel again: the records of this CPU and thread end here.
 [[noreturn]] void violation(Text sentence) {
     preempt_disable();
     held_locks[current_cpu()].count = 0;
+    interrupts[current_cpu()] = {};
     if (Thread* const thread = current_thread_or_null()) thread->held_count = 0;
     panic(sentence);
 }
@@ -81,6 +89,7 @@ namespace lock_order {
 
 void acquire(LockRank rank, const void* lock) {
     context::require_preemption_off("a spin lock");
+    context::require_may_spin(describe(rank));
     HeldLocks& held = held_locks[current_cpu()];
     const HeldLock taken{lock, rank};
     for (size_t i = 0; i < held.count; ++i)
@@ -126,6 +135,21 @@ void release_sleeping(LockRank rank, const void* lock) {
     violation(format("lock order: rank {} released but not held by this thread", describe(rank)).text());
 }
 
+void require_held(LockRank rank, const void* lock) {
+    const auto is_among = [&](const HeldLock* held, size_t count) {
+        for (size_t i = 0; i < count; ++i)
+            if (held[i].lock == lock) return true;
+        return false;
+    };
+    const PreemptionGuard guard;
+    const Thread* const thread = current_thread_or_null();
+    const HeldLocks& here = held_locks[current_cpu()];
+    if (sleeps(rank) ? thread == nullptr || is_among(thread->held, thread->held_count)
+                     : is_among(here.locks, here.count))
+        return;
+    violation(format("lock order: rank {} is not held, and should be", describe(rank)).text());
+}
+
 void require_none(Text caller) {
     PreemptionGuard guard;
     HeldLocks& held = held_locks[current_cpu()];
@@ -143,7 +167,40 @@ void require_no_sleeping(Text caller) {
 
 namespace context {
 
+namespace {
+/// Read where the thread cannot go elsewhere in between.
+Interrupts interrupts_here() {
+    const PreemptionGuard guard;
+    return interrupts[current_cpu()];
+}
+}  // namespace
+
+Interrupt::Interrupt() : came_upon_locks_(preempt_count() > 1) {
+    require_preemption_off("an interrupt's handler");
+    Interrupts& here = interrupts[current_cpu()];
+    ++here.depth;
+    here.upon_locks += came_upon_locks_;
+}
+
+Interrupt::~Interrupt() {
+    Interrupts& here = interrupts[current_cpu()];
+    --here.depth;
+    here.upon_locks -= came_upon_locks_;
+}
+
+void require_may_spin(Text function) {
+    if (interrupts_here().upon_locks != 0)
+        violation(format("context: {} takes locks, and an interrupt came upon preemption off", function).text());
+}
+
+void require_interrupt(Text function) {
+    if (interrupts_here().depth == 0)
+        violation(format("context: {} is part of an interrupt's handler", function).text());
+}
+
 void require_may_sleep(Text function) {
+    if (interrupts_here().depth != 0)
+        violation(format("context: {} may sleep, and this is an interrupt's handler", function).text());
     lock_order::require_none(function);
     if (!may_block()) violation(format("context: {} may sleep, and preemption is off", function).text());
 }

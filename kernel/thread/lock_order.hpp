@@ -1,41 +1,13 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The ranks of all locks, the run-time check of their order, and how often each rank was waited for.
+// The check of the order of locks at run time, and how often locks of each rank were waited for.
 #pragma once
 
 #include "helix/types.hpp"
 #include "kernel/thread/context.hpp"
+#include "kernel/thread/lock_rank.hpp"
 
 namespace helix::kernel {
-
-/// Outermost first: whoever holds a lock takes only locks of a strictly later rank. Cpu locks alone are taken beside
-/// each other, in ascending order of their CPU. Who waits for a lock of the first group sleeps; a lock of that group
-/// that is waited for with a time-out may have any rank, since such a wait ends. The others spin.
-enum class LockRank : uint8_t {
-    ModuleChange,    ///< changes of the set of modules
-    ModuleCall,      ///< calls into one module; calls from module to module wait with a time-out
-    ModuleRegistry,  ///< the lists of modules and interfaces
-    CpuChange,       ///< CPUs come and go, and work is done on each
-    SleepingLeaf,    ///< nothing that sleeps is taken inside
-
-    Slot,
-    ThreadTable,
-    WaitQueue,  ///< a waiter enters Timer, and a waker Cpu, with its queue locked
-    Semaphore,
-    Inheritance,  ///< who waits for which mutex; priorities change with it held, under Cpu
-    Timer,
-    Cpu,
-    CpuAreas,
-    Heap,
-    Region,
-    Mapping,  ///< around the port's page tables, which take frames from Pages
-    Pages,    ///< leaf
-};
-inline constexpr size_t kLockRanks = static_cast<size_t>(LockRank::Pages) + 1;
-constexpr bool sleeps(LockRank rank) {
-    return rank <= LockRank::SleepingLeaf;
-}
-Text describe(LockRank rank);
 
 /// Counts of one rank, since the start; of all kernels of a process together.
 struct LockCounts {
@@ -63,6 +35,8 @@ void check_sleeping(LockRank rank, const void* lock, Wait wait);
 /// The thread holds the lock from now on, until release_sleeping.
 void acquire_sleeping(LockRank rank, const void* lock);
 void release_sleeping(LockRank rank, const void* lock);
+/// Panics unless the thread, or for locks that spin the CPU, holds `lock`.
+void require_held(LockRank rank, const void* lock);
 /// Panics if this CPU holds a spin lock. For functions that may call into a module.
 void require_none(Text caller);
 /// Panics if the thread holds a lock that sleeps. For threads that end.
@@ -73,6 +47,7 @@ inline void release(LockRank, const void*) {}
 inline void check_sleeping(LockRank, const void*, Wait) {}
 inline void acquire_sleeping(LockRank, const void*) {}
 inline void release_sleeping(LockRank, const void*) {}
+inline void require_held(LockRank, const void*) {}
 inline void require_none(Text) {}
 inline void require_no_sleeping(Text) {}
 #endif

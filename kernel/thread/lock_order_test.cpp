@@ -10,6 +10,8 @@
 #include "kernel/thread/rw_lock.hpp"
 #include "tests/unit/fake_port.hpp"
 
+#include <thread>
+
 namespace helix::kernel {
 namespace {
 
@@ -29,6 +31,12 @@ void take(Lock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
 template <typename Lock>
 void give(Lock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     lock.unlock();
+}
+void take(CpuLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    lock.acquire();
+}
+void give(CpuLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    lock.release();
 }
 bool take_for(Mutex& mutex, uint64_t timeout_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     return mutex.lock_for(timeout_ns);
@@ -57,13 +65,49 @@ TEST_F(LockOrderTest, WhoHoldsAMutexKnowsIt) {
     give(mutex);
 }
 
+/// Takes `lock` on another CPU while this one holds it, and releases it here once the other is seen to wait.
+template <typename Take, typename Give>
+void meet(Take take_lock, Give give_lock) {
+    take_lock();
+    const uint64_t before = test::spin_hint_count;
+    std::thread other([&] {
+        const test::FakeCpu second(1);
+        take_lock();
+        give_lock();
+    });
+    while (test::spin_hint_count == before) std::this_thread::yield();
+    give_lock();
+    other.join();
+}
+
 TEST_F(LockOrderTest, WaitingForASpinLockIsCountedByRank) {
-    const uint64_t before = lock_counts(LockRank::Region).contended;
+    const auto contended = [](LockRank rank) { return lock_counts(rank).contended; };
+    const uint64_t region = contended(LockRank::Region);
+    const uint64_t heap = contended(LockRank::Heap);
+    const uint64_t cpus = contended(LockRank::Cpu);
     SpinLock lock(LockRank::Region);
-    {
-        SpinLockGuard guard(lock);
-    }
-    EXPECT_EQ(lock_counts(LockRank::Region).contended, before);
+    const auto take_lock = [&] { take(lock); };
+    const auto give_lock = [&] { give(lock); };
+    take_lock();
+    give_lock();
+    EXPECT_EQ(contended(LockRank::Region), region) << "nobody had to wait";
+    meet(take_lock, give_lock);
+    EXPECT_EQ(contended(LockRank::Region), region + 1);
+    meet(take_lock, give_lock);
+    EXPECT_EQ(contended(LockRank::Region), region + 2);
+
+    CpuLock cpu_lock;
+    meet(
+        [&] {
+            preempt_disable();
+            take(cpu_lock);
+        },
+        [&] {
+            give(cpu_lock);
+            preempt_enable();
+        });
+    EXPECT_EQ(contended(LockRank::Cpu), cpus + 1);
+    EXPECT_EQ(contended(LockRank::Heap), heap) << "another rank's";
 }
 
 TEST_F(LockOrderTest, DataInsideItsLockIsReachedWithTheLockHeld) {
@@ -134,9 +178,9 @@ TEST_F(LockOrderDeathTest, WhoHoldsACpuLockMayNotSleep) {
     CpuLock lock;
     Mutex mutex(LockRank::SleepingLeaf);
     preempt_disable();
-    lock.acquire();
+    take(lock);
     EXPECT_DEATH(take(mutex), "SleepingLeaf called while a lock of rank Cpu is held");
-    lock.release();
+    give(lock);
     preempt_enable();
 }
 
@@ -149,9 +193,62 @@ TEST_F(LockOrderDeathTest, WithPreemptionOffNobodySleeps) {
     preempt_enable();
 }
 
+TEST_F(LockOrderDeathTest, AnInterruptThatCameUponPreemptionOffTakesNoLock) {
+    SpinLock spin(LockRank::Heap);
+    Mutex mutex(LockRank::SleepingLeaf);
+    mutex.lock();
+    preempt_disable();  // what is interrupted
+    preempt_disable();  // as the port does before it calls a handler
+    {
+        const context::Interrupt here;
+        EXPECT_DEATH(take(spin), "Heap takes locks, and an interrupt came upon preemption off");
+        EXPECT_DEATH(give(mutex), "Mutex::unlock takes locks, and an interrupt came upon preemption off");
+        EXPECT_DEATH(context::require_may_spin("this"), "this takes locks, and an interrupt");
+    }
+    preempt_enable();
+    context::require_may_spin("this");  // the handler has ended
+    SpinLockGuard guard(spin);
+    preempt_enable();
+    mutex.unlock();
+}
+
+TEST_F(LockOrderDeathTest, AnInterruptThatCameUponPreemptionOnMaySpinAndNeverSleeps) {
+    SpinLock spin(LockRank::Heap);
+    Mutex mutex(LockRank::SleepingLeaf);
+    preempt_disable();
+    {
+        const context::Interrupt here;
+        {
+            SpinLockGuard guard(spin);
+            // Another one comes upon this one, and its lock.
+            preempt_disable();
+            {
+                const context::Interrupt inner;
+                EXPECT_DEATH(context::require_may_spin("this"), "this takes locks, and an interrupt");
+            }
+            preempt_enable();
+        }
+        context::require_may_spin("this");
+        EXPECT_DEATH(take(mutex), "SleepingLeaf may sleep, and this is an interrupt's handler");
+    }
+    preempt_enable();
+}
+
+TEST_F(LockOrderDeathTest, PartsOfAHandlerBelongIntoOne) {
+    EXPECT_DEATH(context::require_interrupt("this"), "this is part of an interrupt's handler");
+    EXPECT_DEATH({ const context::Interrupt here; }, "an interrupt's handler needs preemption off");
+    preempt_disable();
+    {
+        const context::Interrupt here;
+        context::require_interrupt("this");
+    }
+    EXPECT_DEATH(context::require_interrupt("this"), "this is part of an interrupt's handler");
+    preempt_enable();
+}
+
 TEST_F(LockOrderDeathTest, CpuLocksNeedPreemptionOff) {
     CpuLock lock;
-    EXPECT_DEATH(lock.acquire(), "needs preemption off");
+    EXPECT_DEATH(take(lock), "needs preemption off");
 }
 
 TEST_F(LockOrderDeathTest, CpuLocksStandInTheOrderOfSpinLocks) {
@@ -161,30 +258,30 @@ TEST_F(LockOrderDeathTest, CpuLocksStandInTheOrderOfSpinLocks) {
     SpinLock queue(LockRank::WaitQueue);
     {
         SpinLockGuard timer_guard(timer);
-        lock.acquire();
+        take(lock);
         SpinLockGuard heap_guard(heap);
-        EXPECT_DEATH(lock.acquire(), "rank Cpu taken while rank");
+        EXPECT_DEATH(take(lock), "rank Cpu taken while rank");
         EXPECT_DEATH(take(queue), "rank WaitQueue taken while rank Timer is held");
     }
     preempt_disable();
     EXPECT_DEATH(take(queue), "rank WaitQueue taken while rank Cpu is held");
-    lock.release();
+    give(lock);
     preempt_enable();
     SpinLockGuard guard(heap);
-    EXPECT_DEATH(lock.acquire(), "rank Cpu taken while rank Heap is held");
+    EXPECT_DEATH(take(lock), "rank Cpu taken while rank Heap is held");
 }
 
 TEST_F(LockOrderDeathTest, ACpuLockIsReleasedOnTheCpuThatTookIt) {
     CpuLock lock;
     preempt_disable();
-    lock.acquire();
+    take(lock);
     EXPECT_DEATH(
         {
             cpu.local.cpu = 1;
-            lock.release();
+            give(lock);
         },
         "rank Cpu released but not held by this CPU");
-    lock.release();
+    give(lock);
     preempt_enable();
 }
 
@@ -199,6 +296,23 @@ TEST_F(LockOrderDeathTest, WhatIsNotHeldIsNotReleased) {
     EXPECT_DEATH(give(mutex), "rank SleepingLeaf released but not held by this thread");
     cpu.local.thread = &thread;
     mutex.unlock();
+}
+
+TEST_F(LockOrderDeathTest, WhatIsSaidToBeHeldIsLookedAt) {
+    Mutex mutex(LockRank::SleepingLeaf);
+    CpuLock lock;
+    const auto say = [&]() HELIX_NO_THREAD_SAFETY_ANALYSIS { mutex.assert_held(); };
+    const auto say_of_cpu = [&]() HELIX_NO_THREAD_SAFETY_ANALYSIS { lock.assert_held(); };
+    EXPECT_DEATH(say(), "rank SleepingLeaf is not held, and should be");
+    mutex.lock();
+    say();
+    mutex.unlock();
+    preempt_disable();
+    EXPECT_DEATH(say_of_cpu(), "rank Cpu is not held, and should be");
+    take(lock);
+    say_of_cpu();
+    give(lock);
+    preempt_enable();
 }
 
 TEST_F(LockOrderDeathTest, AThreadDoesNotEndWithALock) {

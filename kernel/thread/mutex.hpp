@@ -34,11 +34,14 @@ public:
     /// False if somebody holds it.
     bool try_lock() HELIX_TRY_ACQUIRE(true) { return lock_for(0); }
     void unlock() HELIX_RELEASE() HELIX_MAY_SPIN HELIX_NO_THREAD_SAFETY_ANALYSIS {
+        context::require_may_spin("Mutex::unlock");
         lock_order::release_sleeping(rank_, this);
         uintptr_t word = word_of(current_thread());
         // The thread may be preempted anywhere here, but remains the same.
         if (!word_.compare_exchange_strong(word, 0, std::memory_order_release, std::memory_order_relaxed)) hand_over();
     }
+    /// For the analysis, where it cannot see that the calling thread holds it; debug builds look.
+    void assert_held() const HELIX_ASSERT_CAPABILITY(this) { lock_order::require_held(rank_, this); }
     bool held_by_me() const { return is_held_by(current_thread()); }
     /// At this moment, which may be over.
     bool is_held_by(const Thread& thread) const {
@@ -65,9 +68,8 @@ private:
     void hand_over();
 
     std::atomic<uintptr_t> word_{0};
-    // Guarded by the inheritance lock.
-    Waiters waiters_;                  // most urgent first
-    Mutex* next_contended_ = nullptr;  // of its holder's
+    Waiters waiters_ HELIX_GUARDED_BY(inheritance_lock);                  // most urgent first
+    Mutex* next_contended_ HELIX_GUARDED_BY(inheritance_lock) = nullptr;  // of its holder's
     const LockRank rank_;
 };
 

@@ -13,13 +13,15 @@ namespace helix::kernel {
 namespace {
 
 /// Two CPU locks, taken in the order in which all of them are. Preemption is off around it.
-class TwoCpuLocks {
+class HELIX_SCOPED_CAPABILITY TwoCpuLocks {
 public:
-    TwoCpuLocks(Cpu& a, Cpu& b) : first_(a.local.cpu < b.local.cpu ? a : b), second_(&first_ == &a ? b : a) {
+    TwoCpuLocks(Cpu& a, Cpu& b) HELIX_ACQUIRE(a.lock, b.lock) HELIX_NO_THREAD_SAFETY_ANALYSIS
+        : first_(a.local.cpu < b.local.cpu ? a : b),
+          second_(&first_ == &a ? b : a) {
         first_.lock.acquire();
         second_.lock.acquire();
     }
-    ~TwoCpuLocks() {
+    ~TwoCpuLocks() HELIX_RELEASE() HELIX_NO_THREAD_SAFETY_ANALYSIS {
         second_.lock.release();
         first_.lock.release();
     }

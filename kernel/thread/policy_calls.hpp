@@ -11,13 +11,13 @@ namespace helix::kernel {
 /// Calls `Method` of the policy in `place`, which serves; false if the call failed. `out` is null for void methods.
 template <auto Method, typename... Arguments>
 bool PolicySlot::ask(uint32_t place, void* out, Arguments&&... arguments) {
-    const Place& asked = places_[place];
+    const Place& asked = at(place);
     return call_module<Method>(token_of(asked.instance), asked.policy, out, static_cast<Arguments&&>(arguments)...) ==
            GateFailure::None;
 }
 
 inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer) {
-    const uint32_t place = ruling_;
+    const uint32_t place = ruling();
     Thread* const thread = threads_.thread_of_view(place, answer);
     if (__builtin_expect(thread != nullptr && thread->state == ThreadState::Runnable && thread->cpu == cpu.local.cpu &&
                              (thread->queued_in & bit_of(place)) != 0,
@@ -34,9 +34,9 @@ inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer) {
 
 inline __attribute__((always_inline)) Thread& PolicySlot::yield(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     cpu.policy_ready.push_back(thread);
-    if (__builtin_expect(mirror_ != kNone, 0)) enqueue_in_mirror(cpu, thread, reason);
+    if (__builtin_expect(has_mirror(), 0)) enqueue_in_mirror(cpu, thread, reason);
     Thread* picked = nullptr;
-    if (const uint32_t place = ruling_; __builtin_expect(serves(place), 1)) {
+    if (const uint32_t place = ruling(); __builtin_expect(serves(place), 1)) {
         thread.queued_in |= bit_of(place);
         thread.view[place].cpu = cpu.local.cpu;
         SchedulerThread* answer = nullptr;
@@ -48,7 +48,7 @@ inline __attribute__((always_inline)) Thread& PolicySlot::yield(Cpu& cpu, Thread
         ++cpu.fifo_picks;
     }
     cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
-    if (__builtin_expect(mirror_ != kNone, 0)) dequeue_in_mirror(cpu, *picked);
+    if (__builtin_expect(has_mirror(), 0)) dequeue_in_mirror(cpu, *picked);
     picked->queued_in = 0;
     return *picked;
 }

@@ -12,18 +12,18 @@ void PolicySlot::break_rule(uint32_t place, Text rule) {
     FailureNote note;
     note.failure = GateFailure::Abort;
     note.rule = rule;
-    module_failed(*places_[place].instance, note);
+    module_failed(*at(place).instance, note);
 }
 
 void PolicySlot::enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     cpu.policy_ready.push_back(thread);
     cpu.ready_count = cpu.ready_count + 1;
-    if (__builtin_expect(mirror_ != kNone, 0)) enqueue_in_mirror(cpu, thread, reason);
-    enqueue_in(ruling_, cpu, thread, reason);
+    if (__builtin_expect(has_mirror(), 0)) enqueue_in_mirror(cpu, thread, reason);
+    enqueue_in(ruling(), cpu, thread, reason);
 }
 
 void PolicySlot::enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reason) {
-    enqueue_in(mirror_, cpu, thread, reason);
+    enqueue_in(mirrored(), cpu, thread, reason);
 }
 
 inline __attribute__((always_inline)) void PolicySlot::enqueue_in(uint32_t place, Cpu& cpu, Thread& thread,
@@ -37,9 +37,9 @@ inline __attribute__((always_inline)) void PolicySlot::enqueue_in(uint32_t place
 Thread* PolicySlot::pick(Cpu& cpu) {
     if (cpu.policy_ready.empty()) return nullptr;
     Thread* picked = nullptr;
-    if (serves(ruling_)) {
+    if (serves(ruling())) {
         SchedulerThread* answer = nullptr;
-        if (ask<&Scheduler::pick_next>(ruling_, &answer, cpu.view[ruling_])) picked = validated(cpu, answer);
+        if (ask<&Scheduler::pick_next>(ruling(), &answer, cpu.view[ruling()])) picked = validated(cpu, answer);
     }
     if (__builtin_expect(picked == nullptr, 0)) {
         picked = &cpu.policy_ready.front();
@@ -47,20 +47,20 @@ Thread* PolicySlot::pick(Cpu& cpu) {
     }
     cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
     cpu.ready_count = cpu.ready_count - 1;
-    if (__builtin_expect(mirror_ != kNone, 0)) dequeue_in_mirror(cpu, *picked);
+    if (__builtin_expect(has_mirror(), 0)) dequeue_in_mirror(cpu, *picked);
     picked->queued_in = 0;
     return picked;
 }
 
 void PolicySlot::dequeue_in_mirror(Cpu& cpu, Thread& picked) {
-    if (!serves(mirror_) || (picked.queued_in & bit_of(mirror_)) == 0) return;
-    ask<&Scheduler::dequeue>(mirror_, nullptr, cpu.view[mirror_], picked.view[mirror_], DequeueReason::Picked);
+    if (!serves(mirrored()) || (picked.queued_in & bit_of(mirrored())) == 0) return;
+    ask<&Scheduler::dequeue>(mirrored(), nullptr, cpu.view[mirrored()], picked.view[mirrored()], DequeueReason::Picked);
 }
 
 void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
     from.policy_ready.erase(from.policy_ready.iterator_to(thread));
     from.ready_count = from.ready_count - 1;
-    for (uint32_t place : {ruling_, mirror_}) {
+    for (uint32_t place : {ruling(), mirrored()}) {
         if (!serves(place) || (thread.queued_in & bit_of(place)) == 0) continue;
         ask<&Scheduler::dequeue>(place, nullptr, from.view[place], thread.view[place], DequeueReason::Migrated);
     }
@@ -71,25 +71,25 @@ void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
 
 CpuId PolicySlot::select_cpu(const Thread& thread, CpuId waker) {
     CpuId answer = thread.cpu;
-    if (serves(ruling_)) (void)ask<&Scheduler::select_cpu>(ruling_, &answer, thread.view[ruling_], waker);
+    if (serves(ruling())) (void)ask<&Scheduler::select_cpu>(ruling(), &answer, thread.view[ruling()], waker);
     return answer;
 }
 
 bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
-    if (serves(mirror_)) {
+    if (serves(mirrored())) {
         TickDecision ignored{};
-        ask<&Scheduler::tick>(mirror_, &ignored, cpu.view[mirror_], now_ns);
+        ask<&Scheduler::tick>(mirrored(), &ignored, cpu.view[mirrored()], now_ns);
     }
-    if (!serves(ruling_)) return !cpu.policy_ready.empty();
+    if (!serves(ruling())) return !cpu.policy_ready.empty();
     TickDecision decision{};
-    if (!ask<&Scheduler::tick>(ruling_, &decision, cpu.view[ruling_], now_ns)) return true;
+    if (!ask<&Scheduler::tick>(ruling(), &decision, cpu.view[ruling()], now_ns)) return true;
     return decision == TickDecision::Preempt;
 }
 
 bool PolicySlot::should_preempt(Cpu& cpu, Thread& woken) {
-    if (!serves(ruling_) || cpu.view[ruling_].current == nullptr) return false;
+    if (!serves(ruling()) || cpu.view[ruling()].current == nullptr) return false;
     bool answer = false;
-    return ask<&Scheduler::should_preempt>(ruling_, &answer, cpu.view[ruling_], woken.view[ruling_]) && answer;
+    return ask<&Scheduler::should_preempt>(ruling(), &answer, cpu.view[ruling()], woken.view[ruling()]) && answer;
 }
 
 void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
@@ -97,15 +97,16 @@ void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
     thread.priority = priority;
     for (uint32_t place = 0; place < Thread::kPolicies; ++place) {
         thread.view[place].priority = priority;
-        if (thread.kind != ThreadClass::Policy || (place != ruling_ && place != mirror_) || !serves(place)) continue;
+        if (thread.kind != ThreadClass::Policy || (place != ruling() && place != mirrored()) || !serves(place))
+            continue;
         const bool queued = (thread.queued_in & bit_of(place)) != 0;
         ask<&Scheduler::priority_changed>(place, nullptr, cpu.view[place], thread.view[place], old, queued);
     }
 }
 
 Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
-    if (mirror_ != kNone) return Error(ErrorCode::Busy, "another scheduler is being swapped in");
-    const uint32_t place = ruling_ == 0 ? 1 : 0;
+    if (has_mirror()) return Error(ErrorCode::Busy, "another scheduler is being swapped in");
+    const uint32_t place = ruling() == 0 ? 1 : 0;
 
     // Nobody looks at this place yet: make the policy's areas as new, a few threads at a time.
     threads_.for_each_locked([&](Thread& thread) {
@@ -117,6 +118,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     places_[place] = Place{policy, instance};
     for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
         Cpu& cpu = threads_.cpu(id);
+        cpu.lock.assert_held();
         SchedulerCpu& view = cpu.view[place];
         SchedulerThread* const current = view.current;
         __builtin_memset(&view, 0, sizeof(view));
@@ -130,7 +132,9 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     threads_.for_each_locked([&](Thread& thread) {
         if (thread.kind != ThreadClass::Policy || thread.state != ThreadState::Runnable) return;
         if ((thread.queued_in & bit_of(place)) != 0 || !serves(place)) return;
-        enqueue_in(place, threads_.cpu(thread.cpu), thread, EnqueueReason::Snapshot);
+        Cpu& cpu = threads_.cpu(thread.cpu);
+        cpu.lock.assert_held();
+        enqueue_in(place, cpu, thread, EnqueueReason::Snapshot);
     });
     if (!serves(place)) {
         drop_mirror();
@@ -146,6 +150,12 @@ void PolicySlot::flip() {
     stands_by_ = true;
 }
 
+void PolicySlot::stand_by() {
+    threads_.lock_all_cpus();
+    stands_by_ = has_mirror();
+    threads_.unlock_all_cpus();
+}
+
 void PolicySlot::audit_ruling() {
     for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
         preempt_disable();
@@ -153,7 +163,7 @@ void PolicySlot::audit_ruling() {
         cpu.lock.acquire();
         auto statistics = ruling_statistics(cpu);
         if (statistics.ok() && statistics.value().runnable != cpu.ready_count)
-            break_rule(ruling_, "it does not hold the threads that are runnable");
+            break_rule(ruling(), "it does not hold the threads that are runnable");
         cpu.lock.release();
         preempt_enable();
     }
@@ -192,20 +202,22 @@ Result<SchedulerStatistics> PolicySlot::statistics_of(uint32_t place, Cpu& cpu) 
 }
 
 Result<void> PolicySlot::self_check_mirror(Text name) {
-    if (!serves(mirror_)) return ErrorCode::ModuleAbsent;
+    if (!serves(mirrored())) return ErrorCode::ModuleAbsent;
     struct Lost {
         bool any = false;
         ThreadId thread = ThreadId::None;
         CpuId cpu = 0;
     } lost;
     threads_.for_each_locked([&](Thread& thread) {
-        if ((thread.queued_in & bit_of(mirror_)) == 0 || !serves(mirror_)) return;
+        if ((thread.queued_in & bit_of(mirrored())) == 0 || !serves(mirrored())) return;
         bool held = false;
         Cpu& cpu = threads_.cpu(thread.cpu);
-        if (!ask<&Scheduler::self_check>(mirror_, &held, cpu.view[mirror_], thread.view[mirror_]) || held) return;
+        cpu.lock.assert_held();
+        if (!ask<&Scheduler::self_check>(mirrored(), &held, cpu.view[mirrored()], thread.view[mirrored()]) || held)
+            return;
         if (!lost.any) lost = {true, thread.id, thread.cpu};
     });
-    if (!serves(mirror_)) return ErrorCode::ModuleFailed;
+    if (!serves(mirrored())) return ErrorCode::ModuleFailed;
     if (lost.any)
         return Error(ErrorCode::InvalidState, format("{}: its self_check does not find thread {} on CPU {}", name,
                                                      static_cast<uint64_t>(lost.thread), lost.cpu)

@@ -24,24 +24,24 @@ public:
 
     // ---- Called by Threads under the lock of `cpu`.
 
-    void enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason);
+    void enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason) HELIX_REQUIRES(cpu.lock);
     /// Takes the next thread out of the queues; null when there is none.
-    Thread* pick(Cpu& cpu);
+    Thread* pick(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     /// Puts `thread`, which runs, into the queues, and takes the next one out, which may be the same. policy_calls.hpp
-    Thread& yield(Cpu& cpu, Thread& thread, EnqueueReason reason);
+    Thread& yield(Cpu& cpu, Thread& thread, EnqueueReason reason) HELIX_REQUIRES(cpu.lock);
     /// True if the running thread has to give way.
-    bool tick(Cpu& cpu, uint64_t now_ns);
-    bool should_preempt(Cpu& cpu, Thread& woken);
-    void set_current(Cpu& cpu, Thread& thread) {
+    bool tick(Cpu& cpu, uint64_t now_ns) HELIX_REQUIRES(cpu.lock);
+    bool should_preempt(Cpu& cpu, Thread& woken) HELIX_REQUIRES(cpu.lock);
+    void set_current(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock) {
         const bool known = thread.kind == ThreadClass::Policy;
         for (uint32_t place = 0; place < Thread::kPolicies; ++place)
             cpu.view[place].current = known ? &thread.view[place] : nullptr;
     }
-    /// Takes `thread`, which waits on `from`, to the queues of `to`. Both locks held.
-    void migrate(Cpu& from, Cpu& to, Thread& thread);
+    /// Takes `thread`, which waits on `from`, to the queues of `to`.
+    void migrate(Cpu& from, Cpu& to, Thread& thread) HELIX_REQUIRES(from.lock, to.lock);
     /// Where the ruling policy would have `thread` wait; not checked. The lock of the thread's CPU held.
     CpuId select_cpu(const Thread& thread, CpuId waker);
-    void set_priority(Cpu& cpu, Thread& thread, uint32_t priority);
+    void set_priority(Cpu& cpu, Thread& thread, uint32_t priority) HELIX_REQUIRES(cpu.lock);
 
     // ---- Called by a transaction; one at a time, preemption on unless said otherwise.
 
@@ -49,12 +49,12 @@ public:
     /// runnable. Afterwards it could rule. Errors: Busy (no free place), ModuleFailed (it failed on the way).
     Result<void> mirror(Scheduler* policy, Owner* instance);
     /// The mirrored policy rules from now on and the one that ruled becomes the mirror. All CPU locks held.
-    void flip();
+    void flip() HELIX_REQUIRES(all_cpu_locks);
     /// Compares what the ruling policy counts with what is runnable, one CPU at a time; a policy that lost a thread, or
     /// made one up, has failed. Preemption on.
     void audit_ruling();
     /// The mirrored policy ruled before: it may be returned to. Set by flip; needed where one is mirrored again.
-    void stand_by() { stands_by_ = mirror_ != kNone; }
+    void stand_by();
     /// If the ruling policy failed and the mirrored one stands by, that one rules from now on.
     void return_to_mirror();
     /// Ends the mirroring; the place is free again. Afterwards no CPU is inside that policy.
@@ -62,17 +62,21 @@ public:
     /// Nobody rules any more: the built-in FIFO serves. For the last resort.
     void drop_ruling();
 
-    bool has_ruling() const { return ruling_ != kNone; }
-    bool has_mirror() const { return mirror_ != kNone; }
-    Owner* ruling_instance() const { return ruling_ == kNone ? nullptr : places_[ruling_].instance; }
-    Owner* mirror_instance() const { return mirror_ == kNone ? nullptr : places_[mirror_].instance; }
-    Scheduler* mirror_policy() const { return mirror_ == kNone ? nullptr : places_[mirror_].policy; }
-    bool mirror_failed() const { return mirror_ != kNone && !serves(mirror_); }
-    bool ruling_failed() const { return ruling_ != kNone && !serves(ruling_); }
-    /// What a policy counts on `cpu`; compared with the kernel's truth in verify. Under the lock of `cpu`.
+    bool has_ruling() const { return ruling() != kNone; }
+    bool has_mirror() const { return mirrored() != kNone; }
+    Owner* ruling_instance() const { return has_ruling() ? at(ruling()).instance : nullptr; }
+    Owner* mirror_instance() const { return has_mirror() ? at(mirrored()).instance : nullptr; }
+    Scheduler* mirror_policy() const { return has_mirror() ? at(mirrored()).policy : nullptr; }
+    bool mirror_failed() const { return has_mirror() && !serves(mirrored()); }
+    bool ruling_failed() const { return has_ruling() && !serves(ruling()); }
+    /// What a policy counts on `cpu`; compared with the kernel's truth in verify.
     /// Errors: ModuleAbsent, ModuleFailed.
-    Result<SchedulerStatistics> ruling_statistics(Cpu& cpu) { return statistics_of(ruling_, cpu); }
-    Result<SchedulerStatistics> mirror_statistics(Cpu& cpu) { return statistics_of(mirror_, cpu); }
+    Result<SchedulerStatistics> ruling_statistics(Cpu& cpu) HELIX_REQUIRES(cpu.lock) {
+        return statistics_of(ruling(), cpu);
+    }
+    Result<SchedulerStatistics> mirror_statistics(Cpu& cpu) HELIX_REQUIRES(cpu.lock) {
+        return statistics_of(mirrored(), cpu);
+    }
     /// Asks the mirrored policy for each waiting thread whether it holds it; locks one CPU at a time, for one thread.
     /// Preemption on. Errors: ModuleAbsent, ModuleFailed, InvalidState (it does not).
     Result<void> self_check_mirror(Text name);
@@ -89,21 +93,26 @@ private:
     /// The policy in `place` broke `rule`, a constant text: its instance has failed.
     [[gnu::cold, gnu::noinline]] void break_rule(uint32_t place, Text rule);
     /// Tells the policy in `place`, if it serves.
-    void enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason);
+    void enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason) HELIX_REQUIRES(cpu.lock);
     // Of their own: a gate keeps nothing in registers, and most of the time nobody is mirrored.
-    [[gnu::noinline]] void enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reason);
-    [[gnu::noinline]] void dequeue_in_mirror(Cpu& cpu, Thread& thread);
-    Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu);
+    [[gnu::noinline]] void enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reason) HELIX_REQUIRES(cpu.lock);
+    [[gnu::noinline]] void dequeue_in_mirror(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
+    Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     /// The thread that the ruling policy's `answer` means; null, and the policy has failed, if it may not run here.
     Thread* validated(Cpu& cpu, SchedulerThread* answer);
     /// Wherever its instance failed, in this interface or elsewhere: it is not asked again.
-    bool serves(uint32_t place) const { return place != kNone && !places_[place].instance->is_ended(); }
+    bool serves(uint32_t place) const { return place != kNone && !at(place).instance->is_ended(); }
+
+    // As of now with any CPU lock held, otherwise perhaps of a moment ago.
+    uint32_t ruling() const HELIX_READS_UNLOCKED { return ruling_; }
+    uint32_t mirrored() const HELIX_READS_UNLOCKED { return mirror_; }
+    const Place& at(uint32_t place) const HELIX_READS_UNLOCKED { return places_[place]; }
 
     Threads& threads_;
-    Place places_[Thread::kPolicies];
-    uint32_t ruling_ = kNone;  // changed under all CPU locks
-    uint32_t mirror_ = kNone;  // changed under all CPU locks
-    bool stands_by_ = false;   // the mirror ruled before and may rule again; changed under all CPU locks
+    Place places_[Thread::kPolicies] HELIX_GUARDED_BY(all_cpu_locks);
+    uint32_t ruling_ HELIX_GUARDED_BY(all_cpu_locks) = kNone;
+    uint32_t mirror_ HELIX_GUARDED_BY(all_cpu_locks) = kNone;
+    bool stands_by_ HELIX_GUARDED_BY(all_cpu_locks) = false;  // the mirror ruled before and may rule again
 };
 
 }  // namespace helix::kernel

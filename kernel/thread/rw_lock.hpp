@@ -41,7 +41,7 @@ private:
     void grant() HELIX_REQUIRES(lock_);
 
     const LockRank rank_;
-    SpinLock lock_{LockRank::WaitQueue};
+    SpinLock lock_ HELIX_RANK(WaitQueue);
     Waiters waiting_ HELIX_GUARDED_BY(lock_);
     uint32_t readers_ HELIX_GUARDED_BY(lock_) = 0;
     bool writing_ HELIX_GUARDED_BY(lock_) = false;

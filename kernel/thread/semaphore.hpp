@@ -3,20 +3,20 @@
 // Semaphore: a count of units that threads take and give.
 #pragma once
 
-#include "kernel/thread/wait_queue.hpp"
+#include "kernel/thread/awaited.hpp"
 
 namespace helix::kernel {
 
 class Semaphore {
 public:
-    explicit Semaphore(uint32_t initial) : units_(initial) {}
+    explicit Semaphore(uint32_t initial) : units_(uint64_t{initial}) {}
 
     /// Takes one unit. Errors: TimedOut, Cancelled. Thread context, preemption on.
-    Result<void> wait(uint64_t timeout_ns = kForever) {
-        const WakeReason reason = queue_.wait_until(
-            [&] {
-                if (units_ == 0) return false;
-                --units_;
+    Result<void> wait(uint64_t timeout_ns = kForever) HELIX_MAY_SLEEP {
+        const WakeReason reason = units_.wait_until(
+            [](uint64_t& units) {
+                if (units == 0) return false;
+                --units;
                 return true;
             },
             deadline_after(timeout_ns));
@@ -25,14 +25,13 @@ public:
         return {};
     }
     /// Adds one unit and wakes one waiter. Any thread context.
-    void signal() {
-        queue_.wake_one([&] { ++units_; });
+    void signal() HELIX_MAY_SPIN {
+        units_.wake_one([](uint64_t& units) { ++units; });
     }
-    bool has_waiters() { return queue_.has_waiters(); }
+    bool has_waiters() { return units_.has_waiters(); }
 
 private:
-    WaitQueue queue_;
-    uint64_t units_;  // guarded by the queue's lock
+    Awaited<uint64_t> units_;
 };
 
 }  // namespace helix::kernel

@@ -70,6 +70,12 @@ void take(SpinLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
 void release(SpinLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     lock.unlock();
 }
+void take(CpuLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    lock.acquire();
+}
+void release(CpuLock& lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    lock.release();
+}
 
 TEST_F(SpinLockDeathTest, TakingAnOuterRankInsideIsAPanicThatNamesBoth) {
     SpinLock pages(LockRank::Pages);
@@ -88,11 +94,11 @@ TEST_F(SpinLockDeathTest, TakingTheSameRankTwiceIsAPanic) {
 TEST_F(SpinLockDeathTest, CpuLocksGoInAscendingOrder) {
     CpuLock locks[2];
     preempt_disable();
-    for (CpuLock& lock : locks) lock.acquire();
-    for (CpuLock& lock : locks) lock.release();
-    locks[1].acquire();
-    EXPECT_DEATH(locks[0].acquire(), "rank Cpu taken while rank Cpu is held");
-    locks[1].release();
+    for (CpuLock& lock : locks) take(lock);
+    for (CpuLock& lock : locks) release(lock);
+    take(locks[1]);
+    EXPECT_DEATH(take(locks[0]), "rank Cpu taken while rank Cpu is held");
+    release(locks[1]);
     preempt_enable();
 }
 

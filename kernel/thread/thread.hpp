@@ -57,6 +57,11 @@ using ReadyHook = boost::intrusive::list_base_hook<boost::intrusive::tag<ReadyTa
 using WaitHook = boost::intrusive::list_base_hook<boost::intrusive::tag<WaitTag>>;
 using TimerHook = boost::intrusive::set_base_hook<boost::intrusive::tag<TimerTag>>;
 
+/// The one lock under which mutexes are waited for and priorities inherited, by name: it lies in Inheritance
+/// (inheritance.hpp). Never defined.
+class HELIX_CAPABILITY("inheritance lock") InheritanceLock {};
+extern InheritanceLock inheritance_lock HELIX_RANKED(Inheritance);
+
 struct Thread : ReadyHook, WaitHook, TimerHook {
     static constexpr size_t kPolicies = 2;
 
@@ -107,9 +112,8 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     Owner* kernel_call = nullptr;
     uint64_t kernel_call_deadline_ns = UINT64_MAX;
 
-    // Guarded by the inheritance lock (inheritance.hpp).
-    Mutex* waits_for = nullptr;        ///< the mutex in whose list of waiters it is
-    Mutex* first_contended = nullptr;  ///< the mutexes it holds and others wait for
+    Mutex* waits_for HELIX_GUARDED_BY(inheritance_lock) = nullptr;        ///< the mutex in whose list of waiters it is
+    Mutex* first_contended HELIX_GUARDED_BY(inheritance_lock) = nullptr;  ///< those it holds and others wait for
 
 #if defined(HELIX_DEBUG_LOCKS)
     // Of the thread itself: the locks it holds whose waiters sleep.

@@ -34,5 +34,9 @@
 #define HELIX_ACQUIRED_AFTER(lock) HELIX_THREAD_ANNOTATION(acquired_after(lock))
 #define HELIX_ACQUIRED_BEFORE(lock) HELIX_THREAD_ANNOTATION(acquired_before(lock))
 
+/// On the one-line reader of data that is written with the lock held, atomically, and may be read without: as of now,
+/// or a moment ago.
+#define HELIX_READS_UNLOCKED HELIX_THREAD_ANNOTATION(no_thread_safety_analysis)
+
 /// For the few functions that hand a lock on in a way the analysis cannot follow; a comment says how.
 #define HELIX_NO_THREAD_SAFETY_ANALYSIS HELIX_THREAD_ANNOTATION(no_thread_safety_analysis)

@@ -1,22 +1,18 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Threads: creation, blocking, waking, switching, ending.
+// Threads: blocking, waking, switching, holds. The table, creation and ending are in thread_table.cpp.
 
 #include "kernel/thread/threads.hpp"
 
 #include "kernel/kernel.hpp"
-#include "kernel/memory/mapped_memory.hpp"
-#include "kernel/panic.hpp"
 #include "kernel/thread/owner.hpp"
 #include "kernel/thread/policy_calls.hpp"
 
-#include <new>
+#include <utility>
 
 namespace helix::kernel {
 
 namespace {
-constexpr size_t kTableChunkPages = 16;
-
 /// The module whose code the calling thread would run next, if that module was ended; null otherwise.
 Gate* ended_gate() {
     Gate* const gate = current_gate();
@@ -34,76 +30,6 @@ void Threads::adopt_boot_cpu() {
     arch::set_cpu_local(&early_);
     boot_cycles_ = arch::cycles();
     boot_ns_ = arch::now_ns();
-}
-
-Result<void> Threads::init(size_t cpu_count, size_t stack_bytes) {
-    TRY(cpus_.init(cpu_count));
-    cpus_.adopt(0);
-    cpus_.join(cpu(0));
-    stack_pages_ = (stack_bytes + kPageSize - 1) / kPageSize;
-    const size_t pages = (kMaximumThreads * sizeof(Thread) + kPageSize - 1) / kPageSize + kTableChunkPages;
-    table_ = static_cast<Thread*>(TRY(kernel_.region.reserve(pages)));
-    return {};
-}
-
-// ---- The table.
-
-Result<Thread*> Threads::allocate_thread() {
-    SpinLockGuard guard(table_lock_);
-    Thread* thread = nullptr;
-    if (!free_.empty()) {
-        thread = &free_.front();
-        free_.pop_front();
-    } else {
-        if (used_ == kMaximumThreads) return Error(ErrorCode::OutOfMemory, "too many threads");
-        while ((used_ + 1) * sizeof(Thread) > mapped_ * kPageSize) {
-            TRY(map_at(kernel_.memory, reinterpret_cast<uint8_t*>(table_) + mapped_ * kPageSize, kTableChunkPages));
-            mapped_ += kTableChunkPages;
-        }
-        thread = new (&table_[used_]) Thread();
-        thread->id = static_cast<ThreadId>(used_ + 1 - kMaximumThreads);  // the first use adds kMaximumThreads
-        ++used_;
-        __atomic_store_n(&used_unlocked_, used_, __ATOMIC_RELEASE);
-    }
-    uint32_t id = static_cast<uint32_t>(thread->id) + kMaximumThreads;
-    if (id == 0) id += kMaximumThreads;
-    thread->id = static_cast<ThreadId>(id);
-    ++alive_;
-    ++created_;
-    return thread;
-}
-
-void Threads::release_thread(Thread& thread) {
-    SpinLockGuard guard(table_lock_);
-    thread.state = ThreadState::Free;
-    free_.push_front(thread);
-    --alive_;
-}
-
-Thread* Threads::find(ThreadId id) {
-    if (id == ThreadId::None) return nullptr;
-    const size_t position = (static_cast<uint32_t>(id) - 1) % kMaximumThreads;
-    SpinLockGuard guard(table_lock_);
-    if (position >= used_) return nullptr;
-    Thread& thread = table_[position];
-    return thread.id == id && thread.state != ThreadState::Free ? &thread : nullptr;
-}
-
-size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
-    size_t count = 0;
-    const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
-    while (position < limit && count < out.size()) {
-        Thread& thread = table_[position++];
-        with_thread_locked(thread, [&] {
-            if (thread.state == ThreadState::Free || thread.state == ThreadState::Ended) return;
-            uint64_t runtime_ns = thread.runtime_ns;
-            if (thread.state == ThreadState::Running)
-                runtime_ns += cycles_to_ns(arch::cycles() - cpu(thread.cpu).switched_at_cycles);
-            out[count++] = {thread.id,       thread.name, thread.state, thread.kind,     thread.base_priority,
-                            thread.priority, thread.cpu,  runtime_ns,   thread.switches, thread.owner};
-        });
-    }
-    return count;
 }
 
 void Threads::renew_cycle_rate() {
@@ -131,165 +57,7 @@ ExecutionStatistics Threads::statistics() {
     return out;
 }
 
-// ---- A thread's life.
-
-Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument, ThreadOptions options) {
-    if (options.priority >= kPriorityLevels) return Error(ErrorCode::OutOfRange, "a thread's priority is 0 to 31");
-    if (options.owner != nullptr && options.owner->is_ended()) return ErrorCode::Cancelled;
-    const size_t pages = options.kind == ThreadClass::Kernel ? 2 * stack_pages_ : stack_pages_;
-    void* const stack = TRY(map_pages(kernel_.memory, pages, 1, arch::Protection::ReadWrite));
-    auto allocated = allocate_thread();
-    if (!allocated.ok()) {
-        unmap_pages(kernel_.memory, stack);
-        return allocated.error();
-    }
-    Thread& thread = *allocated.value();
-    const ThreadId id = thread.id;
-    thread.kind = options.kind;
-    thread.name.assign(name.substr(0, thread.name.capacity()));
-    thread.entry = entry;
-    thread.argument = argument;
-    thread.owner = options.owner;
-    thread.stack = {static_cast<uint8_t*>(stack), pages * kPageSize};
-    thread.base_priority = thread.priority = options.priority;
-    thread.gate = nullptr;
-    thread.runtime_ns = 0;
-    thread.switches = 0;
-    thread.woke_at_cycles = 0;
-    thread.goes_on = false;
-    thread.queued_in = 0;
-    thread.wake_reason = WakeReason::Signalled;
-    thread.cancelled = false;
-    thread.cancellable = false;
-    thread.waits_in = nullptr;
-    thread.kernel_call = nullptr;
-    __atomic_store_n(&thread.cpu, current_cpu(), __ATOMIC_RELEASE);
-    for (SchedulerThread& view : thread.view)
-        view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}};
-    if (options.owner != nullptr) __atomic_fetch_add(&options.owner->threads, 1, __ATOMIC_ACQ_REL);
-    arch::context_announce(thread.context, thread.stack);
-    arch::context_create(thread.context, thread.stack, thread_main, &thread);
-
-    preempt_disable();
-    Cpu& home = cpu(thread.cpu);
-    home.lock.acquire();
-    // Whoever ended the owner meanwhile may have passed this thread by.
-    if (options.owner != nullptr && options.owner->is_ended()) thread.cancelled = true;
-    thread.state = ThreadState::Blocked;
-    const bool placed = place(home, thread, EnqueueReason::Created, Haste::Now);
-    home.lock.release();
-    if (!placed) place_on_its_cpu(thread, EnqueueReason::Created, Haste::Now);
-    preempt_enable();
-    return id;
-}
-
-void Threads::thread_main(void* argument) {
-    Thread& self = *static_cast<Thread*>(argument);
-    Threads& threads = this_kernel().threads;
-    threads.finish_switch();
-    this_cpu().lock.release();
-    preempt_enable();
-    if (self.owner == nullptr) {
-        self.entry(self.argument);
-    } else {
-        // A failure inside was noted where it happened; here the thread only ends.
-        (void)call_module_function<void, GateKind::Thread>(token_of(self.owner), reinterpret_cast<void*>(self.entry),
-                                                           self.argument, nullptr);
-    }
-    threads.exit();
-}
-
-void Threads::exit() {
-    lock_order::require_no_sleeping("Threads::exit");
-    preempt_disable();
-    Cpu& cpu = this_cpu();
-    cpu.lock.acquire();
-    cpu.current->state = ThreadState::Ended;
-    switch_away(cpu);
-    panic("an ended thread ran again");
-}
-
-Result<void> Threads::start_reaper() {
-    renew_cycle_rate();
-    TRY(create("reaper", reaper_main, this, {.kind = ThreadClass::Kernel}));
-    return {};
-}
-
-/// Gives back what ended threads leave: one kernel thread for all CPUs.
-void Threads::reaper_main(void* argument) {
-    auto& threads = *static_cast<Threads*>(argument);
-    for (;;) {
-        threads.reaper_wanted_.wait_until([&] {
-            const bool wanted = threads.reap_requested_;
-            threads.reap_requested_ = false;
-            return wanted;
-        });
-        threads.reap();
-    }
-}
-
-void Threads::reap() {
-    for (CpuId id = 0; id < cpu_count(); ++id) {
-        for (;;) {
-            preempt_disable();
-            Cpu& ran_on = cpu(id);
-            ran_on.lock.acquire();
-            Thread* const thread = ran_on.ended.empty() ? nullptr : &ran_on.ended.front();
-            if (thread != nullptr) ran_on.ended.pop_front();
-            ran_on.lock.release();
-            preempt_enable();
-            if (thread == nullptr) break;
-            arch::context_retire(thread->context);
-            unmap_pages(kernel_.memory, thread->stack.data());
-            Owner* const owner = thread->owner;
-            ended_.wake_all([&] {
-                release_thread(*thread);
-                if (owner != nullptr) __atomic_fetch_sub(&owner->threads, 1, __ATOMIC_ACQ_REL);
-            });
-        }
-    }
-}
-
-Result<void> Threads::join(ThreadId id, uint64_t timeout_ns) {
-    switch (ended_.wait_until([&] { return find(id) == nullptr; }, deadline_after(timeout_ns))) {
-        case WakeReason::TimedOut: return ErrorCode::TimedOut;
-        case WakeReason::Cancelled: return ErrorCode::Cancelled;
-        default: return {};
-    }
-}
-
-Result<void> Threads::wait_threads_of(const Owner& owner, uint64_t timeout_ns) {
-    const WakeReason reason =
-        ended_.wait_until([&] { return count_threads_of(owner) == 0; }, deadline_after(timeout_ns), Cancellable::No);
-    if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
-    return {};
-}
-
-size_t Threads::count_threads_of(const Owner& owner) {
-    return __atomic_load_n(&owner.threads, __ATOMIC_ACQUIRE);
-}
-
-void Threads::cancel_threads_of(Owner& owner) {
-    for_each_locked([&](Thread& thread) {
-        if (thread.owner == &owner) thread.cancelled = true;
-    });
-    // Waking takes the CPU lock itself, so it happens outside for_each_locked.
-    const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
-    for (size_t position = 0; position < limit; ++position) {
-        Thread& thread = table_[position];
-        if (thread.owner == &owner && thread.cancelled && thread.cancellable) wake(thread, WakeReason::Cancelled);
-    }
-    end_waits_in(owner);
-}
-
-void Threads::end_waits_in(Owner& owner) {
-    const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
-    for (size_t position = 0; position < limit; ++position) {
-        Thread& thread = table_[position];
-        if (thread.waits_in == &owner && wait_is_over(thread) && thread.cancellable)
-            wake(thread, WakeReason::Cancelled);
-    }
-}
+// ---- What a thread asks for itself or for another.
 
 Result<void> Threads::sleep(uint64_t duration_ns) {
     WaitQueue nobody;
@@ -326,6 +94,7 @@ bool Threads::set_base_priority(Thread& thread, ThreadId id, uint32_t priority) 
 void Threads::set_effective_priority(Thread& thread, uint32_t priority) {
     with_thread_locked(thread, [&] {
         Cpu& home = cpu(thread.cpu);
+        home.lock.assert_held();
         const bool falls = priority < thread.priority;
         policy_.set_priority(home, thread, priority);
         if (thread.kind != ThreadClass::Policy) return;
@@ -341,16 +110,13 @@ void Threads::set_effective_priority(Thread& thread, uint32_t priority) {
 }
 
 void Threads::wait_console_input() {
-    console_input_.wait_until([&] {
-        const bool seen = console_input_seen_;
-        console_input_seen_ = false;
-        return seen;
-    });
+    console_input_seen_.wait_until([](bool& seen) { return std::exchange(seen, false); });
 }
 
 // ---- Blocking, waking, switching.
 
 void Threads::block() {
+    context::require_preemption_off("Threads::block");
     Cpu& cpu = this_cpu();
     cpu.lock.acquire();
     Thread& self = *cpu.current;
@@ -358,10 +124,11 @@ void Threads::block() {
         self.state = ThreadState::Blocked;
         switch_away(cpu);
     }
-    this_cpu().lock.release();
+    release_after_switch(cpu);
 }
 
 bool Threads::wake(Thread& thread, WakeReason reason) {
+    context::require_may_spin("Threads::wake");
     WakeReason expected = WakeReason::None;
     if (!thread.wake_reason.compare_exchange_strong(expected, reason)) return false;
     preempt_disable();
@@ -369,7 +136,9 @@ bool Threads::wake(Thread& thread, WakeReason reason) {
     bool placed = true;
     with_thread_locked(thread, [&] {
         if (thread.state != ThreadState::Blocked) return;  // it sees the reason before it blocks
-        placed = place(cpu(thread.cpu), thread, EnqueueReason::Woken, haste);
+        Cpu& home = cpu(thread.cpu);
+        home.lock.assert_held();
+        placed = place(home, thread, EnqueueReason::Woken, haste);
     });
     if (!placed) place_on_its_cpu(thread, EnqueueReason::Woken, haste);
     if (haste == Haste::WhenWakerStays) share_later(this_cpu());
@@ -424,7 +193,7 @@ void Threads::give_way(Cpu& cpu, EnqueueReason reason) {
         to = &pick(cpu);
     }
     switch_to(cpu, self, *to);
-    this_cpu().lock.release();
+    release_after_switch(cpu);
 }
 
 Thread& Threads::pick(Cpu& cpu) {
@@ -477,6 +246,7 @@ inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& 
 
 void Threads::finish_switch() {
     Cpu& cpu = this_cpu();
+    cpu.lock.assert_held();
     if (cpu.previous->state != ThreadState::Ended) return;
     cpu.ended.push_back(*cpu.previous);
     cpu.reap_pending = 1;
@@ -486,7 +256,10 @@ void Threads::finish_switch() {
 // ---- Preemption.
 
 void Threads::on_interrupt(TrapFrame& frame) {
-    want_reschedule();
+    {
+        const context::Interrupt here;
+        want_reschedule();
+    }
     preempt_interrupted(frame);
 }
 
@@ -501,21 +274,30 @@ void Threads::preempt_interrupted(TrapFrame& frame) {
 }
 
 void Threads::on_console_input() {
-    this_cpu().input_pending = 1;
-    want_reschedule();
+    {
+        const context::Interrupt here;
+        this_cpu().input_pending = 1;
+        want_reschedule();
+    }
     if (preempt_count() == 1 && !in_bounded_call()) preempt();
 }
 
 void Threads::preempt() {
+    context::require_preemption_off("Threads::preempt");
+    context::require_may_spin("Threads::preempt");
     do {
         clear_reschedule();
         Cpu& asked = this_cpu();
         start_ticks(asked);
-        cpus_.do_work(asked);
-        const auto take = [](uint32_t& flag) { return __atomic_exchange_n(&flag, 0, __ATOMIC_ACQ_REL) != 0; };
-        if (take(asked.input_pending)) console_input_.wake_all([&] { console_input_seen_ = true; });
+        asked.work.run(asked.local.cpu);
+        // Looked at first: mostly nothing is pending, and an exchange is dear.
+        const auto take = [](uint32_t& flag) {
+            return __atomic_load_n(&flag, __ATOMIC_RELAXED) != 0 &&
+                   __atomic_exchange_n(&flag, 0, __ATOMIC_ACQ_REL) != 0;
+        };
+        if (take(asked.input_pending)) console_input_seen_.wake_all([](bool& seen) { seen = true; });
         if (take(asked.failure_pending)) wake_supervisor();
-        if (take(asked.reap_pending)) reaper_wanted_.wake_all([&] { reap_requested_ = true; });
+        if (take(asked.reap_pending)) reap_requested_.wake_all([](bool& wanted) { wanted = true; });
         const bool tick = take(asked.tick_pending);
         const uint64_t now = arch::now_ns();
         if (tick) renew_cycle_rate();
@@ -557,12 +339,12 @@ void Threads::reschedule() {
 
 // ---- Holds.
 
-void Threads::lock_all_cpus() {
+void Threads::lock_all_cpus() HELIX_NO_THREAD_SAFETY_ANALYSIS {
     preempt_disable();
     for (CpuId id = 0; id < cpu_count(); ++id) cpu(id).lock.acquire();
 }
 
-void Threads::unlock_all_cpus() {
+void Threads::unlock_all_cpus() HELIX_NO_THREAD_SAFETY_ANALYSIS {
     for (size_t id = cpu_count(); id-- > 0;) cpu(static_cast<CpuId>(id)).lock.release();
     preempt_enable();
 }

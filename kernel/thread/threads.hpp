@@ -3,13 +3,13 @@
 // Threads: creation, blocking, waking and switching. Who runs next is the policy's affair (policy_slot.hpp).
 #pragma once
 
+#include "kernel/thread/awaited.hpp"
 #include "kernel/thread/cpus.hpp"
 #include "kernel/thread/inheritance.hpp"
 #include "kernel/thread/owner.hpp"
 #include "kernel/thread/policy_slot.hpp"
 #include "kernel/thread/spin_lock.hpp"
 #include "kernel/thread/timer_queue.hpp"
-#include "kernel/thread/wait_queue.hpp"
 
 namespace helix::kernel {
 
@@ -82,9 +82,9 @@ public:
     /// Starts a thread at `entry(argument)`; it ends when `entry` returns. Errors: OutOfMemory, OutOfRange (priority).
     Result<ThreadId> create(Text name, void (*entry)(void*), void* argument, ThreadOptions options = {});
     /// Waits for the thread to end; one that does not exist has ended. Errors: TimedOut, Cancelled.
-    Result<void> join(ThreadId thread, uint64_t timeout_ns = UINT64_MAX);
+    Result<void> join(ThreadId thread, uint64_t timeout_ns = UINT64_MAX) HELIX_MAY_SLEEP;
     /// Errors: Cancelled.
-    Result<void> sleep(uint64_t duration_ns);
+    Result<void> sleep(uint64_t duration_ns) HELIX_MAY_SLEEP;
     void yield();
     [[noreturn]] void exit();
     /// It runs with `priority` from now on, or with what it inherits if that is higher. Errors: OutOfRange, NotFound.
@@ -102,17 +102,17 @@ public:
     }
     size_t count_threads_of(const Owner& owner);
     /// Waits until no thread of `owner` is left. Errors: TimedOut.
-    Result<void> wait_threads_of(const Owner& owner, uint64_t timeout_ns);
+    Result<void> wait_threads_of(const Owner& owner, uint64_t timeout_ns) HELIX_MAY_SLEEP;
     /// The thread that waits here next gets the console's input; returns when bytes may be there.
-    void wait_console_input();
+    void wait_console_input() HELIX_MAY_SLEEP;
 
     // ---- Waiting and waking, for the primitives beside this file.
 
     /// Blocks the calling thread unless its wake_reason is already set. Preemption count one (the caller's, taken
     /// before it became visible to wakers), no lock held; both hold again on return.
-    void block();
+    void block() HELIX_PREEMPTION_OFF;
     /// Ends the wait of `thread` with `reason`; false if another waker was first. Any lock below Cpu may be held.
-    bool wake(Thread& thread, WakeReason reason);
+    bool wake(Thread& thread, WakeReason reason) HELIX_MAY_SPIN;
     Timers& timers() { return timers_; }
 
     // ---- For inheritance.hpp, with its lock held.
@@ -125,20 +125,20 @@ public:
 
     // ---- The preemption path; see arch/seam.hpp.
 
-    void on_timer(TrapFrame& frame);
-    void on_interrupt(TrapFrame& frame);
-    void on_watchdog(TrapFrame& frame);
-    void on_console_input();
+    void on_timer(TrapFrame& frame) HELIX_INTERRUPT;
+    void on_interrupt(TrapFrame& frame) HELIX_INTERRUPT;
+    void on_watchdog(TrapFrame& frame) HELIX_INTERRUPT;
+    void on_console_input() HELIX_INTERRUPT;
     /// Reached from preempt_enable when the preemption word dropped to zero.
     static void reschedule();
     /// Does what interrupts and wake-ups asked for, and switches if another thread should run. Preemption count
     /// one; the same on return, perhaps on another CPU.
-    void preempt();
+    void preempt() HELIX_PREEMPTION_OFF;
 
     // ---- Holds: all CPU locks, in order (the hold of a scheduler swap). Preemption off in between.
 
-    void lock_all_cpus();
-    void unlock_all_cpus();
+    void lock_all_cpus() HELIX_ACQUIRE(all_cpu_locks) HELIX_MAY_SPIN;
+    void unlock_all_cpus() HELIX_RELEASE(all_cpu_locks);
 
     // ---- Looking.
 
@@ -156,15 +156,14 @@ public:
         const auto first = reinterpret_cast<uint64_t>(&table_[0].view[place]);
         const auto address = reinterpret_cast<uint64_t>(view);
         if (address < first || (address - first) % sizeof(Thread) != 0) return nullptr;
-        // Read without the table's lock, which ranks before the CPU lock that is held: the table only grows.
-        if ((address - first) / sizeof(Thread) >= __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE)) return nullptr;
+        if ((address - first) / sizeof(Thread) >= used()) return nullptr;
         // The entry of that number; whoever goes on with it need not wait for the division.
         return reinterpret_cast<Thread*>(address - (first - table));
     }
     /// Calls `visit` for every living thread under the lock of its CPU; preemptible in between.
     template <typename Visit>
     void for_each_locked(Visit visit) {
-        const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
+        const size_t limit = used();
         for (size_t position = 0; position < limit; ++position) {
             Thread& thread = table_[position];
             with_thread_locked(thread, [&] {
@@ -196,38 +195,47 @@ private:
         }
         preempt_enable();
     }
+    /// Entries of the table that were ever used. For those who cannot take its lock, which ranks before the CPUs'.
+    size_t used() const HELIX_READS_UNLOCKED { return __atomic_load_n(&used_, __ATOMIC_ACQUIRE); }
     Thread* find(ThreadId id);
     Result<Thread*> allocate_thread();
     void release_thread(Thread& thread);
-    Thread& pick(Cpu& cpu);
+    Thread& pick(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     void account(Cpu& cpu, Thread& self);
-    void switch_to(Cpu& cpu, Thread& self, Thread& to);
-    /// Switches away from the current thread, whose state was set. Lock of this CPU held, preemption count one.
-    void switch_away(Cpu& cpu);
-    /// The same for the current thread where it may go on running: it waits for its turn again. Releases the lock.
-    [[gnu::noinline]] void give_way(Cpu& cpu, EnqueueReason reason);
+    void switch_to(Cpu& cpu, Thread& self, Thread& to) HELIX_REQUIRES(cpu.lock);
+    /// Switches away from the current thread, whose state was set. Preemption count one.
+    void switch_away(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
+    /// The same for the current thread where it may go on running: it waits for its turn again.
+    [[gnu::noinline]] void give_way(Cpu& cpu, EnqueueReason reason) HELIX_RELEASE(cpu.lock);
     void finish_switch();
-    /// `thread` may run: puts it into the queues of `cpu`, whose lock is held.
-    void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste = Haste::Now);
+    /// The calling thread took `taken.lock` and may have been away since. It holds the lock of the CPU that it is on
+    /// now.
+    static void release_after_switch([[maybe_unused]] Cpu& taken)
+        HELIX_RELEASE(taken.lock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+        this_cpu().lock.release();
+    }
+    /// `thread` may run: puts it into the queues of `cpu`.
+    void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste = Haste::Now) HELIX_REQUIRES(cpu.lock);
     void preempt_interrupted(TrapFrame& frame);
     static void ask_reschedule(Cpu& cpu);
 
     // timers.cpp
     friend class Timers;
-    void program_timer(Cpu& cpu, uint64_t now_ns);
-    void start_ticks(Cpu& cpu);
-    bool is_over_budget(TrapFrame& frame);
+    bool handle_timer(TrapFrame& frame) HELIX_INTERRUPT;
+    void program_timer(Cpu& cpu, uint64_t now_ns) HELIX_PREEMPTION_OFF;
+    void start_ticks(Cpu& cpu) HELIX_PREEMPTION_OFF;
+    bool is_over_budget(TrapFrame& frame) HELIX_INTERRUPT;
     void give_away_deadlines(Cpu& cpu);
     // watchdog.cpp
-    void ask_to_be_watched(Cpu& cpu);
-    void begin_to_watch(Cpu& cpu, uint64_t now_ns);
-    bool watch_ward(Cpu& cpu);
-    void watch(Cpu& cpu, uint64_t now_ns);
+    void ask_to_be_watched(Cpu& cpu) HELIX_PREEMPTION_OFF;
+    void begin_to_watch(Cpu& cpu, uint64_t now_ns) HELIX_PREEMPTION_OFF;
+    bool watch_ward(Cpu& cpu) HELIX_PREEMPTION_OFF;
+    void watch(Cpu& cpu, uint64_t now_ns) HELIX_INTERRUPT;
 
     // placement.cpp
     Haste haste_of_wakeup(Cpu& cpu);
     CpuId placement_of(const Thread& thread, Haste haste);
-    bool place(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste);
+    bool place(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste) HELIX_REQUIRES(cpu.lock);
     void place_on_its_cpu(Thread& thread, EnqueueReason reason, Haste haste);
     void share_later(Cpu& cpu);
     void share_work(Cpu& cpu, uint64_t now_ns);
@@ -255,21 +263,18 @@ private:
     size_t stack_pages_ = 4;
 
     // The table: one reservation, filled from the start, never shrunk.
-    SpinLock table_lock_{LockRank::ThreadTable};
-    Thread* table_ = nullptr;
-    size_t used_ HELIX_GUARDED_BY(table_lock_) = 0;
-    size_t used_unlocked_ = 0;  // the same number for those who cannot take the lock; atomic, never falls
+    SpinLock table_lock_ HELIX_RANK(ThreadTable);
+    Thread* table_ = nullptr;                        // entries below used() stay what they are
+    size_t used_ HELIX_GUARDED_BY(table_lock_) = 0;  // never falls
     size_t mapped_ HELIX_GUARDED_BY(table_lock_) = 0;
     size_t alive_ HELIX_GUARDED_BY(table_lock_) = 0;
     uint64_t created_ HELIX_GUARDED_BY(table_lock_) = 0;
     ReadyList free_ HELIX_GUARDED_BY(table_lock_);
 
     WaitQueue ended_{LockRank::Slot};  // joiners; the table is looked at with it locked
-    WaitQueue reaper_wanted_;
-    bool reap_requested_ = false;  // guarded by reaper_wanted_
-    WaitQueue console_input_;
-    bool console_input_seen_ = false;  // guarded by console_input_
-    uint64_t ns_per_cycle_ = 0;        // 31 fractional bits; renewed at ticks, read without a lock
+    Awaited<bool> reap_requested_;
+    Awaited<bool> console_input_seen_;
+    uint64_t ns_per_cycle_ = 0;  // 31 fractional bits; renewed at ticks, read without a lock
     uint64_t boot_cycles_ = 0;
     uint64_t boot_ns_ = 0;
 };

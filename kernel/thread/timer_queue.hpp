@@ -55,7 +55,7 @@ public:
         tell_first();
     }
     /// The earliest deadline; arch::kNever if nobody waits. Any context; on other CPUs it may be an older one.
-    uint64_t first_ns() const { return __atomic_load_n(&first_ns_, __ATOMIC_RELAXED); }
+    uint64_t first_ns() const HELIX_READS_UNLOCKED { return __atomic_load_n(&first_ns_, __ATOMIC_RELAXED); }
 
 private:
     struct ByDeadline {
@@ -67,11 +67,11 @@ private:
         __atomic_store_n(&first_ns_, threads_.empty() ? arch::kNever : threads_.begin()->deadline_ns, __ATOMIC_RELAXED);
     }
 
-    SpinLock lock_{LockRank::Timer};
+    SpinLock lock_ HELIX_RANK(Timer);
     boost::intrusive::multiset<Thread, boost::intrusive::base_hook<TimerHook>,
                                boost::intrusive::key_of_value<ByDeadline>>
         threads_ HELIX_GUARDED_BY(lock_);
-    uint64_t first_ns_ = arch::kNever;  // written under lock_
+    uint64_t first_ns_ HELIX_GUARDED_BY(lock_) = arch::kNever;
 };
 
 }  // namespace helix::kernel

@@ -35,6 +35,7 @@ uint64_t next_event_ns(const Cpu& cpu, uint64_t now_ns) {
 
 /// Sets the timer of the calling CPU if it is not set early enough.
 void Threads::program_timer(Cpu& cpu, uint64_t now_ns) {
+    context::require_preemption_off("Threads::program_timer");
     uint64_t next_ns = next_event_ns(cpu, now_ns);
     if (next_ns >= cpu.programmed_ns) return;
     for (;;) {
@@ -49,6 +50,7 @@ void Threads::program_timer(Cpu& cpu, uint64_t now_ns) {
 
 /// The calling CPU has something to run, or to ask a policy. Preemption off.
 void Threads::start_ticks(Cpu& cpu) {
+    context::require_preemption_off("Threads::start_ticks");
     if (__atomic_load_n(&cpu.tick_at_ns, __ATOMIC_RELAXED) != arch::kNever) return;
     const uint64_t now_ns = arch::now_ns();
     __atomic_store_n(&cpu.tick_at_ns, now_ns + kTickNs, __ATOMIC_SEQ_CST);
@@ -88,6 +90,12 @@ void Threads::give_away_deadlines(Cpu& cpu) {
 }
 
 void Threads::on_timer(TrapFrame& frame) {
+    if (!handle_timer(frame)) preempt_interrupted(frame);
+}
+
+/// True if the interrupted code does not go on where it was, so that there is nothing to preempt.
+bool Threads::handle_timer(TrapFrame& frame) {
+    const context::Interrupt here;
     Cpu& interrupted = this_cpu();
     const uint64_t now_ns = arch::now_ns();
     interrupted.programmed_ns = arch::kNever;
@@ -107,13 +115,14 @@ void Threads::on_timer(TrapFrame& frame) {
         interrupted.tick_pending = 1;
         want_reschedule();
         ask_to_be_watched(interrupted);
-        if (is_over_budget(frame)) return;
+        return is_over_budget(frame);
     }
-    preempt_interrupted(frame);
+    return false;
 }
 
 /// Counts a tick against the budget of the module that runs, or whose service does. True if that ended its call.
 bool Threads::is_over_budget(TrapFrame& frame) {
+    context::require_interrupt("Threads::is_over_budget");
     // Time in a service is the module's that called it; only the kill waits until the service is done.
     Gate* const innermost = current_gate();
     Gate* const gate = module_gate(innermost);

@@ -47,14 +47,14 @@ public:
     }
     /// Runs `change` under the queue's lock and wakes waiters to look at their conditions again. Any thread context.
     template <typename Change>
-    void wake_all(Change change) {
+    void wake_all(Change change) HELIX_MAY_SPIN {
         lock_.lock();
         change();
         wake_waiting(SIZE_MAX);
         lock_.unlock();
     }
     template <typename Change>
-    void wake_one(Change change) {
+    void wake_one(Change change) HELIX_MAY_SPIN {
         lock_.lock();
         change();
         wake_waiting(1);
@@ -62,11 +62,11 @@ public:
     }
     /// Runs `look` under the queue's lock.
     template <typename Look>
-    auto locked(Look look) {
+    auto locked(Look look) HELIX_MAY_SPIN {
         SpinLockGuard guard(lock_);
         return look();
     }
-    bool has_waiters() {
+    bool has_waiters() HELIX_MAY_SPIN {
         SpinLockGuard guard(lock_);
         return !waiting_.empty();
     }
@@ -75,7 +75,7 @@ private:
     WakeReason wait_in_line(uint64_t deadline_ns, Cancellable cancellable) HELIX_REQUIRES(lock_);
     void wake_waiting(size_t count) HELIX_REQUIRES(lock_);
 
-    SpinLock lock_;
+    SpinLock lock_ HELIX_RANKED_BETWEEN(Slot, WaitQueue);
     boost::intrusive::list<Thread, boost::intrusive::base_hook<WaitHook>> waiting_ HELIX_GUARDED_BY(lock_);
 };
 

@@ -50,6 +50,7 @@ void Threads::ask_to_be_watched(Cpu& cpu) {
 
 /// Begins to watch, as another CPU asked. The calling CPU; preemption off.
 void Threads::begin_to_watch(Cpu& cpu, uint64_t now_ns) {
+    context::require_preemption_off("Threads::begin_to_watch");
     __atomic_store_n(&cpu.watch_wanted, 0, __ATOMIC_SEQ_CST);
     if (cpu.watch_at_ns != arch::kNever) return;
     cpu.watch_ticks = arch::kNever;
@@ -71,6 +72,7 @@ bool Threads::watch_ward(Cpu& cpu) {
 
 /// The calling CPU's time to look at the CPU that it watches. Interrupt handler; touches only atomics.
 void Threads::watch(Cpu& cpu, uint64_t now_ns) {
+    context::require_interrupt("Threads::watch");
     const bool is_late = watch_ward(cpu);
     Cpu& ward = this->cpu(cpu.watch_cpu);
     __atomic_store_n(&cpu.watch_at_ns, now_ns + kWatchNs, __ATOMIC_SEQ_CST);
@@ -82,6 +84,7 @@ void Threads::watch(Cpu& cpu, uint64_t now_ns) {
 }
 
 void Threads::on_watchdog(TrapFrame& frame) {
+    const context::Interrupt here;
     if (arch::trap_interrupts_enabled(frame)) return;  // its ticks will come, or wait for their turn already
     Cpu& cpu = this_cpu();
     Gate* const innermost = current_gate();

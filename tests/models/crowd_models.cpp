@@ -344,5 +344,59 @@ TEST(WorkOnEachCpuCrowd, IsDoneOnceOnEachOnPthreads) {
     run_model(run_work_crowd, Machines::RealTime);
 }
 
+// ---- Who asks all CPUs for something does not wait for who asked before and has no answer yet.
+
+struct Askers {
+    static constexpr uint64_t kCalls = 3;
+    uint64_t is_deaf = 0;
+    uint64_t asked = 0;     ///< calls that began
+    uint64_t answered = 0;  ///< calls that ended
+};
+Askers askers;
+
+/// Keeps its CPU, which does nothing that others want meanwhile, until all have begun to ask.
+void be_deaf(void*) {
+    const PreemptionGuard no_preemption;
+    add(askers.is_deaf);
+    for (int i = 0; i < 10'000'000 && read(askers.asked) != Askers::kCalls; ++i) arch::spin_hint();
+    MODEL_CHECK(read(askers.asked) == Askers::kCalls && read(askers.answered) == 0);
+}
+void ask_all(void*) {
+    kernel::Threads& threads = kernel::this_kernel().threads;
+    while (read(askers.is_deaf) == 0) threads.yield();
+    kernel::Cpus& cpus = threads.cpus();
+    uint64_t done = 0;
+    cpus.run_on_each(
+        [](void* argument) {
+            auto& count = *static_cast<uint64_t*>(argument);
+            if (__atomic_fetch_add(&count, 1, __ATOMIC_SEQ_CST) == 0) add(askers.asked);  // on the caller's own CPU
+        },
+        &done);
+    MODEL_CHECK(read(done) == cpus.count());
+    add(askers.answered);
+}
+
+void run_askers(const ModelRun& run) {
+    if (run.cpus == 1) return;
+    kernel::Threads& threads = run.kernel.threads;
+    auto deaf = threads.create("deaf", be_deaf, nullptr);
+    MODEL_CHECK(deaf.ok());
+    ThreadId ids[Askers::kCalls];
+    for (ThreadId& id : ids) {
+        auto created = threads.create("asks", ask_all, nullptr);
+        MODEL_CHECK(created.ok());
+        id = created.value();
+    }
+    for (const ThreadId id : ids) MODEL_CHECK(threads.join(id).ok());
+    MODEL_CHECK(threads.join(deaf.value()).ok());
+    MODEL_CHECK(read(askers.answered) == Askers::kCalls);
+}
+TEST(WorkOnEachCpu, IsAskedForBySeveralAtOnceUnderReplay) {
+    run_model(run_askers, Machines::Replay);
+}
+TEST(WorkOnEachCpu, IsAskedForBySeveralAtOnceOnPthreads) {
+    run_model(run_askers, Machines::RealTime);
+}
+
 }  // namespace
 }  // namespace helix::test

@@ -5,6 +5,8 @@
 
 #include "benchmarks/hosted_kernel.hpp"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +21,24 @@ uint64_t environment(const char* name, uint64_t otherwise) {
     const char* const text = getenv(name);
     return text == nullptr ? otherwise : strtoull(text, nullptr, 10);
 }
+
+/// What was run, for whoever adds it up: a filter that fits nothing runs nothing, and passes.
+class Sum : public ::testing::Environment {
+public:
+    void add(uint64_t steps) {
+        ++runs_;
+        steps_ += steps;
+    }
+    void TearDown() override {
+        printf("models: %lu runs of %lu steps in all\n", static_cast<unsigned long>(runs_),
+               static_cast<unsigned long>(steps_));
+    }
+
+private:
+    uint64_t runs_ = 0;
+    uint64_t steps_ = 0;
+};
+Sum& sum = *static_cast<Sum*>(::testing::AddGlobalTestEnvironment(new Sum));
 
 ModelBody current_body;
 uint32_t current_cpus;
@@ -77,12 +97,16 @@ void run_model(ModelBody body, Machines machines, const std::string& scheduler, 
             int status = 0;
             const std::string output =
                 run_one(body, cpus, replay ? std::optional(seed) : std::nullopt, scheduler, status, files, restarts);
-            if (status == 0) continue;
+            if (status == 0) {
+                sum.add(environment("HELIX_TEST_STEPS", kSteps));
+                continue;
+            }
             const auto* const info = ::testing::UnitTest::GetInstance()->current_test_info();
             ADD_FAILURE() << output << "\nwith " << cpus << " CPUs, seed " << seed
                           << "; repeat with HELIX_TEST_SEED=" << seed
-                          << " HELIX_TEST_STEPS=" << environment("HELIX_TEST_STEPS", kSteps)
-                          << " helix_model_tests --gtest_filter=" << info->test_suite_name() << "." << info->name();
+                          << " HELIX_TEST_STEPS=" << environment("HELIX_TEST_STEPS", kSteps) << " "
+                          << program_invocation_name << " --gtest_filter=" << info->test_suite_name() << "."
+                          << info->name();
             return;
         }
     }

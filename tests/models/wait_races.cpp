@@ -141,39 +141,66 @@ void perform(Player& self) {
 }
 void do_nothing(Player&) {}
 
-Player& begin(Players<1>& players, uint32_t what, uint64_t timeout_ns) {
-    players.start(players[0], kDefaultPriority);
-    players.tell(players[0], {what, 0, timeout_ns});
-    MODEL_CHECK(players[0].busy);
-    return players[0];
+/// The things, and a player who waits for them.
+struct Scene {
+    explicit Scene(const ModelRun& run)
+        : threads(run.kernel.threads), players(run.kernel, &race, perform, do_nothing), player(players[0]) {
+        things.start(threads);
+    }
+    /// A player that waits for `what`.
+    void begin(uint32_t what, uint64_t timeout_ns) {
+        players.start(player, kDefaultPriority);
+        players.tell(player, {what, 0, timeout_ns});
+        MODEL_CHECK(player.busy);
+    }
+    /// The player, which was started, is about to wait for `what`, and does so when let_go says so.
+    void bring(uint32_t what, uint32_t round, uint64_t timeout_ns) {
+        player.order = {what, round, timeout_ns};
+        player.succeeded = false;
+        player.busy = true;
+        player.told.signal();
+    }
+    bool is_ready() { return load(race.running) == player.order.which; }
+    void let_go() { __atomic_store_n(&race.begin, player.order.which, __ATOMIC_SEQ_CST); }
+    bool has_it() const { return !player.busy && player.succeeded; }
+    void dismiss() {
+        players.cancel(player);
+        player.succeeded = false;
+    }
+
+    kernel::Threads& threads;
+    Race race;
+    Things& things = race.things;
+    Players<1> players;
+    Player& player;
+};
+/// Of this run, which has a process of its own. Too large for a stack.
+Scene& scene_of(const ModelRun& run) {
+    static Scene scene(run);
+    return scene;
 }
 
 /// Nobody waits that was cancelled before, but for what it cannot do without.
 void run_cancelled_before(const ModelRun& run) {
-    static Race race;
-    static Players<1> players(run.kernel, &race, perform, do_nothing);
-    kernel::Threads& threads = run.kernel.threads;
-    race.things.start(threads);
+    Scene& scene = scene_of(run);
+    Player& player = scene.player;
     for (uint32_t what = 0; what < kKinds; ++what) {
-        Player& player = players[0];
-        players.start(player, kDefaultPriority);
-        player.order = {what, what + 1, kLong};
-        player.busy = true;
-        player.told.signal();
-        while (load(race.running) != what + 1) MODEL_CHECK(threads.sleep(1).ok());
+        scene.players.start(player, kDefaultPriority);
+        scene.bring(what, what + 1, kLong);
+        while (!scene.is_ready()) MODEL_CHECK(scene.threads.sleep(1).ok());
         player.cancelled = true;
-        threads.cancel_threads_of(player.owner);
-        __atomic_store_n(&race.begin, what + 1, __ATOMIC_SEQ_CST);
+        scene.threads.cancel_threads_of(player.owner);
+        scene.let_go();
         if (is_for_ever(what)) {
-            players.settle();
+            scene.players.settle();
             MODEL_CHECK(player.busy);
-            race.things.give(what);
+            scene.things.give(what);
         }
-        MODEL_CHECK(threads.wait_threads_of(player.owner, kLong).ok());
+        MODEL_CHECK(scene.threads.wait_threads_of(player.owner, kLong).ok());
         MODEL_CHECK(player.succeeded == is_for_ever(what));
-        if (is_for_ever(what)) race.things.take_back(what);
+        if (is_for_ever(what)) scene.things.take_back(what);
     }
-    race.things.finish(threads);
+    scene.things.finish(scene.threads);
 }
 TEST(WaitRaces, WhoIsCancelledBeforeDoesNotWait) {
     run_model(run_cancelled_before, Machines::Replay);
@@ -181,25 +208,23 @@ TEST(WaitRaces, WhoIsCancelledBeforeDoesNotWait) {
 
 /// Who cancels may be late: the thread that it saw in one wait is in another one by then, that nobody wants to end.
 void run_late_cancellation(const ModelRun& run) {
-    static Race race;
-    static Players<1> players(run.kernel, &race, perform, do_nothing);
-    race.things.start(run.kernel.threads);
+    Scene& scene = scene_of(run);
+    Player& player = scene.player;
     for (uint32_t what = 0; what < kKinds; ++what) {
-        Player& player = begin(players, what, kernel::kForever - 1);
+        scene.begin(what, kernel::kForever - 1);
         for (int i = 0; i < 2; ++i) {
-            players.wake_by_mistake(player);
+            scene.players.wake_by_mistake(player);
             MODEL_CHECK(player.busy);
         }
-        race.things.give(what);
-        if (what == kJoin) MODEL_CHECK(run.kernel.threads.join(race.things.joined).ok());
-        players.settle();
+        scene.things.give(what);
+        if (what == kJoin) MODEL_CHECK(scene.threads.join(scene.things.joined).ok());
+        scene.players.settle();
         MODEL_CHECK(player.busy == (what == kSleep));
         MODEL_CHECK(player.succeeded == (what != kSleep));
-        race.things.take_back(what);
-        players.cancel(player);
-        player.succeeded = false;
+        scene.things.take_back(what);
+        scene.dismiss();
     }
-    race.things.finish(run.kernel.threads);
+    scene.things.finish(scene.threads);
 }
 TEST(WaitRaces, WhoCancelsLateEndsNoOtherWait) {
     run_model(run_late_cancellation, Machines::Replay);
@@ -207,24 +232,21 @@ TEST(WaitRaces, WhoCancelsLateEndsNoOtherWait) {
 
 /// The same, and before the thread runs to see that it was a mistake, what it waits for comes: it has it.
 void run_late_cancellation_and_gift(const ModelRun& run) {
-    static Race race;
-    static Players<1> players(run.kernel, &race, perform, do_nothing);
-    race.things.start(run.kernel.threads);
+    Scene& scene = scene_of(run);
     for (uint32_t what = 0; what < kKinds; ++what) {
         if (what == kSleep || what == kJoin) continue;
-        Player& player = begin(players, what, kLong);
+        scene.begin(what, kLong);
         {
             const PreemptionGuard no_preemption;
-            run.kernel.threads.wake(*player.thread, kernel::WakeReason::Cancelled);
-            race.things.give(what);
+            scene.threads.wake(*scene.player.thread, kernel::WakeReason::Cancelled);
+            scene.things.give(what);
         }
-        players.settle();
-        MODEL_CHECK(!player.busy && player.succeeded);
-        race.things.take_back(what);
-        players.cancel(player);
-        player.succeeded = false;
+        scene.players.settle();
+        MODEL_CHECK(scene.has_it());
+        scene.things.take_back(what);
+        scene.dismiss();
     }
-    race.things.finish(run.kernel.threads);
+    scene.things.finish(scene.threads);
 }
 TEST(WaitRaces, WhatComesAfterAMistakeIsNotLost) {
     run_model(run_late_cancellation_and_gift, Machines::Replay);
@@ -249,41 +271,35 @@ TEST(WaitRaces, ATimeOutOfZeroTakesNoTime) {
 /// What a thread waits for comes when it has said that it waits, but before it sleeps: it does not sleep.
 void run_woken_on_the_way(const ModelRun& run) {
     if (run.cpus == 1) return;
-    static Race race;
-    static Players<1> players(run.kernel, &race, perform, do_nothing);
-    kernel::Threads& threads = run.kernel.threads;
-    race.things.start(threads);
-    Player& player = players[0];
-    players.start(player, kDefaultPriority);
+    Scene& scene = scene_of(run);
+    Player& player = scene.player;
+    scene.players.start(player, kDefaultPriority);
     uint32_t caught = 0;
     for (uint32_t round = 1; round <= 10 * kKinds; ++round) {
         const uint32_t what = round % kKinds;
         if (what == kSleep || what == kJoin) continue;
-        player.succeeded = false;
-        player.order = {what, round, kLong};
-        player.busy = true;
-        player.told.signal();
+        scene.bring(what, round, kLong);
         // On another CPU, since this thread keeps its own.
-        while (load(race.running) != round) arch::preemption_point();
+        while (!scene.is_ready()) arch::preemption_point();
         {
             const PreemptionGuard no_preemption;
-            threads.lock_all_cpus();  // one of them is what it needs in order to sleep
-            __atomic_store_n(&race.begin, round, __ATOMIC_SEQ_CST);
+            scene.threads.lock_all_cpus();  // one of them is what it needs in order to sleep
+            scene.let_go();
             for (int i = 0; i < 100 && player.thread->wake_reason != kernel::WakeReason::None; ++i) arch::spin_hint();
             caught += player.thread->wake_reason == kernel::WakeReason::None;
-            threads.unlock_all_cpus();
-            race.things.give(what);
+            scene.threads.unlock_all_cpus();
+            scene.things.give(what);
         }
-        players.settle();
+        scene.players.settle();
         // It may not have waited yet: then there was no signal for it.
-        if (what == kCondition && player.busy) race.things.give(what);
-        players.settle();
-        MODEL_CHECK(!player.busy && player.succeeded);
-        race.things.take_back(what);
+        if (what == kCondition && player.busy) scene.things.give(what);
+        scene.players.settle();
+        MODEL_CHECK(scene.has_it());
+        scene.things.take_back(what);
     }
     MODEL_CHECK(caught >= 20 || !run.replay);
-    players.cancel(player);
-    race.things.finish(threads);
+    scene.dismiss();
+    scene.things.finish(scene.threads);
 }
 TEST(WaitRaces, WhoIsWokenOnTheWayDoesNotSleepUnderReplay) {
     run_model(run_woken_on_the_way, Machines::Replay);
@@ -295,21 +311,18 @@ TEST(WaitRaces, WhoIsWokenOnTheWayDoesNotSleepOnPthreads) {
 /// Time runs out and, before the thread runs to see it, what it waits for comes: it has it.
 void run_given_at_the_end(const ModelRun& run) {
     if (run.cpus != 1) return;  // elsewhere another CPU runs it
-    static Race race;
-    static Players<1> players(run.kernel, &race, perform, do_nothing);
-    race.things.start(run.kernel.threads);
+    Scene& scene = scene_of(run);
     for (uint32_t what = 0; what < kKinds; ++what) {
         if (is_for_ever(what) || what == kSleep || what == kJoin) continue;  // who is joined has to run first
-        Player& player = begin(players, what, kShort);
-        players.let_time_run_out(player);
-        race.things.give(what);
-        players.settle();
-        MODEL_CHECK(!player.busy && player.succeeded);
-        race.things.take_back(what);
-        players.cancel(player);
-        player.succeeded = false;
+        scene.begin(what, kShort);
+        scene.players.let_time_run_out(scene.player);
+        scene.things.give(what);
+        scene.players.settle();
+        MODEL_CHECK(scene.has_it());
+        scene.things.take_back(what);
+        scene.dismiss();
     }
-    race.things.finish(run.kernel.threads);
+    scene.things.finish(scene.threads);
 }
 TEST(WaitRaces, WhatComesWithTheTimeOutIsNotLost) {
     run_model(run_given_at_the_end, Machines::Replay);
@@ -318,27 +331,23 @@ TEST(WaitRaces, WhatComesWithTheTimeOutIsNotLost) {
 /// The CPU on which a thread began to sleep leaves meanwhile, and does not come back before it has to wake up.
 void run_sleep_on_leaving_cpu(const ModelRun& run) {
     if (run.cpus == 1) return;
-    static Race race;
-    static Players<1> players(run.kernel, &race, perform, do_nothing);
-    kernel::Threads& threads = run.kernel.threads;
-    Player& player = players[0];
-    players.start(player, kDefaultPriority);
+    Scene& scene = scene_of(run);
+    Player& player = scene.player;
+    scene.players.start(player, kDefaultPriority);
     for (uint32_t round = 1; round <= 10; ++round) {
-        player.order = {kSleep, round, kShort};
-        player.succeeded = false;
-        player.busy = true;
-        player.told.signal();
+        scene.bring(kSleep, round, kShort);
         // On another CPU, since this thread keeps its own.
-        while (load(race.running) != round) arch::preemption_point();
-        __atomic_store_n(&race.begin, round, __ATOMIC_SEQ_CST);
+        while (!scene.is_ready()) arch::preemption_point();
+        scene.let_go();
         while (player.thread->wake_reason != kernel::WakeReason::None) arch::preemption_point();
         const CpuId id = __atomic_load_n(&player.thread->timer_cpu, __ATOMIC_SEQ_CST);
-        const bool leaves = id != 0 && threads.cpus().take_offline(id).ok();
-        players.wait(2 * kShort);
-        MODEL_CHECK(!player.busy && player.succeeded);
-        MODEL_CHECK(!leaves || threads.cpus().bring_online(id).ok());
+        const bool leaves = id != 0 && scene.threads.cpus().take_offline(id).ok();
+        scene.players.wait(2 * kShort);
+        MODEL_CHECK(scene.has_it());
+        MODEL_CHECK(!leaves || scene.threads.cpus().bring_online(id).ok());
     }
-    players.cancel(player);
+    scene.dismiss();
+    scene.things.finish(scene.threads);
 }
 TEST(WaitRaces, WhoSleepsOnACpuThatLeavesWakesUp) {
     run_model(run_sleep_on_leaving_cpu, Machines::Replay);

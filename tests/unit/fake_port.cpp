@@ -155,6 +155,7 @@ void idle() {
     test::fail("idle");
 }
 void spin_hint() {
+    test::spin_hint_count.fetch_add(1, std::memory_order_relaxed);
     __builtin_ia32_pause();
 }
 [[noreturn]] void power_off(uint8_t status) {

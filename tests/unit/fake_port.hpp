@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
 
@@ -69,6 +70,9 @@ public:
 private:
     uint64_t previous_;
 };
+
+/// How often somebody waited in a loop, since the program began.
+inline std::atomic<uint64_t> spin_hint_count{0};
 
 /// The fixture for kernel code: 16 MiB of memory and CPU 0. Checks that preemption is on again at the end.
 class KernelTest : public ::testing::Test {
