@@ -200,6 +200,37 @@ Result<void> run_cpu(Invocation& invocation) {
     return {};
 }
 
+Result<void> run_dump(Invocation& invocation) {
+    Threads& threads = invocation.kernel.threads;
+    JsonWriter json(invocation.out);
+    if (invocation.json) json.begin_array();
+    for (CpuId id = 0; id < threads.cpu_count(); ++id) {
+        if (!threads.cpus().is_online(id)) continue;
+        Cpu& cpu = threads.cpu(id);
+        preempt_disable();
+        cpu.lock.acquire();
+        const Result<size_t> size = threads.policy().dump(cpu, invocation.scratch);
+        cpu.lock.release();
+        preempt_enable();
+        if (!size.ok()) return Error(size.error().code(), "no scheduler that is well rules");
+        const Text text(invocation.scratch.data(), size.value());
+        if (invocation.json) {
+            json.begin_object();
+            json.field("id", id);
+            json.field("text", text);
+            json.end_object();
+        } else {
+            invocation.out.print("CPU {}: ", id);
+            invocation.out.write(text);
+        }
+    }
+    if (invocation.json) {
+        json.end_array();
+        invocation.out.write("\n");
+    }
+    return {};
+}
+
 Result<void> run_locks(Invocation& invocation) {
     JsonWriter json(invocation.out);
     constexpr Column kColumns[] = {

@@ -31,6 +31,7 @@ inline __attribute__((always_inline)) void PolicySlot::enqueue_in(uint32_t place
     if (!serves(place)) return;
     thread.queued_in |= bit_of(place);
     thread.view[place].cpu = cpu.local.cpu;
+    note_time(place, cpu);
     ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], reason);
 }
 
@@ -78,10 +79,12 @@ CpuId PolicySlot::select_cpu(const Thread& thread, CpuId waker) {
 bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
     if (serves(mirror_)) {
         TickDecision ignored{};
+        cpu.view[mirror_].now_ns = now_ns;
         ask<&Scheduler::tick>(mirror_, &ignored, cpu.view[mirror_], now_ns);
     }
     if (!serves(ruling_)) return !cpu.policy_ready.empty();
     TickDecision decision{};
+    cpu.view[ruling_].now_ns = now_ns;
     if (!ask<&Scheduler::tick>(ruling_, &decision, cpu.view[ruling_], now_ns)) return true;
     return decision == TickDecision::Preempt;
 }
@@ -103,6 +106,44 @@ void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
     }
 }
 
+void PolicySlot::tell_block(Cpu& cpu, Thread& thread) {
+    const BlockReason reason = thread.state == ThreadState::Ended ? BlockReason::Ended : BlockReason::Blocked;
+    for (uint32_t place : {ruling_, mirror_})
+        if (serves(place) && (places_[place].traits & kWantsBlock) != 0)
+            ask<&Scheduler::block>(place, nullptr, cpu.view[place], thread.view[place], reason);
+}
+
+bool PolicySlot::ask_may_move(const Thread& thread, CpuId to) {
+    bool answer = true;
+    return !ask<&Scheduler::may_move>(ruling_, &answer, thread.view[ruling_], to) || answer;
+}
+
+bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) {
+    if (!serves(ruling_) && wanted.reserves()) return false;
+    for (uint32_t place : {ruling_, mirror_}) {
+        if (!serves(place)) continue;
+        bool granted = true;
+        note_time(place, cpu);
+        const bool queued = (thread.queued_in & bit_of(place)) != 0;
+        (void)ask<&Scheduler::set_attributes>(place, &granted, cpu.view[place], thread.view[place], wanted, queued);
+        if (place == ruling_ && !granted) return false;
+    }
+    for (SchedulerThread& view : thread.view) view.attributes = wanted;
+    return true;
+}
+
+void PolicySlot::cpu_changed(Cpu& cpu, bool online) {
+    for (uint32_t place : {ruling_, mirror_})
+        if (serves(place)) ask<&Scheduler::cpu_changed>(place, nullptr, cpu.view[place], online);
+}
+
+Result<size_t> PolicySlot::dump(Cpu& cpu, Span<char> out) {
+    if (!serves(ruling_)) return ErrorCode::ModuleAbsent;
+    size_t size = 0;
+    if (!ask<&Scheduler::dump>(ruling_, &size, cpu.view[ruling_], out)) return ErrorCode::ModuleFailed;
+    return size < out.size() ? size : out.size();
+}
+
 Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     if (mirror_ != kNone) return Error(ErrorCode::Busy, "another scheduler is being swapped in");
     const uint32_t place = ruling_ == 0 ? 1 : 0;
@@ -111,10 +152,14 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     threads_.for_each_locked([&](Thread& thread) {
         thread.queued_in &= static_cast<uint8_t>(~bit_of(place));
         thread.view[place] =
-            SchedulerThread{thread.id, thread.priority, ~uint64_t{0}, thread.runtime_ns, thread.cpu, 0, {}};
+            SchedulerThread{thread.id,  thread.priority, ~uint64_t{0}, thread.runtime_ns,
+                            thread.cpu, 0,               thread.view[place ^ 1].attributes, {}};
     });
-    threads_.lock_all_cpus();
     places_[place] = Place{policy, instance};
+    preempt_disable();
+    (void)ask<&Scheduler::plug_in>(place, &places_[place].traits);
+    preempt_enable();
+    threads_.lock_all_cpus();
     for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
         Cpu& cpu = threads_.cpu(id);
         SchedulerCpu& view = cpu.view[place];
@@ -125,6 +170,15 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     }
     mirror_ = place;
     threads_.unlock_all_cpus();
+
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        const PreemptionGuard no_preemption;
+        Cpu& cpu = threads_.cpu(id);
+        cpu.lock.acquire();
+        if (threads_.cpus().is_online(id) && !cpu.leaving && serves(place))
+            ask<&Scheduler::cpu_changed>(place, nullptr, cpu.view[place], true);
+        cpu.lock.release();
+    }
 
     // From here on every event reaches the mirror too; what was runnable before is told it now.
     threads_.for_each_locked([&](Thread& thread) {

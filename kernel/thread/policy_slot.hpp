@@ -42,6 +42,20 @@ public:
     /// Where the ruling policy would have `thread` wait; not checked. The lock of the thread's CPU held.
     CpuId select_cpu(const Thread& thread, CpuId waker);
     void set_priority(Cpu& cpu, Thread& thread, uint32_t priority);
+    /// `thread`, which ran, leaves `cpu` and is runnable no more.
+    void block(Cpu& cpu, Thread& thread) {
+        if (__builtin_expect(((places_[0].traits | places_[1].traits) & kWantsBlock) != 0, 0)) tell_block(cpu, thread);
+    }
+    /// Whether the kernel may have `thread` wait on CPU `to` without being told to. The lock of the thread's CPU held.
+    bool may_move(const Thread& thread, CpuId to) {
+        if (__builtin_expect(!serves(ruling_) || (places_[ruling_].traits & kPlacesThreads) == 0, 1)) return true;
+        return ask_may_move(thread, to);
+    }
+    /// False: the ruling policy cannot grant them, and `thread` keeps those that it has.
+    bool set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted);
+    void cpu_changed(Cpu& cpu, bool online);
+    /// What the ruling policy has to say about `cpu`; how many characters of `out`. Errors: ModuleAbsent, ModuleFailed.
+    Result<size_t> dump(Cpu& cpu, Span<char> out);
 
     // ---- Called by a transaction; one at a time, preemption on unless said otherwise.
 
@@ -81,18 +95,27 @@ private:
     struct Place {
         Scheduler* policy = nullptr;
         Owner* instance = nullptr;
+        uint32_t traits = 0;  ///< SchedulerTraits
     };
+    static constexpr auto kWantsBlock = static_cast<uint32_t>(SchedulerTraits::WantsBlock);
+    static constexpr auto kWantsTime = static_cast<uint32_t>(SchedulerTraits::WantsTime);
+    static constexpr auto kPlacesThreads = static_cast<uint32_t>(SchedulerTraits::PlacesThreads);
 
     static constexpr uint8_t bit_of(uint32_t place) { return static_cast<uint8_t>(1u << place); }
     template <auto Method, typename... Arguments>
     bool ask(uint32_t place, void* out, Arguments&&... arguments);
     /// The policy in `place` broke `rule`, a constant text: its instance has failed.
     [[gnu::cold, gnu::noinline]] void break_rule(uint32_t place, Text rule);
+    void note_time(uint32_t place, Cpu& cpu) {
+        if (__builtin_expect((places_[place].traits & kWantsTime) != 0, 0)) cpu.view[place].now_ns = arch::now_ns();
+    }
     /// Tells the policy in `place`, if it serves.
     void enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason);
     // Of their own: a gate keeps nothing in registers, and most of the time nobody is mirrored.
     [[gnu::noinline]] void enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reason);
     [[gnu::noinline]] void dequeue_in_mirror(Cpu& cpu, Thread& thread);
+    [[gnu::noinline]] void tell_block(Cpu& cpu, Thread& thread);
+    [[gnu::noinline]] bool ask_may_move(const Thread& thread, CpuId to);
     Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu);
     /// The thread that the ruling policy's `answer` means; null, and the policy has failed, if it may not run here.
     Thread* validated(Cpu& cpu, SchedulerThread* answer);

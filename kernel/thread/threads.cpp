@@ -165,7 +165,7 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.kernel_call = nullptr;
     __atomic_store_n(&thread.cpu, current_cpu(), __ATOMIC_RELEASE);
     for (SchedulerThread& view : thread.view)
-        view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}};
+        view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}, {}};
     if (options.owner != nullptr) __atomic_fetch_add(&options.owner->threads, 1, __ATOMIC_ACQ_REL);
     arch::context_announce(thread.context, thread.stack);
     arch::context_create(thread.context, thread.stack, thread_main, &thread);
@@ -315,6 +315,28 @@ Result<void> Threads::set_priority(ThreadId id, uint32_t priority) {
     return {};
 }
 
+Result<void> Threads::set_attributes(ThreadId id, const Owner& owner, const SchedulingAttributes& attributes) {
+    Thread* const thread = find(id);
+    bool found = false;
+    bool granted = false;
+    if (thread != nullptr) {
+        with_thread_locked(*thread, [&] {
+            found = thread->id == id && thread->owner == &owner && thread->state != ThreadState::Free &&
+                    thread->state != ThreadState::Ended;
+            if (!found) return;
+            Cpu& home = cpu(thread->cpu);
+            granted = policy_.set_attributes(home, *thread, attributes);
+            // Perhaps another should run now.
+            if (!granted || home.current->kind != ThreadClass::Policy || home.ready_count == 0) return;
+            home.give_way = true;
+            ask_reschedule(home);
+        });
+    }
+    if (!found) return Error(ErrorCode::NotFound, "the module has no such thread");
+    if (!granted) return Error(ErrorCode::Busy, "the scheduler does not grant the reservation");
+    return {};
+}
+
 bool Threads::set_base_priority(Thread& thread, ThreadId id, uint32_t priority) {
     bool found = false;
     with_thread_locked(thread, [&] {
@@ -442,16 +464,23 @@ Thread& Threads::pick(Cpu& cpu) {
 void Threads::switch_away(Cpu& cpu) {
     Thread& self = *cpu.current;
     account(cpu, self);
+    if (self.kind == ThreadClass::Policy) policy_.block(cpu, self);
     switch_to(cpu, self, pick(cpu));
 }
 
-/// `self` ran on `cpu` until now. Before the policy is asked, so that it knows.
-inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& self) {
+/// The CPU time of `self`, which runs on `cpu`, up to now, which is returned in cycles.
+inline __attribute__((always_inline)) uint64_t Threads::take_time(Cpu& cpu, Thread& self) {
     const uint64_t now = arch::cycles();
     self.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
     cpu.switched_at_cycles = now;
     if (self.kind == ThreadClass::Policy)
         for (SchedulerThread& view : self.view) view.runtime_ns = self.runtime_ns;
+    return now;
+}
+
+/// `self` ran on `cpu` until now. Before the policy is asked, so that it knows.
+inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& self) {
+    const uint64_t now = take_time(cpu, self);
     if (self.woke_at_cycles != 0) {
         if (self.state == ThreadState::Blocked) self.goes_on = cycles_to_ns(now - self.woke_at_cycles) > kShareNs;
         self.woke_at_cycles = 0;
@@ -534,7 +563,10 @@ void Threads::preempt() {
         Thread& self = *cpu.current;
         bool wanted = cpu.give_way || (self.kind != ThreadClass::Kernel && !cpu.kernel_ready.empty());
         if (tick && self.kind == ThreadClass::Kernel) wanted |= !cpu.kernel_ready.empty();
-        if (tick && self.kind == ThreadClass::Policy) wanted |= policy_.tick(cpu, now);
+        if (tick && self.kind == ThreadClass::Policy) {
+            take_time(cpu, self);
+            wanted |= policy_.tick(cpu, now);
+        }
         wanted |= cpu.leaving;
         if (self.kind == ThreadClass::Idle)
             wanted = !cpu.leaving && (!cpu.kernel_ready.empty() || !cpu.policy_ready.empty());

@@ -89,6 +89,8 @@ public:
     [[noreturn]] void exit();
     /// It runs with `priority` from now on, or with what it inherits if that is higher. Errors: OutOfRange, NotFound.
     Result<void> set_priority(ThreadId thread, uint32_t priority);
+    /// The policy grants a thread of `owner` attributes, which are valid. Errors: NotFound, Busy (it does not).
+    Result<void> set_attributes(ThreadId thread, const Owner& owner, const SchedulingAttributes& attributes);
     /// Ends every wait of the threads of `owner` and lets none begin; they end when they reach their gate.
     void cancel_threads_of(Owner& owner);
     /// Ends the waits that threads are in inside `owner`, which was ended or is to be replaced, having called it.
@@ -200,6 +202,7 @@ private:
     Result<Thread*> allocate_thread();
     void release_thread(Thread& thread);
     Thread& pick(Cpu& cpu);
+    uint64_t take_time(Cpu& cpu, Thread& self);
     void account(Cpu& cpu, Thread& self);
     void switch_to(Cpu& cpu, Thread& self, Thread& to);
     /// Switches away from the current thread, whose state was set. Lock of this CPU held, preemption count one.

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The suites pass what is right and find what is wrong, each planted mistake with the sentence that names it.
 
+#include "../scheduler/cooperative/cooperative.hpp"
+#include "../scheduler/deadline/deadline.hpp"
+#include "../scheduler/fair/fair.hpp"
 #include "../scheduler/priority/priority.hpp"
 #include "../scheduler/round_robin/round_robin.hpp"
 #include "../test/host_services.hpp"
@@ -23,6 +26,9 @@ using test_support::OddPolicy;
 
 class RightPolicy final : public scheduling::RoundRobinPolicy {};
 class RightPriorityPolicy final : public scheduling::PriorityPolicy {};
+class RightFairPolicy final : public scheduling::FairPolicy {};
+class RightDeadlinePolicy final : public scheduling::DeadlinePolicy {};
+class RightCooperativePolicy final : public scheduling::CooperativePolicy {};
 
 Report check_scheduler(Scheduler& policy, uint64_t seed) {
     auto suite = std::make_unique<conformance::SchedulerConformance<DirectTarget<Scheduler>>>();
@@ -34,7 +40,7 @@ Report check_scheduler(Scheduler& policy, uint64_t seed) {
 template <typename Policy>
 Report check_scheduler(uint64_t seed = 1) {
     HostServices host;
-    host.declare(Policy::kOptions);
+    if constexpr (requires { Policy::kOptions; }) host.declare(Policy::kOptions);
     Policy policy;
     EXPECT_TRUE(policy.init(host.context()).ok());
     return check_scheduler(policy, seed);
@@ -52,6 +58,18 @@ TEST(SchedulerConformance, PriorityPassesWithManySeeds) {
     for (uint64_t seed = 0; seed < 50; ++seed) {
         const Report report = check_scheduler<RightPriorityPolicy>(seed);
         ASSERT_EQ(report.failures(), 0u) << "seed " << seed << ": " << std::string(report.first_failure());
+    }
+}
+
+template <typename Policy>
+class SchedulerConformanceOf : public ::testing::Test {};
+using OtherPolicies = ::testing::Types<RightFairPolicy, RightDeadlinePolicy, RightCooperativePolicy>;
+TYPED_TEST_SUITE(SchedulerConformanceOf, OtherPolicies);
+TYPED_TEST(SchedulerConformanceOf, PassesWithManySeeds) {
+    for (uint64_t seed = 0; seed < 50; ++seed) {
+        const Report report = check_scheduler<TypeParam>(seed);
+        ASSERT_EQ(report.failures(), 0u) << "seed " << seed << ": " << std::string(report.first_failure());
+        EXPECT_GT(report.checks(), 5000u);
     }
 }
 
@@ -138,6 +156,23 @@ class YieldsToAForeignThread final : public OddPolicy {
     uint32_t yields_ = 0;
 };
 
+class YieldsToItself final : public OddPolicy {
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        if (reason != EnqueueReason::Yielded) return OddPolicy::yield(cpu, thread, reason);
+        return keep(cpu, thread, reason);
+    }
+
+protected:
+    SchedulerThread* keep(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) {
+        enqueue(cpu, thread, reason);
+        dequeue(cpu, thread, DequeueReason::Picked);
+        return &thread;
+    }
+};
+class RefusesWhatCostsNothing final : public OddPolicy {
+    bool set_attributes(SchedulerCpu&, SchedulerThread&, const SchedulingAttributes&, bool) override { return false; }
+};
+
 template <typename Policy>
 std::string first_failure() {
     const Report report = check_scheduler<Policy>();
@@ -173,6 +208,13 @@ TEST(SchedulerConformance, FindsAPolicyThatIgnoresMirroredPicks) {
 }
 TEST(SchedulerConformance, FindsEqualsThatDoNotShare) {
     EXPECT_TRUE(contains(first_failure<NeverPreempts>(), "did not run for"));
+}
+TEST(SchedulerConformance, FindsAPolicyThatGivesTheCpuBackToWhoeverYields) {
+    const std::string found = first_failure<YieldsToItself>();
+    EXPECT_TRUE(contains(found, "by giving way") && contains(found, "did not run for")) << found;
+}
+TEST(SchedulerConformance, FindsAPolicyThatRefusesWhatReservesNothing) {
+    EXPECT_TRUE(contains(first_failure<RefusesWhatCostsNothing>(), "attributes that reserve nothing"));
 }
 TEST(SchedulerConformance, FindsACpuOutsideTheAffinity) {
     EXPECT_TRUE(contains(first_failure<AnyCpu>(), "affinity"));
