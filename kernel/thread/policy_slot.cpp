@@ -26,6 +26,11 @@ void PolicySlot::enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reaso
     enqueue_in(mirror_, cpu, thread, reason);
 }
 
+void PolicySlot::tell_time(uint32_t place, Cpu& cpu) {
+    threads_.take_time_of_current(cpu);
+    cpu.view[place].now_ns = arch::now_ns();
+}
+
 inline __attribute__((always_inline)) void PolicySlot::enqueue_in(uint32_t place, Cpu& cpu, Thread& thread,
                                                                   EnqueueReason reason) {
     if (!serves(place)) return;
@@ -63,6 +68,7 @@ void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
     from.ready_count = from.ready_count - 1;
     for (uint32_t place : {ruling_, mirror_}) {
         if (!serves(place) || (thread.queued_in & bit_of(place)) == 0) continue;
+        note_time(place, from);
         ask<&Scheduler::dequeue>(place, nullptr, from.view[place], thread.view[place], DequeueReason::Migrated);
     }
     thread.queued_in = 0;

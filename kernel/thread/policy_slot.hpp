@@ -107,8 +107,9 @@ private:
     /// The policy in `place` broke `rule`, a constant text: its instance has failed.
     [[gnu::cold, gnu::noinline]] void break_rule(uint32_t place, Text rule);
     void note_time(uint32_t place, Cpu& cpu) {
-        if (__builtin_expect((places_[place].traits & kWantsTime) != 0, 0)) cpu.view[place].now_ns = arch::now_ns();
+        if (__builtin_expect((places_[place].traits & kWantsTime) != 0, 0)) tell_time(place, cpu);
     }
+    [[gnu::noinline]] void tell_time(uint32_t place, Cpu& cpu);
     /// Tells the policy in `place`, if it serves.
     void enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason);
     // Of their own: a gate keeps nothing in registers, and most of the time nobody is mirrored.

@@ -478,6 +478,11 @@ inline __attribute__((always_inline)) uint64_t Threads::take_time(Cpu& cpu, Thre
     return now;
 }
 
+void Threads::take_time_of_current(Cpu& cpu) {
+    // Counters of two CPUs may differ a little: not back before the last time.
+    if (arch::cycles() > cpu.switched_at_cycles) take_time(cpu, *cpu.current);
+}
+
 /// `self` ran on `cpu` until now. Before the policy is asked, so that it knows.
 inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& self) {
     const uint64_t now = take_time(cpu, self);

@@ -117,6 +117,9 @@ public:
     bool wake(Thread& thread, WakeReason reason);
     Timers& timers() { return timers_; }
 
+    /// Brings the CPU time of whoever runs on `cpu`, whose lock is held, up to date.
+    void take_time_of_current(Cpu& cpu);
+
     // ---- For inheritance.hpp, with its lock held.
 
     Inheritance& inheritance() { return inheritance_; }

@@ -156,7 +156,7 @@ class YieldsToAForeignThread final : public OddPolicy {
     uint32_t yields_ = 0;
 };
 
-class YieldsToItself final : public OddPolicy {
+class YieldsToItself : public OddPolicy {
     SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         if (reason != EnqueueReason::Yielded) return OddPolicy::yield(cpu, thread, reason);
         return keep(cpu, thread, reason);
@@ -166,7 +166,13 @@ protected:
     SchedulerThread* keep(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) {
         enqueue(cpu, thread, reason);
         dequeue(cpu, thread, DequeueReason::Picked);
+        ++counters(cpu).picks;
         return &thread;
+    }
+};
+class KeepsWhomItPreempts final : public YieldsToItself {
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        return reason == EnqueueReason::Preempted ? keep(cpu, thread, reason) : OddPolicy::yield(cpu, thread, reason);
     }
 };
 class RefusesWhatCostsNothing final : public OddPolicy {
@@ -212,6 +218,10 @@ TEST(SchedulerConformance, FindsEqualsThatDoNotShare) {
 TEST(SchedulerConformance, FindsAPolicyThatGivesTheCpuBackToWhoeverYields) {
     const std::string found = first_failure<YieldsToItself>();
     EXPECT_TRUE(contains(found, "by giving way") && contains(found, "did not run for")) << found;
+}
+TEST(SchedulerConformance, FindsAPolicyThatGivesTheCpuBackToWhomItPreempted) {
+    const std::string found = first_failure<KeepsWhomItPreempts>();
+    EXPECT_TRUE(contains(found, "equals share the CPU by time") && contains(found, "did not run for")) << found;
 }
 TEST(SchedulerConformance, FindsAPolicyThatRefusesWhatReservesNothing) {
     EXPECT_TRUE(contains(first_failure<RefusesWhatCostsNothing>(), "attributes that reserve nothing"));

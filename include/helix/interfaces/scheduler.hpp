@@ -21,7 +21,7 @@ struct SchedulerThread {
     ThreadId id;
     uint32_t priority;    ///< 0 to 31
     uint64_t affinity;    ///< bit n: may run on CPU n
-    uint64_t runtime_ns;  ///< CPU time used so far; of a running thread up to its last tick
+    uint64_t runtime_ns;  ///< CPU time used so far; of a running thread up to its last tick, or see WantsTime
     CpuId cpu;            ///< where it runs, waits or last ran
     uint32_t reserved;
     SchedulingAttributes attributes;
@@ -46,8 +46,8 @@ struct SchedulerCpu {
     CpuId id;
     uint32_t reserved;
     SchedulerThread* current;  ///< the policy's thread that runs here; null while another class or nothing does
-    /// With WantsTime: when the last enqueue, tick or change of attributes came here, the one under way included.
-    uint64_t now_ns;
+    uint64_t now_ns;           ///< monotonic; of the last tick, and with WantsTime also of the last call of `enqueue`,
+                               ///< `dequeue` for a migration, and `set_attributes`, the one under way included
     alignas(64) uint8_t area[kAreaSize];
 
     /// The policy's own data for this CPU; zero when the policy first sees it.
@@ -86,7 +86,7 @@ enum class SchedulerTraits : uint32_t {
     None = 0,
     Preempts = 1 << 0,      ///< promise: of equals that do not give way none runs for longer than a second at a time
     WantsBlock = 1 << 1,    ///< `block` is called
-    WantsTime = 1 << 2,     ///< `SchedulerCpu::now_ns` is kept
+    WantsTime = 1 << 2,     ///< `now_ns` of a CPU, and `runtime_ns` of its `current`, are up to date in more methods
     PlacesThreads = 1 << 3  ///< `may_move` is called
 };
 constexpr SchedulerTraits operator|(SchedulerTraits a, SchedulerTraits b) {

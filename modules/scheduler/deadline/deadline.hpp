@@ -51,10 +51,10 @@ public:
         FixedText<1500> out;
         for (uint64_t left = utilisation_.online(); left != 0; left &= left - 1) {
             const auto cpu = static_cast<CpuId>(__builtin_ctzll(left));
-            out.append(out.empty() ? "[" : ",");
+            out.append(out.empty() ? Text("[") : Text(","));
             out.append(format<20>("{}", utilisation_.reserved(cpu)).text());
         }
-        out.append(out.empty() ? "[]" : "]");
+        out.append(out.empty() ? Text("[]") : Text("]"));
         return Response::ok(out.text());
     }
 

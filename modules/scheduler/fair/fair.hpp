@@ -40,7 +40,9 @@ public:
         return kWeights[priority < kPriorityLevels ? priority : kPriorityLevels - 1];
     }
 
-    SchedulerTraits plug_in() override { return SchedulerTraits::Preempts | SchedulerTraits::WantsBlock; }
+    SchedulerTraits plug_in() override {
+        return SchedulerTraits::Preempts | SchedulerTraits::WantsBlock | SchedulerTraits::WantsTime;
+    }
 
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         FairQueue& queue = queue_of(cpu);
@@ -48,6 +50,7 @@ public:
         if (state.queued != 0) return disagree();
         count_enqueue(cpu);
         if (state.competes == 0) {
+            charge_current(cpu);
             if (reason == EnqueueReason::Created || reason == EnqueueReason::Snapshot) state.lag_ns = 0;
             queue.join(thread, weight_for(thread, thread.attributes), slice_for(thread.attributes));
         } else {
@@ -60,6 +63,7 @@ public:
     void dequeue(SchedulerCpu& cpu, SchedulerThread& thread, DequeueReason reason) override {
         FairQueue& queue = queue_of(cpu);
         if (fair(thread).queued == 0) return disagree();
+        if (reason != DequeueReason::Picked) charge_current(cpu);
         queue.remove(thread);
         if (reason == DequeueReason::Picked)
             queue.set_running(thread);
@@ -166,15 +170,18 @@ private:
         FairQueue::begin_request(fair(thread), slice_for(thread.attributes));
         return true;
     }
+    /// Before somebody joins or leaves, who then has no part in the time up to now.
+    void charge_current(SchedulerCpu& cpu) const {
+        if (cpu.current != nullptr && cpu.current == queue_of(cpu).running())
+            queue_of(cpu).charge(*cpu.current, slice_for(cpu.current->attributes));
+    }
     void reweigh(SchedulerCpu& cpu, SchedulerThread& thread, const SchedulingAttributes& wanted) {
         FairState& state = fair(thread);
         if (state.competes == 0) return;  // what it has when it joins counts
         FairQueue& queue = queue_of(cpu);
         const bool queued = state.queued != 0;
-        if (queued)
-            queue.remove(thread);
-        else
-            queue.charge(thread, slice_for(thread.attributes));
+        charge_current(cpu);
+        if (queued) queue.remove(thread);
         queue.reweigh(thread, weight_for(thread, wanted), slice_for(wanted));
         if (queued) queue.insert(thread);
     }

@@ -150,7 +150,7 @@ public:
     }
     void join(uint32_t id, double weight) {
         const double lag = clients_.empty() ? 0 : kept_[id];
-        time_ -= lag / (total() + weight);
+        if (!clients_.empty()) time_ -= lag / total();  // the lags of all are zero in sum again
         clients_[id] = {weight, 0, time_ - lag / weight};
     }
     void leave(uint32_t id) {
