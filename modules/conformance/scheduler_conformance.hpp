@@ -270,7 +270,7 @@ private:
         return true;
     }
     /// Not member by member: that might become a call of the C library, which modules do not have.
-    static bool same(const SchedulingAttributes& a, const SchedulingAttributes& b) {
+    static bool same_attributes(const SchedulingAttributes& a, const SchedulingAttributes& b) {
         return ((a.weight ^ b.weight) | (a.reserved ^ b.reserved) | (a.runtime_ns ^ b.runtime_ns) |
                 (a.deadline_ns ^ b.deadline_ns) | (a.period_ns ^ b.period_ns)) == 0;
     }
@@ -282,7 +282,7 @@ private:
             const bool same = thread.id == model.id && thread.priority == model.priority &&
                               thread.affinity == model.affinity && thread.runtime_ns == model.runtime_ns &&
                               thread.reserved == 0 &&
-                              same(thread.attributes, model.attributes);
+                              same_attributes(thread.attributes, model.attributes);
             if (!report_->check(same, scenario_, "the policy wrote into thread {} outside its area", i)) return false;
         }
         return true;

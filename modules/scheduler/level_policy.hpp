@@ -108,6 +108,7 @@ public:
             const bool is_urgent = !state.overdue && queue.highest() > level;
             const bool keeps_off = used_ns >= slice_ns_ && is_anybody_overdue(queue);
             if (!is_urgent && !keeps_off) return TickDecision::Continue;
+            state.slice_used = keeps_off;
         }
         ++counters(cpu).preemptions;
         return TickDecision::Preempt;
