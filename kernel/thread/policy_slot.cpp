@@ -157,9 +157,14 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     // Nobody looks at this place yet: make the policy's areas as new, a few threads at a time.
     threads_.for_each_locked([&](Thread& thread) {
         thread.queued_in &= static_cast<uint8_t>(~bit_of(place));
-        thread.view[place] =
-            SchedulerThread{thread.id,  thread.priority, ~uint64_t{0}, thread.runtime_ns,
-                            thread.cpu, 0,               thread.view[place ^ 1].attributes, {}};
+        thread.view[place] = SchedulerThread{thread.id,
+                                             thread.priority,
+                                             ~uint64_t{0},
+                                             thread.runtime_ns,
+                                             thread.cpu,
+                                             0,
+                                             thread.view[place ^ 1].attributes,
+                                             {}};
     });
     places_[place] = Place{policy, instance};
     preempt_disable();

@@ -24,12 +24,13 @@ uint64_t cycles() {
 
 class BenchmarkPolicies final : public helix::Module {
 public:
-    static constexpr auto kInfo = helix::ModuleInfo{"helix-benchmark-policies"}
-                                      .version(1, 0, 0)
-                                      .description("Times picks and ticks of a scheduler; request: measure MODULE COUNT")
-                                      .author("Helix contributors")
-                                      .license("MIT OR Apache-2.0")
-                                      .dependencies({"helix-execution >=1.0"});
+    static constexpr auto kInfo =
+        helix::ModuleInfo{"helix-benchmark-policies"}
+            .version(1, 0, 0)
+            .description("Times picks and ticks of a scheduler; request: measure MODULE COUNT")
+            .author("Helix contributors")
+            .license("MIT OR Apache-2.0")
+            .dependencies({"helix-execution >=1.0"});
 
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;
@@ -38,8 +39,8 @@ public:
     helix::Result<void> start() override { return {}; }
     helix::Result<void> stop() override { return {}; }
 
-    /// `measure "MODULE COUNT"`, with COUNT threads of mixed priorities runnable: two lines, `pick:` and `tick:`, each with
-    /// the cycles of every sample.
+    /// `measure "MODULE COUNT"`, with COUNT threads of mixed priorities runnable: two lines, `pick:` and `tick:`, each
+    /// with the cycles of every sample.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type != "measure") return helix::ErrorCode::NotImplemented;
         const helix::Text payload = helix::as_text(request.payload);

@@ -225,8 +225,8 @@ private:
             wanted.runtime_ns = 1 + random_.below(50'000'000);
         }
         const bool queued = model_[i].place == Place::Queued;
-        const auto granted = target_->template call<&Scheduler::set_attributes>(cpus_[model_[i].cpu], threads_[i],
-                                                                                wanted, queued);
+        const auto granted =
+            target_->template call<&Scheduler::set_attributes>(cpus_[model_[i].cpu], threads_[i], wanted, queued);
         if (!answered(granted)) return false;
         if (!report_->check(granted.value() || wanted.reserves(), scenario_,
                             "attributes that reserve nothing were refused for thread {}", i))
@@ -281,8 +281,7 @@ private:
             const Model& model = model_[i];
             const bool same = thread.id == model.id && thread.priority == model.priority &&
                               thread.affinity == model.affinity && thread.runtime_ns == model.runtime_ns &&
-                              thread.reserved == 0 &&
-                              same_attributes(thread.attributes, model.attributes);
+                              thread.reserved == 0 && same_attributes(thread.attributes, model.attributes);
             if (!report_->check(same, scenario_, "the policy wrote into thread {} outside its area", i)) return false;
         }
         return true;
@@ -429,8 +428,8 @@ private:
     /// A round of all equals, with slices of a second.
     static constexpr uint32_t kRoundTicks = kEquals * 1050 / 50 + 2 * kEquals;
 
-    /// Threads of one priority that never block. `kGivesWay`: the one that runs does so after each tick. Each runs again
-    /// within `round_ticks`.
+    /// Threads of one priority that never block. `kGivesWay`: the one that runs does so after each tick. Each runs
+    /// again within `round_ticks`.
     bool equals_share(bool gives_way, EnqueueReason reason, uint32_t round_ticks) {
         uint32_t ticks_since[kEquals] = {};
         for (uint32_t i = 0; i < kEquals; ++i)

@@ -51,8 +51,8 @@ public:
     void remove(SchedulerThread& thread) {
         TreeNode& node = Order::node(thread);
         while (node.left != nullptr || node.right != nullptr) {
-            const bool left = node.right == nullptr ||
-                              (node.left != nullptr && rank_of(*node.left) > rank_of(*node.right));
+            const bool left =
+                node.right == nullptr || (node.left != nullptr && rank_of(*node.left) > rank_of(*node.right));
             rotate_up(left ? *node.left : *node.right);
         }
         link_to(thread) = nullptr;
@@ -92,8 +92,7 @@ public:
             if ((above.left == &thread) == (above.right == &thread)) return false;
             if (rank_of(*node.parent) < rank_of(thread)) return false;
         }
-        if (node.left != nullptr &&
-            (Order::node(*node.left).parent != &thread || Order::before(thread, *node.left)))
+        if (node.left != nullptr && (Order::node(*node.left).parent != &thread || Order::before(thread, *node.left)))
             return false;
         return node.right == nullptr ||
                (Order::node(*node.right).parent == &thread && !Order::before(*node.right, thread));

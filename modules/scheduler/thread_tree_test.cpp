@@ -101,7 +101,8 @@ TEST(ThreadTree, FindsABrokenLinkAndAWrongOrder) {
         tree.insert(threads[i]);
     }
     SchedulerThread& parent = *tree.root();
-    SchedulerThread& child = ByKey::node(parent).left != nullptr ? *ByKey::node(parent).left : *ByKey::node(parent).right;
+    SchedulerThread& child =
+        ByKey::node(parent).left != nullptr ? *ByKey::node(parent).left : *ByKey::node(parent).right;
     EXPECT_TRUE(tree.holds(parent));
     parent.policy<Entry>().key += 1000 * (ByKey::node(parent).right != nullptr);
     EXPECT_FALSE(ByKey::node(parent).right != nullptr && tree.holds(parent));

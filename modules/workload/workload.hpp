@@ -78,7 +78,8 @@ public:
 
     /// `start N`: threads of mixed behaviour. `start_equals N`: threads of equal priority that only compute, and note
     /// how long their turns are. `start_steps N`: the same, each a priority below the one before it. `attributes "SLOT
-    /// WEIGHT RUNTIME DEADLINE PERIOD"`, times in microseconds: what that thread asks of the scheduler. `turns`, `check`, `status`, `stop`: see the functions of these names.
+    /// WEIGHT RUNTIME DEADLINE PERIOD"`, times in microseconds: what that thread asks of the scheduler. `turns`,
+    /// `check`, `status`, `stop`: see the functions of these names.
     Result<Response> handle_request(const Request& request) override {
         if (request.request_type == "start") return start_threads(as_text(request.payload), Mix::All);
         if (request.request_type == "start_equals") return start_threads(as_text(request.payload), Mix::Equals);
@@ -131,8 +132,7 @@ private:
         for (uint64_t& value : values) {
             const size_t space = payload.find(' ');
             const bool last = &value == &values[4];
-            if (last != (space == SIZE_MAX) || !parse_unsigned(payload.substr(0, space), value) ||
-                value > UINT32_MAX)
+            if (last != (space == SIZE_MAX) || !parse_unsigned(payload.substr(0, space), value) || value > UINT32_MAX)
                 return Response::err("expected: SLOT WEIGHT RUNTIME DEADLINE PERIOD, times in microseconds");
             if (!last) payload = payload.substr(space + 1);
         }

@@ -132,8 +132,8 @@ public:
         enqueue(cpu, thread, reason);
         return pick_next(cpu);
     }
-    /// The policy is plugged in, perhaps not for the first time: all areas are zero, nothing is queued, and from now on it
-    /// is told of everything. Runs with preemption off, before any other method.
+    /// The policy is plugged in, perhaps not for the first time: all areas are zero, nothing is queued, and from now on
+    /// it is told of everything. Runs with preemption off, before any other method.
     virtual SchedulerTraits plug_in() { return SchedulerTraits::Preempts; }
     /// `thread`, which ran on `cpu`, leaves it and is in no queue. With WantsBlock.
     virtual void block(SchedulerCpu&, SchedulerThread&, BlockReason) {}

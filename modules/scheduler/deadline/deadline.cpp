@@ -6,13 +6,14 @@
 
 class Deadline final : public helix::scheduling::DeadlinePolicy {
 public:
-    static constexpr auto kInfo = helix::ModuleInfo{"helix-scheduler-deadline"}
-                                      .version(1, 0, 0)
-                                      .description("Reservations by earliest deadline, each a constant bandwidth server")
-                                      .author("Helix contributors")
-                                      .license("MIT OR Apache-2.0")
-                                      .flags(helix::ModuleFlags::Scheduler | helix::ModuleFlags::HotReloadable)
-                                      .dependencies({"helix-execution >=1.0"})
-                                      .provides({"helix.scheduler"});
+    static constexpr auto kInfo =
+        helix::ModuleInfo{"helix-scheduler-deadline"}
+            .version(1, 0, 0)
+            .description("Reservations by earliest deadline, each a constant bandwidth server")
+            .author("Helix contributors")
+            .license("MIT OR Apache-2.0")
+            .flags(helix::ModuleFlags::Scheduler | helix::ModuleFlags::HotReloadable)
+            .dependencies({"helix-execution >=1.0"})
+            .provides({"helix.scheduler"});
 };
 HELIX_MODULE(Deadline)

@@ -5,16 +5,16 @@
 // Each reservation is a constant bandwidth server, after L. Abeni and G. Buttazzo, "Integrating Multimedia Applications
 // in Hard Real-Time Systems" (RTSS 1998): it has a budget and a deadline, and of those that wait the one with the
 // earliest deadline runs (C. Liu and J. Layland, JACM 1973). Who wakes keeps both if it could not have used more than
-// its share with them, otherwise a new period begins. Unlike there, whoever has used up its budget does not go on with a
-// later deadline: until the period ends it runs only when nobody else would, so that neither other reservations nor the
-// threads behind them pay. Yielding says that the work of this period is done.
+// its share with them, otherwise a new period begins. Unlike there, whoever has used up its budget does not go on with
+// a later deadline: until the period ends it runs only when nobody else would, so that neither other reservations nor
+// the threads behind them pay. Yielding says that the work of this period is done.
 //
 // A reservation is granted on one CPU, its home, if all of them there take no more than the limit; then the deadlines
 // hold, up to a tick for each that comes in between, as long as the kernel class leaves the CPU alone. The thread's own
 // CPU is tried first, then the others. It is a reservation only there: it waits at home, the kernel moves it nowhere
 // else, and where it cannot be at home (the CPU is offline) it looks for another. A reservation that came with the
-// thread when this policy took over is granted when the thread is enqueued, if there is room; until there is, the thread
-// is one of those behind. Priorities mean nothing.
+// thread when this policy took over is granted when the thread is enqueued, if there is room; until there is, the
+// thread is one of those behind. Priorities mean nothing.
 //
 // Queues and budgets are in the areas of CPUs and threads, under the CPU's lock.
 #pragma once
@@ -199,9 +199,11 @@ public:
             size += format_to(out.subspan(size), "{}: budget {} us, {} {} us\n", static_cast<uint64_t>(thread.id),
                               state_of(thread).budget_ns / 1000, what, time_ns / 1000);
         };
-        for (SchedulerThread* at = queues.ready.first(); at != nullptr && size < out.size(); at = queues.ready.next(*at))
+        for (SchedulerThread* at = queues.ready.first(); at != nullptr && size < out.size();
+             at = queues.ready.next(*at))
             write(*at, "deadline", state_of(*at).deadline_ns);
-        for (SchedulerThread* at = queues.spent.first(); at != nullptr && size < out.size(); at = queues.spent.next(*at))
+        for (SchedulerThread* at = queues.spent.first(); at != nullptr && size < out.size();
+             at = queues.spent.next(*at))
             write(*at, "spent until", state_of(*at).period_end_ns);
         size += format_to(out.subspan(size), "behind:");
         for (SchedulerThread* at = queues.behind.first(); at != nullptr && size < out.size();
@@ -341,8 +343,8 @@ private:
             return;
         begin_period(state, attributes, now_ns);
     }
-    /// A new period begins for `thread`, whose budget is used up, if the old one is over: at its end, or now if that was
-    /// a whole period ago.
+    /// A new period begins for `thread`, whose budget is used up, if the old one is over: at its end, or now if that
+    /// was a whole period ago.
     static void replenish_if_due(SchedulerThread& thread, uint64_t now_ns) {
         State& state = state_of(thread);
         const SchedulingAttributes& attributes = thread.attributes;

@@ -130,7 +130,8 @@ TEST_F(DeadlineTest, AnAdmittedSetMeetsAllItsDeadlines) {
             task->runtime_ms = 1 + random.below(static_cast<uint32_t>(std::max<uint64_t>(task->deadline_ms / 3, 1)));
             task->next_release_ms = random.below(100);
             SimulatedCpu::prepare(task->thread, static_cast<uint32_t>(attempt + 1));
-            if (cpu.set_attributes(task->thread, reservation(task->runtime_ms, task->period_ms, task->deadline_ms), false))
+            if (cpu.set_attributes(task->thread, reservation(task->runtime_ms, task->period_ms, task->deadline_ms),
+                                   false))
                 tasks.push_back(std::move(task));
         }
         ASSERT_GE(tasks.size(), 2u);
@@ -144,8 +145,8 @@ TEST_F(DeadlineTest, AnAdmittedSetMeetsAllItsDeadlines) {
             for (auto& task : tasks) {
                 if (ms != task->next_release_ms) continue;
                 ASSERT_FALSE(task->awake);
-                task->left_ms = random.below(4) == 0 ? 1 + random.below(static_cast<uint32_t>(task->runtime_ms))
-                                                     : task->runtime_ms;
+                task->left_ms =
+                    random.below(4) == 0 ? 1 + random.below(static_cast<uint32_t>(task->runtime_ms)) : task->runtime_ms;
                 task->due_ms = ms + task->deadline_ms;
                 task->next_release_ms = ms + task->period_ms + (random.below(8) == 0 ? random.below(10) : 0);
                 task->awake = true;
@@ -233,11 +234,9 @@ TEST_F(DeadlineTest, AShortSleepDoesNotRenewTheBudget) {
 TEST_F(DeadlineTest, ThoseBehindTakeTurns) {
     SimulatedCpu cpu(policy_);
     SchedulerThread threads[3];
-    for (uint32_t i = 0; i < 3; ++i)
-        cpu.wake(SimulatedCpu::prepare(threads[i], i + 1, i), EnqueueReason::Created);
+    for (uint32_t i = 0; i < 3; ++i) cpu.wake(SimulatedCpu::prepare(threads[i], i + 1, i), EnqueueReason::Created);
     pass(cpu, 3000);
-    for (const SchedulerThread& thread : threads)
-        EXPECT_NEAR(static_cast<double>(thread.runtime_ns) / kMs, 1000, 11);
+    for (const SchedulerThread& thread : threads) EXPECT_NEAR(static_cast<double>(thread.runtime_ns) / kMs, 1000, 11);
 }
 
 TEST_F(DeadlineTest, AReservationThatCameWithTheThreadIsGrantedIfThereIsRoom) {

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // How much of each CPU is reserved, and whether there is room for more.
 //
-// Fractions of a CPU are counted in millionths. Reservations come from all CPUs at once, each under the lock of its own:
-// what is counted here is atomic, and a CPU never gets more than the limit.
+// Fractions of a CPU are counted in millionths. Reservations come from all CPUs at once, each under the lock of its
+// own: what is counted here is atomic, and a CPU never gets more than the limit.
 #pragma once
 
 #include "helix/scheduling.hpp"

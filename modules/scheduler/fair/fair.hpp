@@ -4,8 +4,8 @@
 //
 // A thread's weight is that of its attributes, or follows from its priority: each step up is a quarter more, 16 is the
 // usual weight. A thread that asks for turns of its own length makes requests of that length: shorter ones are served
-// sooner, longer ones with fewer switches, and the share is the same. Who gives way ends its request and begins another,
-// so that all that are eligible go first. Shares are those of one CPU; the kernel balances numbers of threads.
+// sooner, longer ones with fewer switches, and the share is the same. Who gives way ends its request and begins
+// another, so that all that are eligible go first. Shares are those of one CPU; the kernel balances numbers of threads.
 #pragma once
 
 #include "../counted_policy.hpp"
@@ -33,10 +33,9 @@ public:
 
     /// Of a thread that has `priority` and asks for nothing.
     static uint32_t weight_of(uint32_t priority) {
-        constexpr uint32_t kWeights[kPriorityLevels] = {29,   36,   45,   56,   70,   88,    110,   137,
-                                                        172,  215,  268,  336,  419,  524,   655,   819,
-                                                        1024, 1280, 1600, 2000, 2500, 3125,  3906,  4883,
-                                                        6104, 7629, 9537, 11921, 14901, 18626, 23283, 29104};
+        constexpr uint32_t kWeights[kPriorityLevels] = {
+            29,   36,   45,   56,   70,   88,   110,  137,  172,  215,  268,  336,   419,   524,   655,   819,
+            1024, 1280, 1600, 2000, 2500, 3125, 3906, 4883, 6104, 7629, 9537, 11921, 14901, 18626, 23283, 29104};
         return kWeights[priority < kPriorityLevels ? priority : kPriorityLevels - 1];
     }
 
@@ -139,8 +138,8 @@ public:
     /// Virtual time and weights, and each queued thread by deadline: weight, lag and deadline.
     size_t dump(const SchedulerCpu& cpu, Span<char> out) const override {
         const FairQueue& queue = queue_of(cpu);
-        size_t size = format_to(out, "{} queued, weight {}, virtual time {} us\n", queue.queued_count(),
-                                queue.weight(), queue.virtual_time() / 1000);
+        size_t size = format_to(out, "{} queued, weight {}, virtual time {} us\n", queue.queued_count(), queue.weight(),
+                                queue.virtual_time() / 1000);
         for (SchedulerThread* at = queue.first(); at != nullptr && size < out.size(); at = FairQueue::next(*at))
             size += format_to(out.subspan(size), "{}: weight {}, lag {} us, deadline {} us\n",
                               static_cast<uint64_t>(at->id), uint32_t{fair(*at).weight},

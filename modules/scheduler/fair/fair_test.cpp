@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Tests of the fair policy: shares by weight, and the bound of the lag against a fluid model that shares no code with it.
+// Tests of the fair policy: shares by weight, and the bound of the lag against a fluid model that shares no code with
+// it.
 
 #include "fair.hpp"
 
@@ -81,8 +82,7 @@ TEST_F(FairTest, AShorterRequestIsServedSoonerAndNotMore) {
         last[running] = ms;
     }
     EXPECT_LE(longest[4] + 5, longest[0]);
-    for (const SchedulerThread& thread : threads)
-        EXPECT_NEAR(static_cast<double>(thread.runtime_ns) / kMs, 1000, 5);
+    for (const SchedulerThread& thread : threads) EXPECT_NEAR(static_cast<double>(thread.runtime_ns) / kMs, 1000, 5);
 }
 
 TEST_F(FairTest, LagIsKeptAcrossSleepAndMigration) {

@@ -193,7 +193,10 @@ TEST_F(PriorityTest, PrioritiesAreNeverInverted) {
                     cpu.preempt();
                 break;
             }
-            default: cpu.run(kMs); cpu.tick(); break;
+            default:
+                cpu.run(kMs);
+                cpu.tick();
+                break;
         }
         for (uint32_t k = 0; k < 24; ++k) {
             if (where[k] == Where::Out || &threads[k] == cpu.current()) continue;
