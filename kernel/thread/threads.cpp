@@ -315,28 +315,6 @@ Result<void> Threads::set_priority(ThreadId id, uint32_t priority) {
     return {};
 }
 
-Result<void> Threads::set_attributes(ThreadId id, const Owner& owner, const SchedulingAttributes& attributes) {
-    Thread* const thread = find(id);
-    bool found = false;
-    bool granted = false;
-    if (thread != nullptr) {
-        with_thread_locked(*thread, [&] {
-            found = thread->id == id && thread->owner == &owner && thread->state != ThreadState::Free &&
-                    thread->state != ThreadState::Ended;
-            if (!found) return;
-            Cpu& home = cpu(thread->cpu);
-            granted = policy_.set_attributes(home, *thread, attributes);
-            // Perhaps another should run now.
-            if (!granted || home.current->kind != ThreadClass::Policy || home.ready_count == 0) return;
-            home.give_way = true;
-            ask_reschedule(home);
-        });
-    }
-    if (!found) return Error(ErrorCode::NotFound, "the module has no such thread");
-    if (!granted) return Error(ErrorCode::Busy, "the scheduler does not grant the reservation");
-    return {};
-}
-
 bool Threads::set_base_priority(Thread& thread, ThreadId id, uint32_t priority) {
     bool found = false;
     with_thread_locked(thread, [&] {

@@ -1,0 +1,210 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// PolicySlot, where small is better than fast: policies that come and go, CPUs too, what threads ask of a policy, and
+// looking at it.
+
+#include "kernel/kernel.hpp"
+#include "kernel/thread/policy_calls.hpp"
+
+namespace helix::kernel {
+
+void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
+    const uint32_t old = thread.priority;
+    thread.priority = priority;
+    for (uint32_t place = 0; place < Thread::kPolicies; ++place) {
+        thread.view[place].priority = priority;
+        if (thread.kind != ThreadClass::Policy || (place != ruling_ && place != mirror_) || !serves(place)) continue;
+        const bool queued = (thread.queued_in & bit_of(place)) != 0;
+        ask<&Scheduler::priority_changed>(place, nullptr, cpu.view[place], thread.view[place], old, queued);
+    }
+}
+
+void PolicySlot::tell_block(Cpu& cpu, Thread& thread) {
+    const BlockReason reason = thread.state == ThreadState::Ended ? BlockReason::Ended : BlockReason::Blocked;
+    for (uint32_t place : {ruling_, mirror_})
+        if (serves(place) && (places_[place].traits & kWantsBlock) != 0)
+            ask<&Scheduler::block>(place, nullptr, cpu.view[place], thread.view[place], reason);
+}
+
+bool PolicySlot::ask_may_move(const Thread& thread, CpuId to) {
+    bool answer = true;
+    return !ask<&Scheduler::may_move>(ruling_, &answer, thread.view[ruling_], to) || answer;
+}
+
+bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) {
+    if (!serves(ruling_) && wanted.reserves()) return false;
+    for (uint32_t place : {ruling_, mirror_}) {
+        if (!serves(place)) continue;
+        bool granted = true;
+        note_time(place, cpu);
+        const bool queued = (thread.queued_in & bit_of(place)) != 0;
+        (void)ask<&Scheduler::set_attributes>(place, &granted, cpu.view[place], thread.view[place], wanted, queued);
+        if (place == ruling_ && !granted) return false;
+    }
+    for (SchedulerThread& view : thread.view) view.attributes = wanted;
+    return true;
+}
+
+void PolicySlot::cpu_changed(Cpu& cpu, bool online) {
+    for (uint32_t place : {ruling_, mirror_})
+        if (serves(place)) ask<&Scheduler::cpu_changed>(place, nullptr, cpu.view[place], online);
+}
+
+Result<size_t> PolicySlot::dump(Cpu& cpu, Span<char> out) {
+    if (!serves(ruling_)) return ErrorCode::ModuleAbsent;
+    size_t size = 0;
+    if (!ask<&Scheduler::dump>(ruling_, &size, cpu.view[ruling_], out)) return ErrorCode::ModuleFailed;
+    return size < out.size() ? size : out.size();
+}
+
+Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
+    if (mirror_ != kNone) return Error(ErrorCode::Busy, "another scheduler is being swapped in");
+    const uint32_t place = ruling_ == 0 ? 1 : 0;
+
+    // Nobody looks at this place yet: make the policy's areas as new, a few threads at a time.
+    threads_.for_each_locked([&](Thread& thread) {
+        thread.queued_in &= static_cast<uint8_t>(~bit_of(place));
+        thread.view[place] = SchedulerThread{thread.id,
+                                             thread.priority,
+                                             ~uint64_t{0},
+                                             thread.runtime_ns,
+                                             thread.cpu,
+                                             0,
+                                             thread.view[place ^ 1].attributes,
+                                             {}};
+    });
+    places_[place] = Place{policy, instance};
+    preempt_disable();
+    (void)ask<&Scheduler::plug_in>(place, &places_[place].traits);
+    preempt_enable();
+    threads_.lock_all_cpus();
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        Cpu& cpu = threads_.cpu(id);
+        SchedulerCpu& view = cpu.view[place];
+        SchedulerThread* const current = view.current;
+        __builtin_memset(&view, 0, sizeof(view));
+        view.id = id;
+        view.current = current;
+    }
+    mirror_ = place;
+    threads_.unlock_all_cpus();
+
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        const PreemptionGuard no_preemption;
+        Cpu& cpu = threads_.cpu(id);
+        cpu.lock.acquire();
+        if (threads_.cpus().is_online(id) && !cpu.leaving && serves(place))
+            ask<&Scheduler::cpu_changed>(place, nullptr, cpu.view[place], true);
+        cpu.lock.release();
+    }
+
+    // From here on every event reaches the mirror too; what was runnable before is told it now.
+    threads_.for_each_locked([&](Thread& thread) {
+        if (thread.kind != ThreadClass::Policy || thread.state != ThreadState::Runnable) return;
+        if ((thread.queued_in & bit_of(place)) != 0 || !serves(place)) return;
+        enqueue_in(place, threads_.cpu(thread.cpu), thread, EnqueueReason::Snapshot);
+    });
+    if (!serves(place)) {
+        drop_mirror();
+        return Error(ErrorCode::ModuleFailed, "it failed while it was shown the runnable threads");
+    }
+    return {};
+}
+
+void PolicySlot::flip() {
+    const uint32_t old = ruling_;
+    ruling_ = mirror_;
+    mirror_ = old;
+    stands_by_ = true;
+}
+
+void PolicySlot::audit_ruling() {
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        preempt_disable();
+        Cpu& cpu = threads_.cpu(id);
+        cpu.lock.acquire();
+        auto statistics = ruling_statistics(cpu);
+        if (statistics.ok() && statistics.value().runnable != cpu.ready_count)
+            break_rule(ruling_, "it does not hold the threads that are runnable");
+        cpu.lock.release();
+        preempt_enable();
+    }
+}
+
+void PolicySlot::return_to_mirror() {
+    threads_.lock_all_cpus();
+    if (ruling_failed() && stands_by_ && serves(mirror_)) {
+        flip();
+        places_[mirror_] = Place{};
+        mirror_ = kNone;
+    }
+    threads_.unlock_all_cpus();
+}
+
+void PolicySlot::drop_mirror() {
+    threads_.lock_all_cpus();
+    if (mirror_ != kNone) places_[mirror_] = Place{};
+    mirror_ = kNone;
+    stands_by_ = false;
+    threads_.unlock_all_cpus();
+}
+
+void PolicySlot::drop_ruling() {
+    threads_.lock_all_cpus();
+    if (ruling_ != kNone) places_[ruling_] = Place{};
+    ruling_ = kNone;
+    threads_.unlock_all_cpus();
+}
+
+Result<SchedulerStatistics> PolicySlot::statistics_of(uint32_t place, Cpu& cpu) {
+    if (!serves(place)) return ErrorCode::ModuleAbsent;
+    GateResult<SchedulerStatistics> out;
+    if (!ask<&Scheduler::statistics>(place, &out.value, cpu.view[place])) return ErrorCode::ModuleFailed;
+    return out.value;
+}
+
+Result<void> PolicySlot::self_check_mirror(Text name) {
+    if (!serves(mirror_)) return ErrorCode::ModuleAbsent;
+    struct Lost {
+        bool any = false;
+        ThreadId thread = ThreadId::None;
+        CpuId cpu = 0;
+    } lost;
+    threads_.for_each_locked([&](Thread& thread) {
+        if ((thread.queued_in & bit_of(mirror_)) == 0 || !serves(mirror_)) return;
+        bool held = false;
+        Cpu& cpu = threads_.cpu(thread.cpu);
+        if (!ask<&Scheduler::self_check>(mirror_, &held, cpu.view[mirror_], thread.view[mirror_]) || held) return;
+        if (!lost.any) lost = {true, thread.id, thread.cpu};
+    });
+    if (!serves(mirror_)) return ErrorCode::ModuleFailed;
+    if (lost.any)
+        return Error(ErrorCode::InvalidState, format("{}: its self_check does not find thread {} on CPU {}", name,
+                                                     static_cast<uint64_t>(lost.thread), lost.cpu)
+                                                  .text());
+    return {};
+}
+
+Result<void> Threads::set_attributes(ThreadId id, const Owner& owner, const SchedulingAttributes& attributes) {
+    Thread* const thread = find(id);
+    bool found = false;
+    bool granted = false;
+    if (thread != nullptr) {
+        with_thread_locked(*thread, [&] {
+            found = thread->id == id && thread->owner == &owner && thread->state != ThreadState::Free &&
+                    thread->state != ThreadState::Ended;
+            if (!found) return;
+            Cpu& home = cpu(thread->cpu);
+            granted = policy_.set_attributes(home, *thread, attributes);
+            // Perhaps another should run now.
+            if (!granted || home.current->kind != ThreadClass::Policy || home.ready_count == 0) return;
+            home.give_way = true;
+            ask_reschedule(home);
+        });
+    }
+    if (!found) return Error(ErrorCode::NotFound, "the module has no such thread");
+    if (!granted) return Error(ErrorCode::Busy, "the scheduler does not grant the reservation");
+    return {};
+}
+
+}  // namespace helix::kernel
