@@ -206,23 +206,17 @@ Result<void> run_dump(Invocation& invocation) {
     if (invocation.json) json.begin_array();
     for (CpuId id = 0; id < threads.cpu_count(); ++id) {
         if (!threads.cpus().is_online(id)) continue;
-        Cpu& cpu = threads.cpu(id);
-        preempt_disable();
-        cpu.lock.acquire();
-        const Result<size_t> size = threads.policy().dump(cpu, invocation.scratch);
-        cpu.lock.release();
-        preempt_enable();
-        if (!size.ok()) return Error(size.error().code(), "no scheduler that is well rules");
-        const Text text(invocation.scratch.data(), size.value());
-        if (invocation.json) {
-            json.begin_object();
-            json.field("id", id);
-            json.field("text", text);
-            json.end_object();
-        } else {
+        const Text text(invocation.scratch.data(), threads.dump_policy(id, invocation.scratch));
+        if (text.empty()) return Error(ErrorCode::ModuleAbsent, "no scheduler rules that has something to say");
+        if (!invocation.json) {
             invocation.out.print("CPU {}: ", id);
             invocation.out.write(text);
+            continue;
         }
+        json.begin_object();
+        json.field("id", id);
+        json.field("text", text);
+        json.end_object();
     }
     if (invocation.json) {
         json.end_array();

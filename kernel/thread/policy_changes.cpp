@@ -8,6 +8,22 @@
 
 namespace helix::kernel {
 
+namespace {
+constexpr void* kNothing = nullptr;  // a method that answers nothing
+}
+
+bool PolicySlot::ask_words(uint32_t place, uint64_t vtable_offset, const uint64_t (&words)[kWords], uint64_t& answer) {
+    const Place& asked = places_[place];
+    const uint32_t count = preempt_count();
+    const GateFailure failure = detail::gate_call_virtual<GateKind::Module, uint64_t>(
+        token_of(asked.instance), asked.policy, vtable_offset, &answer, words[0], words[1], words[2], words[3]);
+    if (failure != GateFailure::None) return false;
+    if (preempt_count() == count) return true;
+    restore_preempt_count(count);
+    break_rule(place, kPreemptionRule);
+    return false;
+}
+
 void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
     const uint32_t old = thread.priority;
     thread.priority = priority;
@@ -15,7 +31,7 @@ void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
         thread.view[place].priority = priority;
         if (thread.kind != ThreadClass::Policy || (place != ruling_ && place != mirror_) || !serves(place)) continue;
         const bool queued = (thread.queued_in & bit_of(place)) != 0;
-        ask<&Scheduler::priority_changed>(place, nullptr, cpu.view[place], thread.view[place], old, queued);
+        ask_seldom<&Scheduler::priority_changed>(place, kNothing, cpu.view[place], thread.view[place], old, queued);
     }
 }
 
@@ -23,12 +39,12 @@ void PolicySlot::tell_block(Cpu& cpu, Thread& thread) {
     const BlockReason reason = thread.state == ThreadState::Ended ? BlockReason::Ended : BlockReason::Blocked;
     for (uint32_t place : {ruling_, mirror_})
         if (serves(place) && (places_[place].traits & kWantsBlock) != 0)
-            ask<&Scheduler::block>(place, nullptr, cpu.view[place], thread.view[place], reason);
+            ask_seldom<&Scheduler::block>(place, kNothing, cpu.view[place], thread.view[place], reason);
 }
 
 bool PolicySlot::ask_may_move(const Thread& thread, CpuId to) {
     bool answer = true;
-    return !ask<&Scheduler::may_move>(ruling_, &answer, thread.view[ruling_], to) || answer;
+    return !ask_seldom<&Scheduler::may_move>(ruling_, &answer, thread.view[ruling_], to) || answer;
 }
 
 bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) {
@@ -38,7 +54,8 @@ bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttrib
         bool granted = true;
         note_time(place, cpu);
         const bool queued = (thread.queued_in & bit_of(place)) != 0;
-        (void)ask<&Scheduler::set_attributes>(place, &granted, cpu.view[place], thread.view[place], wanted, queued);
+        (void)ask_seldom<&Scheduler::set_attributes>(place, &granted, cpu.view[place], thread.view[place], wanted,
+                                                     queued);
         if (place == ruling_ && !granted) return false;
     }
     for (SchedulerThread& view : thread.view) view.attributes = wanted;
@@ -47,14 +64,22 @@ bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttrib
 
 void PolicySlot::cpu_changed(Cpu& cpu, bool online) {
     for (uint32_t place : {ruling_, mirror_})
-        if (serves(place)) ask<&Scheduler::cpu_changed>(place, nullptr, cpu.view[place], online);
+        if (serves(place)) ask_seldom<&Scheduler::cpu_changed>(place, kNothing, cpu.view[place], online);
 }
 
-Result<size_t> PolicySlot::dump(Cpu& cpu, Span<char> out) {
-    if (!serves(ruling_)) return ErrorCode::ModuleAbsent;
+size_t PolicySlot::dump(Cpu& cpu, Span<char> out) {
     size_t size = 0;
-    if (!ask<&Scheduler::dump>(ruling_, &size, cpu.view[ruling_], out)) return ErrorCode::ModuleFailed;
+    if (serves(ruling_)) (void)ask_seldom<&Scheduler::dump>(ruling_, &size, cpu.view[ruling_], out);
     return size < out.size() ? size : out.size();
+}
+
+size_t Threads::dump_policy(CpuId id, Span<char> out) {
+    const PreemptionGuard no_preemption;
+    Cpu& from = cpu(id);
+    from.lock.acquire();
+    const size_t size = policy_.dump(from, out);
+    from.lock.release();
+    return size;
 }
 
 Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
@@ -75,7 +100,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     });
     places_[place] = Place{policy, instance};
     preempt_disable();
-    (void)ask<&Scheduler::plug_in>(place, &places_[place].traits);
+    (void)ask_seldom<&Scheduler::plug_in>(place, &places_[place].traits);
     preempt_enable();
     threads_.lock_all_cpus();
     for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
@@ -94,7 +119,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
         Cpu& cpu = threads_.cpu(id);
         cpu.lock.acquire();
         if (threads_.cpus().is_online(id) && !cpu.leaving && serves(place))
-            ask<&Scheduler::cpu_changed>(place, nullptr, cpu.view[place], true);
+            ask_seldom<&Scheduler::cpu_changed>(place, kNothing, cpu.view[place], true);
         cpu.lock.release();
     }
 
@@ -102,7 +127,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     threads_.for_each_locked([&](Thread& thread) {
         if (thread.kind != ThreadClass::Policy || thread.state != ThreadState::Runnable) return;
         if ((thread.queued_in & bit_of(place)) != 0 || !serves(place)) return;
-        enqueue_in(place, threads_.cpu(thread.cpu), thread, EnqueueReason::Snapshot);
+        enqueue_in_mirror(threads_.cpu(thread.cpu), thread, EnqueueReason::Snapshot);
     });
     if (!serves(place)) {
         drop_mirror();
@@ -174,7 +199,8 @@ Result<void> PolicySlot::self_check_mirror(Text name) {
         if ((thread.queued_in & bit_of(mirror_)) == 0 || !serves(mirror_)) return;
         bool held = false;
         Cpu& cpu = threads_.cpu(thread.cpu);
-        if (!ask<&Scheduler::self_check>(mirror_, &held, cpu.view[mirror_], thread.view[mirror_]) || held) return;
+        if (!ask_seldom<&Scheduler::self_check>(mirror_, &held, cpu.view[mirror_], thread.view[mirror_]) || held)
+            return;
         if (!lost.any) lost = {true, thread.id, thread.cpu};
     });
     if (!serves(mirror_)) return ErrorCode::ModuleFailed;
@@ -202,7 +228,7 @@ Result<void> Threads::set_attributes(ThreadId id, const Owner& owner, const Sche
             ask_reschedule(home);
         });
     }
-    if (!found) return Error(ErrorCode::NotFound, "the module has no such thread");
+    if (!found) return ErrorCode::NotFound;
     if (!granted) return Error(ErrorCode::Busy, "the scheduler does not grant the reservation");
     return {};
 }

@@ -9,6 +9,10 @@
 
 namespace helix::kernel {
 
+namespace {
+constexpr void* kNothing = nullptr;  // a method that answers nothing
+}
+
 void PolicySlot::break_rule(uint32_t place, Text rule) {
     FailureNote note;
     note.failure = GateFailure::Abort;
@@ -61,7 +65,7 @@ Thread* PolicySlot::pick(Cpu& cpu) {
 
 void PolicySlot::dequeue_in_mirror(Cpu& cpu, Thread& picked) {
     if (!serves(mirror_) || (picked.queued_in & bit_of(mirror_)) == 0) return;
-    ask<&Scheduler::dequeue>(mirror_, nullptr, cpu.view[mirror_], picked.view[mirror_], DequeueReason::Picked);
+    ask_seldom<&Scheduler::dequeue>(mirror_, kNothing, cpu.view[mirror_], picked.view[mirror_], DequeueReason::Picked);
 }
 
 void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
@@ -70,7 +74,7 @@ void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
     for (uint32_t place : {ruling_, mirror_}) {
         if (!serves(place) || (thread.queued_in & bit_of(place)) == 0) continue;
         note_time(place, from);
-        ask<&Scheduler::dequeue>(place, nullptr, from.view[place], thread.view[place], DequeueReason::Migrated);
+        ask_seldom<&Scheduler::dequeue>(place, kNothing, from.view[place], thread.view[place], DequeueReason::Migrated);
     }
     thread.queued_in = 0;
     __atomic_store_n(&thread.cpu, to.local.cpu, __ATOMIC_RELEASE);
@@ -83,17 +87,17 @@ CpuId PolicySlot::select_cpu(const Thread& thread, CpuId waker) {
     return answer;
 }
 
+TickDecision PolicySlot::ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns) {
+    TickDecision decision = TickDecision::Preempt;  // also if it failed
+    cpu.view[place].now_ns = now_ns;
+    (void)ask_seldom<&Scheduler::tick>(place, &decision, cpu.view[place], now_ns);
+    return decision;
+}
+
 bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
-    if (serves(mirror_)) {
-        TickDecision ignored{};
-        cpu.view[mirror_].now_ns = now_ns;
-        ask<&Scheduler::tick>(mirror_, &ignored, cpu.view[mirror_], now_ns);
-    }
+    if (serves(mirror_)) (void)ask_tick(mirror_, cpu, now_ns);
     if (!serves(ruling_)) return !cpu.policy_ready.empty();
-    TickDecision decision{};
-    cpu.view[ruling_].now_ns = now_ns;
-    if (!ask<&Scheduler::tick>(ruling_, &decision, cpu.view[ruling_], now_ns)) return true;
-    return decision == TickDecision::Preempt;
+    return ask_tick(ruling_, cpu, now_ns) == TickDecision::Preempt;
 }
 
 bool PolicySlot::should_preempt(Cpu& cpu, Thread& woken) {

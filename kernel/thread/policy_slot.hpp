@@ -54,8 +54,8 @@ public:
     /// False: the ruling policy cannot grant them, and `thread` keeps those that it has.
     bool set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted);
     void cpu_changed(Cpu& cpu, bool online);
-    /// What the ruling policy has to say about `cpu`; how many characters of `out`. Errors: ModuleAbsent, ModuleFailed.
-    Result<size_t> dump(Cpu& cpu, Span<char> out);
+    /// What the ruling policy has to say about `cpu`: how many characters of `out`.
+    size_t dump(Cpu& cpu, Span<char> out);
 
     // ---- Called by a transaction; one at a time, preemption on unless said otherwise.
 
@@ -104,6 +104,12 @@ private:
     static constexpr uint8_t bit_of(uint32_t place) { return static_cast<uint8_t>(1u << place); }
     template <auto Method, typename... Arguments>
     bool ask(uint32_t place, void* out, Arguments&&... arguments);
+    /// The same, out of line and with one gate for all of them, where size matters more: `Method` answers in a word.
+    template <auto Method, typename Out, typename... Arguments>
+    bool ask_seldom(uint32_t place, Out* out, Arguments&&... arguments);
+    static constexpr size_t kWords = 4;
+    [[gnu::noinline]] bool ask_words(uint32_t place, uint64_t vtable_offset, const uint64_t (&words)[kWords],
+                                     uint64_t& answer);
     /// The policy in `place` broke `rule`, a constant text: its instance has failed.
     [[gnu::cold, gnu::noinline]] void break_rule(uint32_t place, Text rule);
     void note_time(uint32_t place, Cpu& cpu) {
@@ -115,6 +121,7 @@ private:
     // Of their own: a gate keeps nothing in registers, and most of the time nobody is mirrored.
     [[gnu::noinline]] void enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reason);
     [[gnu::noinline]] void dequeue_in_mirror(Cpu& cpu, Thread& thread);
+    TickDecision ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns);
     [[gnu::noinline]] void tell_block(Cpu& cpu, Thread& thread);
     [[gnu::noinline]] bool ask_may_move(const Thread& thread, CpuId to);
     Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu);

@@ -152,6 +152,8 @@ public:
     size_t cpu_count() const { return cpus_.count(); }
     Cpu& cpu(CpuId id) { return cpus_.cpu(id); }
     ExecutionStatistics statistics();
+    /// What the ruling policy says of a CPU: how many characters of `out`; none if it cannot. Preemption on.
+    size_t dump_policy(CpuId id, Span<char> out);
     /// Copies the threads with table positions from `position` on, at most out.size(); returns how many, and moves
     /// `position` behind the last one looked at. Locks one CPU at a time, briefly.
     size_t snapshot(size_t& position, Span<ThreadSnapshot> out);
