@@ -77,6 +77,11 @@ private:
             thread.id = helix::ThreadId(i + 1);
             thread.priority = helix::kDefaultPriority - 2 + i * 7 % 5;
             thread.affinity = 1;
+            // Who grants reservations is measured with them; they are small enough for all.
+            helix::SchedulingAttributes wanted;
+            wanted.period_ns = 9'000 * kTickNs + i * 50'000;
+            wanted.runtime_ns = 50'000;
+            if (TRY(policy_.call<&Scheduler::set_attributes>(cpu_, thread, wanted, false))) thread.attributes = wanted;
             TRY(policy_.call<&Scheduler::enqueue>(cpu_, thread, helix::EnqueueReason::Created));
         }
         // Each picked thread runs until it is preempted, or for five ticks, and goes back.
