@@ -51,11 +51,16 @@ struct ByVirtualDeadline {
     static bool before(const SchedulerThread& a, const SchedulerThread& b) {
         return fair(a).deadline_ns < fair(b).deadline_ns;
     }
+    static int64_t earliest_of(const FairState& state) {
+        int64_t earliest_ns = state.virtual_ns;
+        const SchedulerThread* const children[] = {state.node.left, state.node.right};
+        for (const SchedulerThread* child : children)
+            if (child != nullptr && fair(*child).earliest_ns < earliest_ns) earliest_ns = fair(*child).earliest_ns;
+        return earliest_ns;
+    }
     static bool summarise(SchedulerThread& thread) {
         FairState& state = fair(thread);
-        int64_t earliest_ns = state.virtual_ns;
-        for (const SchedulerThread* child : {state.node.left, state.node.right})
-            if (child != nullptr && fair(*child).earliest_ns < earliest_ns) earliest_ns = fair(*child).earliest_ns;
+        const int64_t earliest_ns = earliest_of(state);
         const bool changed = earliest_ns != state.earliest_ns;
         state.earliest_ns = earliest_ns;
         return changed;
@@ -170,11 +175,8 @@ public:
     /// True if the links, the order and the summary of `thread` agree with those of its neighbours.
     bool holds(const SchedulerThread& thread) const {
         const FairState& state = fair(thread);
-        if (state.queued == 0 || state.competes == 0 || !tree_.holds(thread)) return false;
-        int64_t earliest_ns = state.virtual_ns;
-        for (const SchedulerThread* child : {state.node.left, state.node.right})
-            if (child != nullptr && fair(*child).earliest_ns < earliest_ns) earliest_ns = fair(*child).earliest_ns;
-        return earliest_ns == state.earliest_ns;
+        return state.queued != 0 && state.competes != 0 && tree_.holds(thread) &&
+               ByVirtualDeadline::earliest_of(state) == state.earliest_ns;
     }
 
     int64_t virtual_time() const { return weight_ == 0 ? zero_ns_ : zero_ns_ + weighted_ns_ / weight_; }
