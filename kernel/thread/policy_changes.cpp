@@ -42,9 +42,11 @@ void PolicySlot::tell_block(Cpu& cpu, Thread& thread) {
             ask_seldom<&Scheduler::block>(place, kNothing, cpu.view[place], thread.view[place], reason);
 }
 
-bool PolicySlot::ask_may_move(const Thread& thread, CpuId to) {
+bool PolicySlot::may_move(const Thread& thread, CpuId to) {
     bool answer = true;
-    return !ask_seldom<&Scheduler::may_move>(ruling_, &answer, thread.view[ruling_], to) || answer;
+    if (serves(ruling_) && (places_[ruling_].traits & kPlacesThreads) != 0)
+        (void)ask_seldom<&Scheduler::may_move>(ruling_, &answer, thread.view[ruling_], to);
+    return answer;
 }
 
 bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) {

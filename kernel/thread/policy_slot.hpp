@@ -47,10 +47,7 @@ public:
         if (__builtin_expect(((places_[0].traits | places_[1].traits) & kWantsBlock) != 0, 0)) tell_block(cpu, thread);
     }
     /// Whether the kernel may have `thread` wait on CPU `to` without being told to. The lock of the thread's CPU held.
-    bool may_move(const Thread& thread, CpuId to) {
-        if (__builtin_expect(!serves(ruling_) || (places_[ruling_].traits & kPlacesThreads) == 0, 1)) return true;
-        return ask_may_move(thread, to);
-    }
+    bool may_move(const Thread& thread, CpuId to);
     /// False: the ruling policy cannot grant them, and `thread` keeps those that it has.
     bool set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted);
     void cpu_changed(Cpu& cpu, bool online);
@@ -123,7 +120,6 @@ private:
     [[gnu::noinline]] void dequeue_in_mirror(Cpu& cpu, Thread& thread);
     TickDecision ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns);
     [[gnu::noinline]] void tell_block(Cpu& cpu, Thread& thread);
-    [[gnu::noinline]] bool ask_may_move(const Thread& thread, CpuId to);
     Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu);
     /// The thread that the ruling policy's `answer` means; null, and the policy has failed, if it may not run here.
     Thread* validated(Cpu& cpu, SchedulerThread* answer);
