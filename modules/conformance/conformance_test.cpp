@@ -156,13 +156,9 @@ class YieldsToAForeignThread final : public OddPolicy {
     uint32_t yields_ = 0;
 };
 
-class YieldsToItself : public OddPolicy {
-    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
-        if (reason != EnqueueReason::Yielded) return OddPolicy::yield(cpu, thread, reason);
-        return keep(cpu, thread, reason);
-    }
-
+class KeepsTheCpu : public OddPolicy {
 protected:
+    ~KeepsTheCpu() = default;
     SchedulerThread* keep(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) {
         enqueue(cpu, thread, reason);
         dequeue(cpu, thread, DequeueReason::Picked);
@@ -170,7 +166,12 @@ protected:
         return &thread;
     }
 };
-class KeepsWhomItPreempts final : public YieldsToItself {
+class YieldsToItself final : public KeepsTheCpu {
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        return reason == EnqueueReason::Yielded ? keep(cpu, thread, reason) : OddPolicy::yield(cpu, thread, reason);
+    }
+};
+class KeepsWhomItPreempts final : public KeepsTheCpu {
     SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         return reason == EnqueueReason::Preempted ? keep(cpu, thread, reason) : OddPolicy::yield(cpu, thread, reason);
     }
