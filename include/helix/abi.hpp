@@ -9,6 +9,7 @@
 #include "helix/info.hpp"
 #include "helix/interface.hpp"
 #include "helix/request.hpp"
+#include "helix/scheduling.hpp"
 
 namespace helix {
 
@@ -90,6 +91,9 @@ struct Services {
     // Numbers.
     void (*execution_statistics)(InstanceToken*, ExecutionStatistics* out);
     void (*memory_statistics)(InstanceToken*, MemoryStatistics* out);
+
+    // More of threads.
+    Result<void> (*thread_set_attributes)(InstanceToken*, ThreadId, const SchedulingAttributes*);
 };
 
 /// One interface that a module implements.

@@ -139,6 +139,12 @@ public:
     /// Waits until the thread has ended. A thread that is already gone counts as ended. Errors: as thread_sleep.
     Result<void> thread_join(ThreadId thread) const { return services_->thread_join(instance_, thread); }
     ThreadId thread_current() const { return services_->thread_current(instance_); }
+    /// Asks the scheduler for `attributes` for a thread of this module, in the place of those it had.
+    /// Errors: InvalidArgument; NotFound (no such thread of this module); Busy (the scheduler cannot grant them: there
+    /// is no room for the reservation).
+    Result<void> thread_set_attributes(ThreadId thread, const SchedulingAttributes& attributes) const {
+        return services_->thread_set_attributes(instance_, thread, &attributes);
+    }
     [[noreturn]] void thread_exit() const { services_->thread_exit(instance_); }
 
     static constexpr uint64_t kForever = UINT64_MAX;

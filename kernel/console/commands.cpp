@@ -65,6 +65,7 @@ constexpr Command kCommands[] = {
      2,
      2,
      {ArgumentKind::CpuAction, ArgumentKind::Cpu}},
+    {"dump", "", "Let the ruling scheduler say what waits in its queues, and why.", run_dump, 0, 0},
     {"locks", "", "List the ranks of locks, outermost first, and how often each was waited for.", run_locks, 0, 0},
     {"memory", "", "Show how memory is used.", run_memory, 0, 0},
     {"config",

@@ -97,6 +97,7 @@ Result<void> run_threads(Invocation& invocation);
 Result<void> run_cpus(Invocation& invocation);
 Result<void> run_cpu(Invocation& invocation);
 Result<void> run_memory(Invocation& invocation);
+Result<void> run_dump(Invocation& invocation);
 Result<void> run_locks(Invocation& invocation);
 Result<void> run_log(Invocation& invocation);
 Result<void> run_files(Invocation& invocation);

@@ -200,6 +200,31 @@ Result<void> run_cpu(Invocation& invocation) {
     return {};
 }
 
+Result<void> run_dump(Invocation& invocation) {
+    Threads& threads = invocation.kernel.threads;
+    JsonWriter json(invocation.out);
+    if (invocation.json) json.begin_array();
+    for (CpuId id = 0; id < threads.cpu_count(); ++id) {
+        if (!threads.cpus().is_online(id)) continue;
+        const Text text(invocation.scratch.data(), threads.dump_policy(id, invocation.scratch));
+        if (text.empty()) return Error(ErrorCode::ModuleAbsent, "no scheduler rules that has something to say");
+        if (!invocation.json) {
+            invocation.out.print("CPU {}: ", id);
+            invocation.out.write(text);
+            continue;
+        }
+        json.begin_object();
+        json.field("id", id);
+        json.field("text", text);
+        json.end_object();
+    }
+    if (invocation.json) {
+        json.end_array();
+        invocation.out.write("\n");
+    }
+    return {};
+}
+
 Result<void> run_locks(Invocation& invocation) {
     JsonWriter json(invocation.out);
     constexpr Column kColumns[] = {

@@ -312,6 +312,12 @@ Result<void> thread_join(Instance& instance, ThreadId thread) {
 ThreadId thread_current(Instance&) {
     return current_thread().id;
 }
+Result<void> thread_set_attributes(Instance& instance, ThreadId thread, const SchedulingAttributes* wanted) {
+    SchedulingAttributes copy;
+    if (!copy_in(instance, &copy, wanted, sizeof(copy)) || !copy.is_valid())
+        return Error(ErrorCode::InvalidArgument, "the attributes are out of their limits");
+    return instance.kernel.threads.set_attributes(thread, instance, copy);
+}
 Result<SemaphoreId> semaphore_create(Instance& instance, uint32_t initial) {
     return instance.kernel.modules.semaphores().create(instance, initial);
 }
@@ -471,6 +477,7 @@ constinit const Services kServices = {
     .semaphore_signal = Service<semaphore_signal>::call,
     .execution_statistics = Service<execution_statistics>::call,
     .memory_statistics = Service<memory_statistics>::call,
+    .thread_set_attributes = Service<thread_set_attributes>::call,
 };
 
 }  // namespace helix::kernel

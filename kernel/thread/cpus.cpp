@@ -73,6 +73,7 @@ Result<void> Cpus::take_offline(CpuId id) {
             const PreemptionGuard no_preemption;
             cpu.lock.acquire();
             cpu.leaving = true;
+            kernel_.threads.policy().cpu_changed(cpu, false);
             cpu.lock.release();
         }
         arch::interrupt_cpu(id, arch::CpuInterrupt::Call);
@@ -165,8 +166,9 @@ void Cpus::join(Cpu& cpu) {
     __atomic_fetch_or(&working_, uint64_t{1} << cpu.local.cpu, __ATOMIC_SEQ_CST);
     cpu.lock.acquire();
     cpu.leaving = false;
-    cpu.lock.release();
     __atomic_fetch_or(&online_, uint64_t{1} << cpu.local.cpu, __ATOMIC_SEQ_CST);
+    kernel_.threads.policy().cpu_changed(cpu, true);
+    cpu.lock.release();
 }
 
 void Cpus::leave(Cpu& cpu) {

@@ -90,7 +90,8 @@ CpuId Threads::placement_of(const Thread& thread, Haste haste) {
         if (chosen < cpu_count() && (allowed & bit(chosen)) != 0) {
             const bool may_wait_here = haste == Haste::WhenWakerStays && (allowed & bit(here)) != 0;
             const bool is_idle = (cpus_.idle() & bit(chosen)) != 0;
-            return may_wait_here && is_idle && cpu(here).ready_count == 0 ? here : chosen;
+            return may_wait_here && is_idle && cpu(here).ready_count == 0 && policy_.may_move(thread, here) ? here
+                                                                                                            : chosen;
         }
     }
     if ((allowed & bit(thread.cpu)) != 0) return thread.cpu;
@@ -160,7 +161,7 @@ bool Threads::pull_work(Cpu& cpu, size_t least) {
     for (size_t looked_at = 0; looked_at < kPullLimit && behind != busiest->policy_ready.begin(); ++looked_at) {
         if (busiest->ready_count < cpu.ready_count + least) break;
         const auto last = std::prev(behind);
-        if ((last->view[0].affinity & bit(cpu.local.cpu)) == 0) {
+        if ((last->view[0].affinity & bit(cpu.local.cpu)) == 0 || !policy_.may_move(*last, cpu.local.cpu)) {
             behind = last;
             continue;
         }

@@ -16,6 +16,29 @@ bool PolicySlot::ask(uint32_t place, void* out, Arguments&&... arguments) {
            GateFailure::None;
 }
 
+/// The arguments of a method as the machine words that its gate carries.
+template <typename Method>
+struct WordsOf;
+template <typename C, typename R, typename... A>
+struct WordsOf<R (C::*)(A...)> {
+    static void put(uint64_t* out, A... arguments) { (detail::put_words<A>(out, arguments), ...); }
+};
+template <typename C, typename R, typename... A>
+struct WordsOf<R (C::*)(A...) const> : WordsOf<R (C::*)(A...)> {};
+
+template <auto Method, typename Out, typename... Arguments>
+bool PolicySlot::ask_seldom(uint32_t place, Out* out, Arguments&&... arguments) {
+    uint64_t words[kWords] = {};
+    WordsOf<decltype(Method)>::put(words, static_cast<Arguments&&>(arguments)...);
+    uint64_t answer = 0;
+    if (!ask_words(place, detail::vtable_offset(Method), words, answer)) return false;
+    if constexpr (std::is_same_v<Out, bool>)
+        *out = (answer & 0xff) != 0;
+    else if constexpr (!std::is_void_v<Out>)
+        __builtin_memcpy(out, &answer, sizeof(Out));
+    return true;
+}
+
 inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer) {
     const uint32_t place = ruling();
     Thread* const thread = threads_.thread_of_view(place, answer);

@@ -1,12 +1,17 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// PolicySlot: telling the ruling and the mirrored policy what happens, and believing neither blindly.
+// PolicySlot: telling the ruling and the mirrored policy what happens, and believing neither blindly. What happens
+// seldom is in policy_changes.cpp.
 
 #include "kernel/thread/policy_calls.hpp"
 
 #include "kernel/kernel.hpp"
 
 namespace helix::kernel {
+
+namespace {
+constexpr void* kNothing = nullptr;  // a method that answers nothing
+}
 
 void PolicySlot::break_rule(uint32_t place, Text rule) {
     FailureNote note;
@@ -26,11 +31,17 @@ void PolicySlot::enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reaso
     enqueue_in(mirrored(), cpu, thread, reason);
 }
 
+void PolicySlot::tell_time(uint32_t place, Cpu& cpu) {
+    threads_.take_time_of_current(cpu);
+    cpu.view[place].now_ns = arch::now_ns();
+}
+
 inline __attribute__((always_inline)) void PolicySlot::enqueue_in(uint32_t place, Cpu& cpu, Thread& thread,
                                                                   EnqueueReason reason) {
     if (!serves(place)) return;
     thread.queued_in |= bit_of(place);
     thread.view[place].cpu = cpu.local.cpu;
+    note_time(place, cpu);
     ask<&Scheduler::enqueue>(place, nullptr, cpu.view[place], thread.view[place], reason);
 }
 
@@ -54,7 +65,8 @@ Thread* PolicySlot::pick(Cpu& cpu) {
 
 void PolicySlot::dequeue_in_mirror(Cpu& cpu, Thread& picked) {
     if (!serves(mirrored()) || (picked.queued_in & bit_of(mirrored())) == 0) return;
-    ask<&Scheduler::dequeue>(mirrored(), nullptr, cpu.view[mirrored()], picked.view[mirrored()], DequeueReason::Picked);
+    ask_seldom<&Scheduler::dequeue>(mirrored(), kNothing, cpu.view[mirrored()], picked.view[mirrored()],
+                                    DequeueReason::Picked);
 }
 
 void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
@@ -62,7 +74,8 @@ void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
     from.ready_count = from.ready_count - 1;
     for (uint32_t place : {ruling(), mirrored()}) {
         if (!serves(place) || (thread.queued_in & bit_of(place)) == 0) continue;
-        ask<&Scheduler::dequeue>(place, nullptr, from.view[place], thread.view[place], DequeueReason::Migrated);
+        note_time(place, from);
+        ask_seldom<&Scheduler::dequeue>(place, kNothing, from.view[place], thread.view[place], DequeueReason::Migrated);
     }
     thread.queued_in = 0;
     __atomic_store_n(&thread.cpu, to.local.cpu, __ATOMIC_RELEASE);
@@ -75,154 +88,23 @@ CpuId PolicySlot::select_cpu(const Thread& thread, CpuId waker) {
     return answer;
 }
 
+TickDecision PolicySlot::ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns) {
+    TickDecision decision = TickDecision::Preempt;  // also if it failed
+    cpu.view[place].now_ns = now_ns;
+    (void)ask_seldom<&Scheduler::tick>(place, &decision, cpu.view[place], now_ns);
+    return decision;
+}
+
 bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
-    if (serves(mirrored())) {
-        TickDecision ignored{};
-        ask<&Scheduler::tick>(mirrored(), &ignored, cpu.view[mirrored()], now_ns);
-    }
+    if (serves(mirrored())) (void)ask_tick(mirrored(), cpu, now_ns);
     if (!serves(ruling())) return !cpu.policy_ready.empty();
-    TickDecision decision{};
-    if (!ask<&Scheduler::tick>(ruling(), &decision, cpu.view[ruling()], now_ns)) return true;
-    return decision == TickDecision::Preempt;
+    return ask_tick(ruling(), cpu, now_ns) == TickDecision::Preempt;
 }
 
 bool PolicySlot::should_preempt(Cpu& cpu, Thread& woken) {
     if (!serves(ruling()) || cpu.view[ruling()].current == nullptr) return false;
     bool answer = false;
     return ask<&Scheduler::should_preempt>(ruling(), &answer, cpu.view[ruling()], woken.view[ruling()]) && answer;
-}
-
-void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
-    const uint32_t old = thread.priority;
-    thread.priority = priority;
-    for (uint32_t place = 0; place < Thread::kPolicies; ++place) {
-        thread.view[place].priority = priority;
-        if (thread.kind != ThreadClass::Policy || (place != ruling() && place != mirrored()) || !serves(place))
-            continue;
-        const bool queued = (thread.queued_in & bit_of(place)) != 0;
-        ask<&Scheduler::priority_changed>(place, nullptr, cpu.view[place], thread.view[place], old, queued);
-    }
-}
-
-Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
-    if (has_mirror()) return Error(ErrorCode::Busy, "another scheduler is being swapped in");
-    const uint32_t place = ruling() == 0 ? 1 : 0;
-
-    // Nobody looks at this place yet: make the policy's areas as new, a few threads at a time.
-    threads_.for_each_locked([&](Thread& thread) {
-        thread.queued_in &= static_cast<uint8_t>(~bit_of(place));
-        thread.view[place] =
-            SchedulerThread{thread.id, thread.priority, ~uint64_t{0}, thread.runtime_ns, thread.cpu, 0, {}};
-    });
-    threads_.lock_all_cpus();
-    places_[place] = Place{policy, instance};
-    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
-        Cpu& cpu = threads_.cpu(id);
-        cpu.lock.assert_held();
-        SchedulerCpu& view = cpu.view[place];
-        SchedulerThread* const current = view.current;
-        __builtin_memset(&view, 0, sizeof(view));
-        view.id = id;
-        view.current = current;
-    }
-    mirror_ = place;
-    threads_.unlock_all_cpus();
-
-    // From here on every event reaches the mirror too; what was runnable before is told it now.
-    threads_.for_each_locked([&](Thread& thread) {
-        if (thread.kind != ThreadClass::Policy || thread.state != ThreadState::Runnable) return;
-        if ((thread.queued_in & bit_of(place)) != 0 || !serves(place)) return;
-        Cpu& cpu = threads_.cpu(thread.cpu);
-        cpu.lock.assert_held();
-        enqueue_in(place, cpu, thread, EnqueueReason::Snapshot);
-    });
-    if (!serves(place)) {
-        drop_mirror();
-        return Error(ErrorCode::ModuleFailed, "it failed while it was shown the runnable threads");
-    }
-    return {};
-}
-
-void PolicySlot::flip() {
-    const uint32_t old = ruling_;
-    ruling_ = mirror_;
-    mirror_ = old;
-    stands_by_ = true;
-}
-
-void PolicySlot::stand_by() {
-    threads_.lock_all_cpus();
-    stands_by_ = has_mirror();
-    threads_.unlock_all_cpus();
-}
-
-void PolicySlot::audit_ruling() {
-    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
-        preempt_disable();
-        Cpu& cpu = threads_.cpu(id);
-        cpu.lock.acquire();
-        auto statistics = ruling_statistics(cpu);
-        if (statistics.ok() && statistics.value().runnable != cpu.ready_count)
-            break_rule(ruling(), "it does not hold the threads that are runnable");
-        cpu.lock.release();
-        preempt_enable();
-    }
-}
-
-void PolicySlot::return_to_mirror() {
-    threads_.lock_all_cpus();
-    if (ruling_failed() && stands_by_ && serves(mirror_)) {
-        flip();
-        places_[mirror_] = Place{};
-        mirror_ = kNone;
-    }
-    threads_.unlock_all_cpus();
-}
-
-void PolicySlot::drop_mirror() {
-    threads_.lock_all_cpus();
-    if (mirror_ != kNone) places_[mirror_] = Place{};
-    mirror_ = kNone;
-    stands_by_ = false;
-    threads_.unlock_all_cpus();
-}
-
-void PolicySlot::drop_ruling() {
-    threads_.lock_all_cpus();
-    if (ruling_ != kNone) places_[ruling_] = Place{};
-    ruling_ = kNone;
-    threads_.unlock_all_cpus();
-}
-
-Result<SchedulerStatistics> PolicySlot::statistics_of(uint32_t place, Cpu& cpu) {
-    if (!serves(place)) return ErrorCode::ModuleAbsent;
-    GateResult<SchedulerStatistics> out;
-    if (!ask<&Scheduler::statistics>(place, &out.value, cpu.view[place])) return ErrorCode::ModuleFailed;
-    return out.value;
-}
-
-Result<void> PolicySlot::self_check_mirror(Text name) {
-    if (!serves(mirrored())) return ErrorCode::ModuleAbsent;
-    struct Lost {
-        bool any = false;
-        ThreadId thread = ThreadId::None;
-        CpuId cpu = 0;
-    } lost;
-    threads_.for_each_locked([&](Thread& thread) {
-        if ((thread.queued_in & bit_of(mirrored())) == 0 || !serves(mirrored())) return;
-        bool held = false;
-        Cpu& cpu = threads_.cpu(thread.cpu);
-        cpu.lock.assert_held();
-        if (!ask<&Scheduler::self_check>(mirrored(), &held, cpu.view[mirrored()], thread.view[mirrored()]) || held)
-            return;
-        if (!lost.any) lost = {true, thread.id, thread.cpu};
-    });
-    if (!serves(mirrored())) return ErrorCode::ModuleFailed;
-    if (lost.any)
-        return Error(ErrorCode::InvalidState, format("{}: its self_check does not find thread {} on CPU {}", name,
-                                                     static_cast<uint64_t>(lost.thread), lost.cpu)
-                                                  .text());
-    return {};
 }
 
 }  // namespace helix::kernel

@@ -42,6 +42,17 @@ public:
     /// Where the ruling policy would have `thread` wait; not checked. The lock of the thread's CPU held.
     CpuId select_cpu(const Thread& thread, CpuId waker);
     void set_priority(Cpu& cpu, Thread& thread, uint32_t priority) HELIX_REQUIRES(cpu.lock);
+    /// `thread`, which ran, leaves `cpu` and is runnable no more.
+    void block(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock) {
+        if (__builtin_expect(((at(0).traits | at(1).traits) & kWantsBlock) != 0, 0)) tell_block(cpu, thread);
+    }
+    /// Whether the kernel may have `thread` wait on CPU `to` without being told to. The lock of the thread's CPU held.
+    bool may_move(const Thread& thread, CpuId to);
+    /// False: the ruling policy cannot grant them, and `thread` keeps those that it has.
+    bool set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) HELIX_REQUIRES(cpu.lock);
+    void cpu_changed(Cpu& cpu, bool online) HELIX_REQUIRES(cpu.lock);
+    /// What the ruling policy has to say about `cpu`: how many characters of `out`.
+    size_t dump(Cpu& cpu, Span<char> out) HELIX_REQUIRES(cpu.lock);
 
     // ---- Called by a transaction; one at a time, preemption on unless said otherwise.
 
@@ -85,18 +96,34 @@ private:
     struct Place {
         Scheduler* policy = nullptr;
         Owner* instance = nullptr;
+        uint32_t traits = 0;  ///< SchedulerTraits
     };
+    static constexpr auto kWantsBlock = static_cast<uint32_t>(SchedulerTraits::WantsBlock);
+    static constexpr auto kWantsTime = static_cast<uint32_t>(SchedulerTraits::WantsTime);
+    static constexpr auto kPlacesThreads = static_cast<uint32_t>(SchedulerTraits::PlacesThreads);
 
     static constexpr uint8_t bit_of(uint32_t place) { return static_cast<uint8_t>(1u << place); }
     template <auto Method, typename... Arguments>
     bool ask(uint32_t place, void* out, Arguments&&... arguments);
+    /// The same, out of line and with one gate for all of them, where size matters more: `Method` answers in a word.
+    template <auto Method, typename Out, typename... Arguments>
+    bool ask_seldom(uint32_t place, Out* out, Arguments&&... arguments);
+    static constexpr size_t kWords = 4;
+    [[gnu::noinline]] bool ask_words(uint32_t place, uint64_t vtable_offset, const uint64_t (&words)[kWords],
+                                     uint64_t& answer);
     /// The policy in `place` broke `rule`, a constant text: its instance has failed.
     [[gnu::cold, gnu::noinline]] void break_rule(uint32_t place, Text rule);
+    void note_time(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock) {
+        if (__builtin_expect((at(place).traits & kWantsTime) != 0, 0)) tell_time(place, cpu);
+    }
+    [[gnu::noinline]] void tell_time(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     /// Tells the policy in `place`, if it serves.
     void enqueue_in(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason) HELIX_REQUIRES(cpu.lock);
     // Of their own: a gate keeps nothing in registers, and most of the time nobody is mirrored.
     [[gnu::noinline]] void enqueue_in_mirror(Cpu& cpu, Thread& thread, EnqueueReason reason) HELIX_REQUIRES(cpu.lock);
     [[gnu::noinline]] void dequeue_in_mirror(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
+    TickDecision ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns) HELIX_REQUIRES(cpu.lock);
+    [[gnu::noinline]] void tell_block(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
     Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     /// The thread that the ruling policy's `answer` means; null, and the policy has failed, if it may not run here.
     Thread* validated(Cpu& cpu, SchedulerThread* answer);

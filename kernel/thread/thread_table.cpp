@@ -117,7 +117,7 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.kernel_call = nullptr;
     __atomic_store_n(&thread.cpu, current_cpu(), __ATOMIC_RELEASE);
     for (SchedulerThread& view : thread.view)
-        view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}};
+        view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}, {}};
     if (options.owner != nullptr) __atomic_fetch_add(&options.owner->threads, 1, __ATOMIC_ACQ_REL);
     arch::context_announce(thread.context, thread.stack);
     arch::context_create(thread.context, thread.stack, thread_main, &thread);

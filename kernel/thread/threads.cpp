@@ -210,16 +210,28 @@ Thread& Threads::pick(Cpu& cpu) {
 void Threads::switch_away(Cpu& cpu) {
     Thread& self = *cpu.current;
     account(cpu, self);
+    if (self.kind == ThreadClass::Policy) policy_.block(cpu, self);
     switch_to(cpu, self, pick(cpu));
 }
 
-/// `self` ran on `cpu` until now. Before the policy is asked, so that it knows.
-inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& self) {
+/// The CPU time of `self`, which runs on `cpu`, up to now, which is returned in cycles.
+inline __attribute__((always_inline)) uint64_t Threads::take_time(Cpu& cpu, Thread& self) {
     const uint64_t now = arch::cycles();
     self.runtime_ns += cycles_to_ns(now - cpu.switched_at_cycles);
     cpu.switched_at_cycles = now;
     if (self.kind == ThreadClass::Policy)
         for (SchedulerThread& view : self.view) view.runtime_ns = self.runtime_ns;
+    return now;
+}
+
+void Threads::take_time_of_current(Cpu& cpu) {
+    // Counters of two CPUs may differ a little: not back before the last time.
+    if (arch::cycles() > cpu.switched_at_cycles) take_time(cpu, *cpu.current);
+}
+
+/// `self` ran on `cpu` until now. Before the policy is asked, so that it knows.
+inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& self) {
+    const uint64_t now = take_time(cpu, self);
     if (self.woke_at_cycles != 0) {
         if (self.state == ThreadState::Blocked) self.goes_on = cycles_to_ns(now - self.woke_at_cycles) > kShareNs;
         self.woke_at_cycles = 0;
@@ -315,7 +327,10 @@ void Threads::preempt() {
         Thread& self = *cpu.current;
         bool wanted = cpu.give_way || (self.kind != ThreadClass::Kernel && !cpu.kernel_ready.empty());
         if (tick && self.kind == ThreadClass::Kernel) wanted |= !cpu.kernel_ready.empty();
-        if (tick && self.kind == ThreadClass::Policy) wanted |= policy_.tick(cpu, now);
+        if (tick && self.kind == ThreadClass::Policy) {
+            take_time(cpu, self);
+            wanted |= policy_.tick(cpu, now);
+        }
         wanted |= cpu.leaving;
         if (self.kind == ThreadClass::Idle)
             wanted = !cpu.leaving && (!cpu.kernel_ready.empty() || !cpu.policy_ready.empty());

@@ -89,6 +89,8 @@ public:
     [[noreturn]] void exit();
     /// It runs with `priority` from now on, or with what it inherits if that is higher. Errors: OutOfRange, NotFound.
     Result<void> set_priority(ThreadId thread, uint32_t priority);
+    /// The policy grants a thread of `owner` attributes, which are valid. Errors: NotFound, Busy (it does not).
+    Result<void> set_attributes(ThreadId thread, const Owner& owner, const SchedulingAttributes& attributes);
     /// Ends every wait of the threads of `owner` and lets none begin; they end when they reach their gate.
     void cancel_threads_of(Owner& owner);
     /// Ends the waits that threads are in inside `owner`, which was ended or is to be replaced, having called it.
@@ -114,6 +116,9 @@ public:
     /// Ends the wait of `thread` with `reason`; false if another waker was first. Any lock below Cpu may be held.
     bool wake(Thread& thread, WakeReason reason) HELIX_MAY_SPIN;
     Timers& timers() { return timers_; }
+
+    /// Brings the CPU time of whoever runs on `cpu` up to date.
+    void take_time_of_current(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
 
     // ---- For inheritance.hpp, with its lock held.
 
@@ -147,6 +152,8 @@ public:
     size_t cpu_count() const { return cpus_.count(); }
     Cpu& cpu(CpuId id) { return cpus_.cpu(id); }
     ExecutionStatistics statistics();
+    /// What the ruling policy says of a CPU: how many characters of `out`; none if it cannot. Preemption on.
+    size_t dump_policy(CpuId id, Span<char> out);
     /// Copies the threads with table positions from `position` on, at most out.size(); returns how many, and moves
     /// `position` behind the last one looked at. Locks one CPU at a time, briefly.
     size_t snapshot(size_t& position, Span<ThreadSnapshot> out);
@@ -201,7 +208,8 @@ private:
     Result<Thread*> allocate_thread();
     void release_thread(Thread& thread);
     Thread& pick(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
-    void account(Cpu& cpu, Thread& self);
+    uint64_t take_time(Cpu& cpu, Thread& self) HELIX_REQUIRES(cpu.lock);
+    void account(Cpu& cpu, Thread& self) HELIX_REQUIRES(cpu.lock);
     void switch_to(Cpu& cpu, Thread& self, Thread& to) HELIX_REQUIRES(cpu.lock);
     /// Switches away from the current thread, whose state was set. Preemption count one.
     void switch_away(Cpu& cpu) HELIX_REQUIRES(cpu.lock);

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The suites pass what is right and find what is wrong, each planted mistake with the sentence that names it.
 
+#include "../scheduler/cooperative/cooperative.hpp"
+#include "../scheduler/deadline/deadline.hpp"
+#include "../scheduler/fair/fair.hpp"
 #include "../scheduler/priority/priority.hpp"
 #include "../scheduler/round_robin/round_robin.hpp"
 #include "../test/host_services.hpp"
@@ -23,6 +26,9 @@ using test_support::OddPolicy;
 
 class RightPolicy final : public scheduling::RoundRobinPolicy {};
 class RightPriorityPolicy final : public scheduling::PriorityPolicy {};
+class RightFairPolicy final : public scheduling::FairPolicy {};
+class RightDeadlinePolicy final : public scheduling::DeadlinePolicy {};
+class RightCooperativePolicy final : public scheduling::CooperativePolicy {};
 
 Report check_scheduler(Scheduler& policy, uint64_t seed) {
     auto suite = std::make_unique<conformance::SchedulerConformance<DirectTarget<Scheduler>>>();
@@ -34,7 +40,7 @@ Report check_scheduler(Scheduler& policy, uint64_t seed) {
 template <typename Policy>
 Report check_scheduler(uint64_t seed = 1) {
     HostServices host;
-    host.declare(Policy::kOptions);
+    if constexpr (requires { Policy::kOptions; }) host.declare(Policy::kOptions);
     Policy policy;
     EXPECT_TRUE(policy.init(host.context()).ok());
     return check_scheduler(policy, seed);
@@ -52,6 +58,18 @@ TEST(SchedulerConformance, PriorityPassesWithManySeeds) {
     for (uint64_t seed = 0; seed < 50; ++seed) {
         const Report report = check_scheduler<RightPriorityPolicy>(seed);
         ASSERT_EQ(report.failures(), 0u) << "seed " << seed << ": " << std::string(report.first_failure());
+    }
+}
+
+template <typename Policy>
+class SchedulerConformanceOf : public ::testing::Test {};
+using OtherPolicies = ::testing::Types<RightFairPolicy, RightDeadlinePolicy, RightCooperativePolicy>;
+TYPED_TEST_SUITE(SchedulerConformanceOf, OtherPolicies);
+TYPED_TEST(SchedulerConformanceOf, PassesWithManySeeds) {
+    for (uint64_t seed = 0; seed < 50; ++seed) {
+        const Report report = check_scheduler<TypeParam>(seed);
+        ASSERT_EQ(report.failures(), 0u) << "seed " << seed << ": " << std::string(report.first_failure());
+        EXPECT_GT(report.checks(), 5000u);
     }
 }
 
@@ -138,6 +156,30 @@ class YieldsToAForeignThread final : public OddPolicy {
     uint32_t yields_ = 0;
 };
 
+class KeepsTheCpu : public OddPolicy {
+protected:
+    ~KeepsTheCpu() = default;
+    SchedulerThread* keep(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) {
+        enqueue(cpu, thread, reason);
+        dequeue(cpu, thread, DequeueReason::Picked);
+        ++counters(cpu).picks;
+        return &thread;
+    }
+};
+class YieldsToItself final : public KeepsTheCpu {
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        return reason == EnqueueReason::Yielded ? keep(cpu, thread, reason) : OddPolicy::yield(cpu, thread, reason);
+    }
+};
+class KeepsWhomItPreempts final : public KeepsTheCpu {
+    SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        return reason == EnqueueReason::Preempted ? keep(cpu, thread, reason) : OddPolicy::yield(cpu, thread, reason);
+    }
+};
+class RefusesWhatCostsNothing final : public OddPolicy {
+    bool set_attributes(SchedulerCpu&, SchedulerThread&, const SchedulingAttributes&, bool) override { return false; }
+};
+
 template <typename Policy>
 std::string first_failure() {
     const Report report = check_scheduler<Policy>();
@@ -152,7 +194,7 @@ bool contains(const std::string& text, const char* part) {
 
 TEST(SchedulerConformance, FindsALostThread) {
     const std::string found = first_failure<LosesOne>();
-    EXPECT_TRUE(contains(found, "self_check failed") || contains(found, "wait there")) << found;
+    EXPECT_TRUE(contains(found, "self_check failed") || contains(found, "statistics counts")) << found;
 }
 TEST(SchedulerConformance, FindsAForeignThread) {
     EXPECT_TRUE(contains(first_failure<ReturnsForeign>(), "never enqueued"));
@@ -163,7 +205,7 @@ TEST(SchedulerConformance, FindsAThreadPickedTwice) {
 }
 TEST(SchedulerConformance, FindsAThreadLostWhenItYields) {
     const std::string found = first_failure<ForgetsWhoYields>();
-    EXPECT_TRUE(contains(found, "self_check failed") || contains(found, "wait there")) << found;
+    EXPECT_TRUE(contains(found, "self_check failed") || contains(found, "statistics counts")) << found;
 }
 TEST(SchedulerConformance, FindsAYieldToAForeignThread) {
     EXPECT_TRUE(contains(first_failure<YieldsToAForeignThread>(), "yield returned a thread that was never enqueued"));
@@ -173,6 +215,17 @@ TEST(SchedulerConformance, FindsAPolicyThatIgnoresMirroredPicks) {
 }
 TEST(SchedulerConformance, FindsEqualsThatDoNotShare) {
     EXPECT_TRUE(contains(first_failure<NeverPreempts>(), "did not run for"));
+}
+TEST(SchedulerConformance, FindsAPolicyThatGivesTheCpuBackToWhoeverYields) {
+    const std::string found = first_failure<YieldsToItself>();
+    EXPECT_TRUE(contains(found, "by giving way") && contains(found, "did not run for")) << found;
+}
+TEST(SchedulerConformance, FindsAPolicyThatGivesTheCpuBackToWhomItPreempted) {
+    const std::string found = first_failure<KeepsWhomItPreempts>();
+    EXPECT_TRUE(contains(found, "equals share the CPU by time") && contains(found, "did not run for")) << found;
+}
+TEST(SchedulerConformance, FindsAPolicyThatRefusesWhatReservesNothing) {
+    EXPECT_TRUE(contains(first_failure<RefusesWhatCostsNothing>(), "attributes that reserve nothing"));
 }
 TEST(SchedulerConformance, FindsACpuOutsideTheAffinity) {
     EXPECT_TRUE(contains(first_failure<AnyCpu>(), "affinity"));

@@ -37,7 +37,9 @@ public:
             {"random operations with the policy mirrored, then ruling", &SchedulerConformance::random_mirrored},
             {"a snapshot, then ruling", &SchedulerConformance::snapshot},
             {"a migrated thread leaves its CPU", &SchedulerConformance::migration},
-            {"equals share the CPU", &SchedulerConformance::equals_share},
+            {"equals share the CPU by time", &SchedulerConformance::equals_share_by_time},
+            {"equals share the CPU by giving way", &SchedulerConformance::equals_share_by_yield},
+            {"equals that are preempted run on", &SchedulerConformance::preempted_run_on},
             {"a CPU is chosen from the affinity", &SchedulerConformance::affinity},
             {"the least urgent among urgent ones", &SchedulerConformance::starvation},
         };
@@ -59,6 +61,7 @@ private:
         uint64_t affinity;
         uint64_t runtime_ns;
         ThreadId id;
+        SchedulingAttributes attributes;
     };
 
     // ---- The world that the policy sees.
@@ -67,21 +70,27 @@ private:
         random_ = Random(seed_);
         now_ns_ = 1'000'000'000;
         next_id_ = 1;
+        // Its areas are as new, which is what being plugged in means.
+        const auto traits = target_->template call<&Scheduler::plug_in>();
+        if (!answered(traits)) return;
+        traits_ = traits.value();
         for (uint32_t i = 0; i < kThreads; ++i) renew(i);
         for (uint32_t i = 0; i < kCpus; ++i) {
             cpus_[i].id = i;
             cpus_[i].reserved = 0;
             cpus_[i].current = nullptr;
+            cpus_[i].now_ns = now_ns_;
             __builtin_memset(cpus_[i].area, 0, sizeof(cpus_[i].area));
             picks_[i] = enqueues_[i] = 0;
             const auto statistics = target_->template call<&Scheduler::statistics>(cpus_[i]);
             if (!answered(statistics)) return;
             before_[i] = statistics.value();
+            if (!answered(target_->template call<&Scheduler::cpu_changed>(cpus_[i], true))) return;
         }
     }
     /// A new thread in place of one that left for good.
     void renew(uint32_t i, uint32_t priority = kDefaultPriority, uint64_t affinity = 3) {
-        model_[i] = {Place::Nowhere, 0, priority, affinity, 0, ThreadId(next_id_++)};
+        model_[i] = {Place::Nowhere, 0, priority, affinity, 0, ThreadId(next_id_++), {}};
         SchedulerThread& thread = threads_[i];
         thread.id = model_[i].id;
         thread.priority = priority;
@@ -89,6 +98,7 @@ private:
         thread.runtime_ns = 0;
         thread.cpu = 0;
         thread.reserved = 0;
+        thread.attributes = {};
         __builtin_memset(thread.area, 0, sizeof(thread.area));
     }
     uint32_t index_of(const SchedulerThread* thread) const {
@@ -167,7 +177,7 @@ private:
     uint32_t current(CpuId cpu) const {
         return cpus_[cpu].current == nullptr ? kThreads : index_of(cpus_[cpu].current);
     }
-    /// Takes the running thread off the CPU after `used_ns` there.
+    /// Takes the running thread off the CPU after `used_ns` there; it is to be enqueued again.
     uint32_t leave(CpuId cpu, uint64_t used_ns) {
         const uint32_t i = current(cpu);
         cpus_[cpu].current = nullptr;
@@ -175,17 +185,54 @@ private:
         use(i, used_ns);
         return i;
     }
+    /// The same where it blocks or ends.
+    bool block(CpuId cpu, uint64_t used_ns, BlockReason reason) {
+        const uint32_t i = current(cpu);
+        use(i, used_ns);
+        model_[i].place = Place::Nowhere;
+        const bool told = !has(traits_, SchedulerTraits::WantsBlock) ||
+                          answered(target_->template call<&Scheduler::block>(cpus_[cpu], threads_[i], reason));
+        cpus_[cpu].current = nullptr;
+        return told;
+    }
     void use(uint32_t i, uint64_t used_ns) {
         model_[i].runtime_ns += used_ns;
         threads_[i].runtime_ns = model_[i].runtime_ns;
     }
-    bool tick(CpuId cpu, uint64_t period_ns, bool& preempt) {
+    /// Time passes, and whoever runs has used `used_ns` of it.
+    bool tick(CpuId cpu, uint64_t period_ns, uint64_t used_ns, bool& preempt) {
         now_ns_ += period_ns;
+        for (SchedulerCpu& each : cpus_) each.now_ns = now_ns_;
+        if (const uint32_t i = current(cpu); i != kThreads) use(i, used_ns);
         const auto decision = target_->template call<&Scheduler::tick>(cpus_[cpu], now_ns_);
         if (!answered(decision)) return false;
         preempt = decision.value() == TickDecision::Preempt;
         return report_->check(decision.value() == TickDecision::Continue || preempt, scenario_,
                               "tick answered {}, which is no decision", static_cast<uint32_t>(decision.value()));
+    }
+    bool may_move(uint32_t i, CpuId to) {
+        if (!has(traits_, SchedulerTraits::PlacesThreads)) return true;
+        const auto may = target_->template call<&Scheduler::may_move>(threads_[i], to);
+        return answered(may) && may.value();
+    }
+    bool set_attributes(uint32_t i, bool mirrored) {
+        SchedulingAttributes wanted;
+        if (random_.below(3) == 0) wanted.weight = 16 + random_.below(4000);
+        if (random_.below(3) == 0) {
+            wanted.period_ns = 1'000'000 + random_.below(100'000'000);
+            wanted.runtime_ns = 1 + random_.below(static_cast<uint32_t>(wanted.period_ns / 4));
+        } else if (random_.below(2) == 0) {
+            wanted.runtime_ns = 1 + random_.below(50'000'000);
+        }
+        const bool queued = model_[i].place == Place::Queued;
+        const auto granted =
+            target_->template call<&Scheduler::set_attributes>(cpus_[model_[i].cpu], threads_[i], wanted, queued);
+        if (!answered(granted)) return false;
+        if (!report_->check(granted.value() || wanted.reserves(), scenario_,
+                            "attributes that reserve nothing were refused for thread {}", i))
+            return false;
+        if (granted.value() || mirrored) threads_[i].attributes = model_[i].attributes = wanted;
+        return true;
     }
     bool select(uint32_t i, CpuId waker, CpuId& out) {
         const auto selected = target_->template call<&Scheduler::select_cpu>(threads_[i], waker);
@@ -222,6 +269,11 @@ private:
         }
         return true;
     }
+    /// Not member by member: that might become a call of the C library, which modules do not have.
+    static bool same_attributes(const SchedulingAttributes& a, const SchedulingAttributes& b) {
+        return ((a.weight ^ b.weight) | (a.reserved ^ b.reserved) | (a.runtime_ns ^ b.runtime_ns) |
+                (a.deadline_ns ^ b.deadline_ns) | (a.period_ns ^ b.period_ns)) == 0;
+    }
     /// What belongs to the kernel must be as the kernel left it.
     bool untouched() {
         for (uint32_t i = 0; i < kThreads; ++i) {
@@ -229,7 +281,7 @@ private:
             const Model& model = model_[i];
             const bool same = thread.id == model.id && thread.priority == model.priority &&
                               thread.affinity == model.affinity && thread.runtime_ns == model.runtime_ns &&
-                              thread.reserved == 0;
+                              thread.reserved == 0 && same_attributes(thread.attributes, model.attributes);
             if (!report_->check(same, scenario_, "the policy wrote into thread {} outside its area", i)) return false;
         }
         return true;
@@ -237,13 +289,13 @@ private:
     /// Everybody still queued comes out, once, and then nobody.
     bool drain() {
         for (uint32_t cpu = 0; cpu < kCpus; ++cpu) {
-            if (cpus_[cpu].current != nullptr) leave(cpu, 1000);
+            if (cpus_[cpu].current != nullptr && !block(cpu, 1000, BlockReason::Ended)) return false;
             for (uint32_t waiting = queued_on(cpu); waiting > 0; --waiting) {
                 if (!pick(cpu)) return false;
                 if (!report_->check(cpus_[cpu].current != nullptr, scenario_, "{} threads were lost on CPU {}", waiting,
-                                    cpu))
+                                    cpu) ||
+                    !block(cpu, 1000, BlockReason::Ended))
                     return false;
-                leave(cpu, 1000);
             }
             if (!pick(cpu)) return false;
         }
@@ -255,7 +307,7 @@ private:
     bool empty_queues() {
         for (uint32_t cpu = 0; cpu < kCpus; ++cpu) {
             bool preempt = false;
-            if (!pick(cpu) || !tick(cpu, 1'000'000, preempt) || !pick(cpu)) return false;
+            if (!pick(cpu) || !tick(cpu, 1'000'000, 0, preempt) || !pick(cpu)) return false;
         }
         return consistent();
     }
@@ -273,7 +325,7 @@ private:
         const CpuId cpu = random_.below(kCpus);
         const uint32_t running = current(cpu);
         bool preempt = false;
-        switch (random_.below(12)) {
+        switch (random_.below(13)) {
             case 0:
             case 1:
             case 2: {  // somebody becomes runnable
@@ -295,10 +347,12 @@ private:
                 return i == kThreads || dequeue(i, DequeueReason::Picked);
             }
             case 6:
-            case 7:  // time passes
-                if (!tick(cpu, 100'000 + random_.below(20'000'000), preempt)) return false;
+            case 7: {  // time passes
+                const uint64_t period_ns = 100'000 + random_.below(20'000'000);
+                if (!tick(cpu, period_ns, 1 + random_.below(static_cast<uint32_t>(period_ns)), preempt)) return false;
                 if (running == kThreads || (!preempt && !(mirrored && random_.below(4) == 0))) return true;
-                return enqueue(leave(cpu, 1 + random_.below(10'000'000)), cpu, EnqueueReason::Preempted);
+                return enqueue(leave(cpu, random_.below(1000)), cpu, EnqueueReason::Preempted);
+            }
             case 8: {  // the running thread yields, or a more urgent one takes its place
                 if (running == kThreads) return true;
                 const uint64_t used_ns = 1 + random_.below(1'000'000);
@@ -308,8 +362,10 @@ private:
             }
             case 9: {  // it blocks, or ends
                 if (running == kThreads) return true;
-                const uint32_t i = leave(cpu, 1 + random_.below(1'000'000));
-                if (random_.below(4) == 0) renew(i, random_.below(kPriorityLevels), 1 + random_.below(3));
+                const bool ends = random_.below(4) == 0;
+                if (!block(cpu, 1 + random_.below(1'000'000), ends ? BlockReason::Ended : BlockReason::Blocked))
+                    return false;
+                if (ends) renew(running, random_.below(kPriorityLevels), 1 + random_.below(3));
                 return true;
             }
             case 10: {  // a waiting thread is ended or goes to the other CPU
@@ -320,9 +376,11 @@ private:
                     renew(i, random_.below(kPriorityLevels), 1 + random_.below(3));
                     return true;
                 }
-                if (model_[i].affinity != 3) return true;
+                if (model_[i].affinity != 3 || !may_move(i, cpu ^ 1)) return alive_;
                 return dequeue(i, DequeueReason::Migrated) && enqueue(i, cpu ^ 1, EnqueueReason::Migrated);
             }
+            case 11:  // somebody asks for something, or for nothing any more
+                return set_attributes(random_.below(kThreads), mirrored);
             default: {  // a priority changes
                 const uint32_t i = random_.below(kThreads);
                 const uint32_t old_priority = model_[i].priority;
@@ -345,7 +403,7 @@ private:
 
     bool snapshot() {
         for (uint32_t cpu = 0; cpu < kCpus; ++cpu) {  // threads that run at the moment are never enqueued first
-            model_[cpu] = {Place::Running, cpu, kDefaultPriority, 3, 777'000'000'000, model_[cpu].id};
+            model_[cpu] = {Place::Running, cpu, kDefaultPriority, 3, 777'000'000'000, model_[cpu].id, {}};
             threads_[cpu].cpu = cpu;
             threads_[cpu].runtime_ns = model_[cpu].runtime_ns;
             cpus_[cpu].current = &threads_[cpu];
@@ -365,34 +423,44 @@ private:
         return consistent();
     }
 
-    /// Threads of one priority that never block: each runs again within a time that allows for slices of a second.
-    bool equals_share() {
-        constexpr uint32_t kEquals = 8;
-        constexpr uint64_t kPeriodNs = 50'000'000;
-        constexpr uint32_t kRoundTicks = kEquals * 1050 / 50 + 2 * kEquals;
+    static constexpr uint32_t kEquals = 8;
+    static constexpr uint64_t kTurnNs = 50'000'000;
+    /// A round of all equals, with slices of a second.
+    static constexpr uint32_t kRoundTicks = kEquals * 1050 / 50 + 2 * kEquals;
+
+    /// Threads of one priority that never block. `kGivesWay`: the one that runs does so after each tick. Each runs
+    /// again within `round_ticks`.
+    bool equals_share(bool gives_way, EnqueueReason reason, uint32_t round_ticks) {
         uint32_t ticks_since[kEquals] = {};
         for (uint32_t i = 0; i < kEquals; ++i)
             if (!enqueue(i, 0, EnqueueReason::Created)) return false;
-        uint64_t used_ns = 0;
+        if (!pick(0)) return false;
         for (uint32_t step = 0; step < 6 * kRoundTicks; ++step) {
-            if (current(0) == kThreads) {
-                if (!pick(0)) return false;
-                used_ns = 0;
-            }
             const uint32_t running = current(0);
             bool preempt = false;
-            if (!tick(0, kPeriodNs, preempt)) return false;
-            used_ns += kPeriodNs;
+            if (!tick(0, kTurnNs, kTurnNs, preempt)) return false;
             for (uint32_t i = 0; i < kEquals; ++i) {
                 ticks_since[i] = i == running ? 0 : ticks_since[i] + 1;
-                if (!report_->check(ticks_since[i] <= kRoundTicks, scenario_,
+                if (!report_->check(ticks_since[i] <= round_ticks, scenario_,
                                     "thread {} of {} equals did not run for {} ms", i, kEquals,
-                                    ticks_since[i] * kPeriodNs / 1'000'000))
+                                    ticks_since[i] * kTurnNs / 1'000'000))
                     return false;
             }
-            if (preempt && !enqueue(leave(0, used_ns), 0, EnqueueReason::Preempted)) return false;
+            if ((gives_way || preempt) && !yield(0, 0, gives_way ? reason : EnqueueReason::Preempted)) return false;
         }
         return true;
+    }
+    /// A policy that does not promise to preempt lets whoever runs go on.
+    bool equals_share_by_time() {
+        if (!has(traits_, SchedulerTraits::Preempts)) return true;
+        return equals_share(false, EnqueueReason::Preempted, kRoundTicks);
+    }
+    /// Whoever yields lets its equals go first, by every policy, and after the time of one turn in which all had one.
+    bool equals_share_by_yield() { return equals_share(true, EnqueueReason::Yielded, 2 * kEquals); }
+    /// Whoever is preempted at each tick, perhaps for threads of the kernel, has its turn and no more.
+    bool preempted_run_on() {
+        if (!has(traits_, SchedulerTraits::Preempts)) return true;
+        return equals_share(true, EnqueueReason::Preempted, kRoundTicks);
     }
 
     bool affinity() {
@@ -423,8 +491,8 @@ private:
                 return true;
             }
             bool preempt = false;
-            if (!tick(0, kPeriodNs, preempt)) return false;
-            if (preempt && !enqueue(leave(0, kPeriodNs), 0, EnqueueReason::Preempted)) return false;
+            if (!tick(0, kPeriodNs, kPeriodNs, preempt)) return false;
+            if (preempt && !enqueue(leave(0, 0), 0, EnqueueReason::Preempted)) return false;
         }
         return true;
     }
@@ -434,6 +502,7 @@ private:
     Text scenario_;
     uint64_t seed_ = 0;
     bool alive_ = true;
+    SchedulerTraits traits_ = SchedulerTraits::None;
     Random random_{0};
     uint64_t now_ns_ = 0;
     uint32_t next_id_ = 1;

@@ -10,21 +10,20 @@
 // longer; and the highest level waits for the overdue at most 2 * (slice + tick) at a time, however many they are.
 // Time here means time in which the CPU runs threads of this policy.
 //
-// Everything about threads and queues is in the areas of the CPU and its threads, under the CPU's lock. The counters
-// here have one writer for each CPU.
+// A thread may ask by its attributes for turns of its own length, or for turns that last until it blocks: then equals
+// wait for that, but neither more urgent threads nor overdue ones. Levels, slices and such turns are what POSIX calls
+// SCHED_RR and SCHED_FIFO.
+//
+// Everything about threads and queues is in the areas of the CPU and its threads, under the CPU's lock.
 #pragma once
 
-#include "helix/interfaces/scheduler.hpp"
-#include "helix/module.hpp"
+#include "counted_policy.hpp"
 #include "run_queues.hpp"
 
 namespace helix::scheduling {
 
-class LevelPolicy : public Implements<Scheduler> {
+class LevelPolicy : public CountedPolicy {
 public:
-    Result<void> start() override { return {}; }
-    Result<void> stop() override { return {}; }
-
     /// `statistics`: settings and counters as JSON, those of the instances before this one included.
     Result<Response> handle_request(const Request& request) override {
         if (request.request_type != "statistics") return ErrorCode::NotImplemented;
@@ -33,35 +32,14 @@ public:
                                         "\"enqueues\":{},\"picks\":{},\"preemptions\":{},\"overdue_picks\":{},"
                                         "\"predecessors\":{}}}",
                                         slice_ns_ / kMillisecond, levels_, limit_ns_ / kMillisecond, sum.enqueues,
-                                        sum.picks, sum.preemptions, sum.overdue_picks, predecessors_)
+                                        sum.picks, sum.preemptions, sum.overdue_picks, predecessors())
                                 .text());
-    }
-
-    /// False once the kernel and this policy disagreed about who is queued.
-    bool is_healthy() const override { return __atomic_load_n(&disagreements_, __ATOMIC_RELAXED) == 0; }
-
-    // Saved and restored under the locks of all CPUs, so short. `counters` go on in the next policy of this kind:
-    // enqueues, picks, preemptions, picks of overdue threads, instances. Settings come from the profile in every one.
-    Result<void> save_state(StateWriter& state) override {
-        const Counters sum = total();
-        const uint64_t counters[] = {sum.enqueues, sum.picks, sum.preemptions, sum.overdue_picks, predecessors_ + 1};
-        return state.put("counters", Span<const uint64_t>(counters));
-    }
-    /// The state of another kind of policy is no error: without `counters`, counting starts at zero.
-    Result<void> restore_state(StateReader& state, Reason) override {
-        uint64_t counters[5] = {0, 0, 0, 0, 1};
-        const auto found = state.get_array("counters", Span<uint64_t>(counters));
-        if (!found.ok() && found.error().code() != ErrorCode::NotFound) return found.error();
-        inherited_ = {counters[0], counters[1], counters[2], counters[3]};
-        predecessors_ = counters[4];
-        return {};
     }
 
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         ThreadState& state = state_of(thread);
         if (state.queued) return disagree();
-        count_cpu(cpu.id % kCpus);
-        ++counters_[cpu.id % kCpus].enqueues;
+        count_enqueue(cpu);
         state.keep_slice = reason == EnqueueReason::Preempted && !state.slice_used && resumes_its_slice();
         state.slice_used = false;
         if (reason == EnqueueReason::Migrated)
@@ -85,9 +63,9 @@ public:
         if (!is_overdue) thread = queue.first[queue.highest()];
         queue.remove(*thread);
         begin_run(*thread, is_overdue);
-        Counters& counters = counters_[cpu.id % kCpus];
-        ++counters.picks;
-        if (is_overdue) ++counters.overdue_picks;
+        Counters& counts = counters(cpu);
+        ++counts.picks;
+        if (is_overdue) ++counts.overdue_picks;
         return thread;
     }
 
@@ -102,10 +80,8 @@ public:
             LevelPolicy::enqueue(cpu, thread, reason);
             return LevelPolicy::pick_next(cpu);
         }
-        count_cpu(cpu.id % kCpus);
-        Counters& counters = counters_[cpu.id % kCpus];
-        ++counters.enqueues;
-        ++counters.picks;
+        count_enqueue(cpu);
+        ++counters(cpu).picks;
         state.slice_used = state.keep_slice = false;
         SchedulerThread& next = queue.change_places(thread, level);
         begin_run(next, false);
@@ -118,35 +94,29 @@ public:
         if (cpu.current == nullptr) return TickDecision::Continue;
         SchedulerThread& thread = *cpu.current;
         ThreadState& state = state_of(thread);
-        if (state.first_tick_ns == 0) state.first_tick_ns = now_ns;
-        const uint64_t consumed = consumed_ns(thread, now_ns);
+        const uint64_t used_ns = thread.runtime_ns - state.slice_start_ns;
         const uint32_t level = level_of(thread);
-        if (consumed - state.slice_start_ns < slice_ns_) {
-            if (state.overdue || queue.empty() || queue.highest() <= level) return TickDecision::Continue;
-        } else {
-            const bool others = !queue.empty() && (queue.highest() >= level ||
-                                                   (limit_ns_ != 0 && queue.longest_waiting(limit_ns_) != nullptr));
-            if (!others) {
-                state.slice_start_ns = consumed;
+        if (used_ns >= turn_ns(thread)) {
+            if (queue.empty() || (queue.highest() < level && !is_anybody_overdue(queue))) {
+                state.slice_start_ns = thread.runtime_ns;
                 state.overdue = false;
                 return TickDecision::Continue;
             }
             state.slice_used = true;
+        } else {
+            if (queue.empty()) return TickDecision::Continue;
+            const bool is_urgent = !state.overdue && queue.highest() > level;
+            const bool keeps_off = used_ns >= slice_ns_ && is_anybody_overdue(queue);
+            if (!is_urgent && !keeps_off) return TickDecision::Continue;
+            state.slice_used = keeps_off;
         }
-        ++counters_[cpu.id % kCpus].preemptions;
+        ++counters(cpu).preemptions;
         return TickDecision::Preempt;
     }
 
     bool should_preempt(const SchedulerCpu& cpu, const SchedulerThread& woken) const override {
         if (cpu.current == nullptr) return true;
         return !state_of(*cpu.current).overdue && level_of(woken) > level_of(*cpu.current);
-    }
-
-    /// Where the thread was, for its warm caches; else the waker's CPU; else the first that it may use.
-    CpuId select_cpu(const SchedulerThread& thread, CpuId waker) const override {
-        if (allowed(thread, thread.cpu)) return thread.cpu;
-        if (allowed(thread, waker) || thread.affinity == 0) return waker;
-        return static_cast<CpuId>(__builtin_ctzll(thread.affinity));
     }
 
     void priority_changed(SchedulerCpu& cpu, SchedulerThread& thread, uint32_t, bool queued) override {
@@ -157,18 +127,30 @@ public:
         queue.insert(thread, level_of(thread), QueueEnd::Back);
     }
 
-    SchedulerStatistics statistics(const SchedulerCpu& cpu) const override {
-        const Counters& counters = counters_[cpu.id % kCpus];
-        return {queues(cpu).count, counters.enqueues, counters.picks, counters.preemptions};
-    }
+    SchedulerStatistics statistics(const SchedulerCpu& cpu) const override { return counted(cpu, queues(cpu).count); }
 
     bool self_check(const SchedulerCpu& cpu, const SchedulerThread& thread) const override {
         return queues(cpu).holds(thread);
     }
 
-protected:
-    static constexpr uint64_t kMillisecond = 1'000'000;
+    /// Each level that has threads, from the highest: how many, who is first, and how long that one has waited.
+    size_t dump(const SchedulerCpu& cpu, Span<char> out) const override {
+        const RunQueues& queue = queues(cpu);
+        size_t size = format_to(out, "{} queued, clock {} ms, {} turn\n", queue.count, queue.clock_ns / kMillisecond,
+                                queue.overdue_turn ? Text("overdue") : Text("usual"));
+        for (uint32_t rest = queue.occupied; rest != 0;) {
+            const uint32_t level = 31 - static_cast<uint32_t>(__builtin_clz(rest));
+            rest &= ~(1u << level);
+            uint32_t count = 0;
+            for (const SchedulerThread* at = queue.first[level]; at != nullptr; at = state_of(*at).next) ++count;
+            const SchedulerThread& first = *queue.first[level];
+            size += format_to(out.subspan(size), "level {}: {}, first {}, waits {} us\n", level, count,
+                              static_cast<uint64_t>(first.id), queue.waited_ns(first) / 1000);
+        }
+        return size;
+    }
 
+protected:
     ~LevelPolicy() = default;
 
     /// In init, before anything else of this class. `levels` is 1 to 32; `waiting_limit_ns` 0 means no limit.
@@ -184,60 +166,29 @@ protected:
     static const RunQueues& queues(const SchedulerCpu& cpu) { return cpu.policy<RunQueues>(); }
 
 private:
-    static constexpr uint32_t kCpus = 64;  // as many as an affinity has bits
-
-    struct alignas(64) Counters {
-        uint64_t enqueues = 0;
-        uint64_t picks = 0;
-        uint64_t preemptions = 0;
-        uint64_t overdue_picks = 0;
-    };
-
-    static bool allowed(const SchedulerThread& thread, CpuId cpu) {
-        return cpu < kCpus && (thread.affinity >> cpu & 1) != 0;
-    }
-
     uint32_t level_of(const SchedulerThread& thread) const {
         const uint32_t priority = thread.priority < kPriorityLevels ? thread.priority : kPriorityLevels - 1;
         return priority * levels_ / kPriorityLevels;
+    }
+    uint64_t turn_ns(const SchedulerThread& thread) const {
+        const SchedulingAttributes& wanted = thread.attributes;
+        return wanted.runtime_ns == 0 || wanted.reserves() ? slice_ns_ : wanted.runtime_ns;
+    }
+    bool is_anybody_overdue(const RunQueues& queue) const {
+        return limit_ns_ != 0 && queue.longest_waiting(limit_ns_) != nullptr;
     }
     bool in_overdue_turn(RunQueues& queue) const { return limit_ns_ != 0 && queue.in_overdue_turn(slice_ns_); }
     static void begin_run(SchedulerThread& thread, bool overdue) {
         ThreadState& state = state_of(thread);
         if (!state.keep_slice) state.slice_start_ns = thread.runtime_ns;
         state.keep_slice = false;
-        state.first_tick_ns = 0;
         state.slice_used = false;
         state.overdue = overdue;
     }
-    Counters total() const {
-        Counters sum = inherited_;
-        for (uint32_t cpu = 0; cpu < __atomic_load_n(&cpu_limit_, __ATOMIC_RELAXED); ++cpu) {
-            const Counters& counters = counters_[cpu];
-            sum.enqueues += counters.enqueues;
-            sum.picks += counters.picks;
-            sum.preemptions += counters.preemptions;
-            sum.overdue_picks += counters.overdue_picks;
-        }
-        return sum;
-    }
-    /// Every CPU enqueues before anything else worth counting.
-    void count_cpu(CpuId cpu) {
-        uint32_t limit = __atomic_load_n(&cpu_limit_, __ATOMIC_RELAXED);
-        while (limit <= cpu &&
-               !__atomic_compare_exchange_n(&cpu_limit_, &limit, cpu + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        }
-    }
-    void disagree() { __atomic_fetch_add(&disagreements_, 1, __ATOMIC_RELAXED); }
 
     uint64_t slice_ns_ = 10 * kMillisecond;
     uint64_t limit_ns_ = 0;
     uint32_t levels_ = kPriorityLevels;
-    uint32_t disagreements_ = 0;
-    uint32_t cpu_limit_ = 0;  ///< one more than the highest CPU that ever enqueued
-    uint64_t predecessors_ = 0;
-    Counters inherited_;
-    Counters counters_[kCpus];
 };
 
 }  // namespace helix::scheduling

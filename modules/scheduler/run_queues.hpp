@@ -17,11 +17,8 @@ struct ThreadState {
     SchedulerThread* next;
     uint64_t waiting_since_ns;  ///< RunQueues::clock_ns when it was queued; of a list the first is the oldest
     uint64_t slice_start_ns;    ///< CPU time it had used when its time slice began
-    union {
-        uint64_t first_tick_ns;  ///< while it runs: first tick since it was picked; 0 before
-        uint64_t waited_ns;      ///< between two CPUs: how long it waited on the first
-    };
-    uint32_t level;  ///< while queued: its list
+    uint64_t waited_ns;         ///< between two CPUs: how long it waited on the first
+    uint32_t level;             ///< while queued: its list
     bool queued;
     bool overdue;     ///< picked because it had waited too long: nobody preempts it before its slice is used
     bool slice_used;  ///< the last tick ended its slice
@@ -33,12 +30,6 @@ inline ThreadState& state_of(SchedulerThread& thread) {
 }
 inline const ThreadState& state_of(const SchedulerThread& thread) {
     return thread.policy<ThreadState>();
-}
-
-/// CPU time of a running thread at the tick `now_ns`, to within one tick.
-inline uint64_t consumed_ns(SchedulerThread& thread, uint64_t now_ns) {
-    const uint64_t first = state_of(thread).first_tick_ns;
-    return thread.runtime_ns + (first == 0 || now_ns < first ? 0 : now_ns - first);
 }
 
 enum class QueueEnd : uint32_t { Back, Front };
@@ -111,7 +102,7 @@ struct RunQueues {
         occupied |= 1u << level;
         ++count;
     }
-    uint64_t waited_ns(SchedulerThread& thread) const { return clock_ns - state_of(thread).waiting_since_ns; }
+    uint64_t waited_ns(const SchedulerThread& thread) const { return clock_ns - state_of(thread).waiting_since_ns; }
 
     /// `thread` is queued here.
     void remove(SchedulerThread& thread) {

@@ -77,10 +77,14 @@ public:
     }
 
     /// `start N`: threads of mixed behaviour. `start_equals N`: threads of equal priority that only compute, and note
-    /// how long their turns are. `turns`, `check`, `status`, `stop`: see the functions of these names.
+    /// how long their turns are. `start_steps N`: the same, each a priority below the one before it. `attributes "SLOT
+    /// WEIGHT RUNTIME DEADLINE PERIOD"`, times in microseconds: what that thread asks of the scheduler. `turns`,
+    /// `check`, `status`, `stop`: see the functions of these names.
     Result<Response> handle_request(const Request& request) override {
         if (request.request_type == "start") return start_threads(as_text(request.payload), Mix::All);
         if (request.request_type == "start_equals") return start_threads(as_text(request.payload), Mix::Equals);
+        if (request.request_type == "start_steps") return start_threads(as_text(request.payload), Mix::Steps);
+        if (request.request_type == "attributes") return set_attributes(as_text(request.payload));
         if (request.request_type == "turns") return turns();
         if (request.request_type == "check") return check();
         if (request.request_type == "status") return Response::ok(status().text());
@@ -92,7 +96,7 @@ public:
     }
 
 private:
-    enum class Mix : uint32_t { All, Equals };
+    enum class Mix : uint32_t { All, Equals, Steps };
     static constexpr uint32_t kMaximumTurns = 1024;
 
     Span<Slot> slots() { return {reinterpret_cast<Slot*>(table_.mutable_bytes().data()), count_}; }
@@ -121,6 +125,25 @@ private:
             return Response::err(result.error().sentence());
         }
         return Response::ok(status().text());
+    }
+
+    Result<Response> set_attributes(Text payload) {
+        uint64_t values[5] = {};
+        for (uint64_t& value : values) {
+            const size_t space = payload.find(' ');
+            const bool last = &value == &values[4];
+            if (last != (space == SIZE_MAX) || !parse_unsigned(payload.substr(0, space), value) || value > UINT32_MAX)
+                return Response::err("expected: SLOT WEIGHT RUNTIME DEADLINE PERIOD, times in microseconds");
+            if (!last) payload = payload.substr(space + 1);
+        }
+        if (values[0] >= count_) return Response::err(format("there is no slot {}", values[0]).text());
+        SchedulingAttributes wanted;
+        wanted.weight = static_cast<uint32_t>(values[1]);
+        wanted.runtime_ns = values[2] * 1000;
+        wanted.deadline_ns = values[3] * 1000;
+        wanted.period_ns = values[4] * 1000;
+        TRY(context_->thread_set_attributes(newest_thread(slots()[values[0]]), wanted));
+        return Response::ok_empty();
     }
 
     /// Waits until every thread has completed a round since now. An error response names those that did not until
@@ -234,9 +257,9 @@ private:
             slot.priority =
                 kDefault - priority_spread_ + static_cast<uint32_t>(draw(slot) % (2 * priority_spread_ + 1));
             slot.seen_check = __atomic_load_n(&check_number_, __ATOMIC_RELAXED);
-            if (mix == Mix::Equals) {
+            if (mix != Mix::All) {
                 slot.kind = Kind::Turns;
-                slot.priority = kDefault;
+                slot.priority = mix == Mix::Equals ? kDefault : i < kDefault ? kDefault - i : 0;
                 continue;
             }
             switch (i % kGroup) {

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# A thousand swaps between two policies under a thousand threads, in both ports: none lost, run twice or starved.
+# A thousand swaps among all policies under a thousand threads, in both ports: none lost, run twice or starved.
 # timeout: 300
 source "$HELIX_ROOT/tests/system/lib.sh"
 
 {
     echo "load helix-workload"
-    echo "load helix-scheduler-priority"
+    for policy in priority fair deadline cooperative; do echo "load helix-scheduler-$policy"; done
     echo "request helix-workload start 1000"
-    for ((i = 0; i < 500; ++i)); do
-        printf '%s\n' "swap helix.scheduler helix-scheduler-priority" "sleep 2" \
-            "swap helix.scheduler helix-scheduler-round-robin" "sleep 2"
-        ((i % 125 == 124)) && echo "request helix-workload check"
+    for ((i = 0; i < 200; ++i)); do
+        for policy in priority fair deadline cooperative round-robin; do
+            printf '%s\n' "swap helix.scheduler helix-scheduler-$policy" "sleep 2"
+        done
+        ((i % 50 == 49)) && echo "request helix-workload check"
     done
     echo "interfaces --json"
     echo "request helix-workload stop"

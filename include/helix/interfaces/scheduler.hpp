@@ -9,12 +9,9 @@
 #pragma once
 
 #include "helix/interface.hpp"
+#include "helix/scheduling.hpp"
 
 namespace helix {
-
-/// Priorities run from 0 (least urgent) to 31 (most urgent); 16 is the default.
-inline constexpr uint32_t kPriorityLevels = 32;
-inline constexpr uint32_t kDefaultPriority = 16;
 
 /// A policy's view of one thread. The kernel keeps one for each policy that is plugged in or mirrored, so `area`
 /// is never shared. Lives until the policy was told that the thread left for good or was replaced.
@@ -24,9 +21,10 @@ struct SchedulerThread {
     ThreadId id;
     uint32_t priority;    ///< 0 to 31
     uint64_t affinity;    ///< bit n: may run on CPU n
-    uint64_t runtime_ns;  ///< CPU time used so far, up to its last switch
+    uint64_t runtime_ns;  ///< CPU time used so far; of a running thread up to its last tick, or see WantsTime
     CpuId cpu;            ///< where it runs, waits or last ran
     uint32_t reserved;
+    SchedulingAttributes attributes;
     alignas(16) uint8_t area[kAreaSize];
 
     /// The policy's own data in this thread; zero when the policy first sees the thread.
@@ -48,6 +46,8 @@ struct SchedulerCpu {
     CpuId id;
     uint32_t reserved;
     SchedulerThread* current;  ///< the policy's thread that runs here; null while another class or nothing does
+    uint64_t now_ns;           ///< monotonic; of the last tick, and with WantsTime also of the last call of `enqueue`,
+                               ///< `dequeue` for a migration, and `set_attributes`, the one under way included
     alignas(64) uint8_t area[kAreaSize];
 
     /// The policy's own data for this CPU; zero when the policy first sees it.
@@ -75,7 +75,26 @@ enum class DequeueReason : uint32_t {
     Migrated = 1,  ///< it goes to another CPU
     Ended = 2,     ///< it was ended while it waited
 };
+enum class BlockReason : uint32_t {
+    Blocked = 0,  ///< it waits for something, and comes back with Woken
+    Ended = 1,    ///< it does not come back
+};
 enum class TickDecision : uint32_t { Continue = 0, Preempt = 1 };
+
+/// What a policy promises, and what it wants to be told of or asked.
+enum class SchedulerTraits : uint32_t {
+    None = 0,
+    Preempts = 1 << 0,      ///< promise: of equals that do not give way none runs for longer than a second at a time
+    WantsBlock = 1 << 1,    ///< `block` is called
+    WantsTime = 1 << 2,     ///< `now_ns` of a CPU, and `runtime_ns` of its `current`, are up to date in more methods
+    PlacesThreads = 1 << 3  ///< `may_move` is called
+};
+constexpr SchedulerTraits operator|(SchedulerTraits a, SchedulerTraits b) {
+    return static_cast<SchedulerTraits>(static_cast<uint32_t>(a) | static_cast<uint32_t>(b));
+}
+constexpr bool has(SchedulerTraits set, SchedulerTraits trait) {
+    return (static_cast<uint32_t>(set) & static_cast<uint32_t>(trait)) != 0;
+}
 
 struct SchedulerStatistics {
     uint64_t runnable;  ///< threads in the queues of this CPU now, the running one not counted
@@ -92,7 +111,8 @@ public:
     virtual void dequeue(SchedulerCpu& cpu, SchedulerThread& thread, DequeueReason reason) = 0;
     /// Takes the thread that runs next out of the queues and returns it; null when they are empty.
     virtual SchedulerThread* pick_next(SchedulerCpu& cpu) = 0;
-    /// A timer tick at `now_ns` (monotonic) while `cpu.current` runs. Preempt puts it back with Preempted.
+    /// A timer tick at `now_ns` (monotonic) while `cpu.current` runs; its `runtime_ns` is up to date. Preempt puts it
+    /// back with Preempted.
     virtual TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) = 0;
     /// True if `woken`, just enqueued on `cpu`, should run before `cpu.current` goes on.
     virtual bool should_preempt(const SchedulerCpu& cpu, const SchedulerThread& woken) const = 0;
@@ -112,6 +132,26 @@ public:
         enqueue(cpu, thread, reason);
         return pick_next(cpu);
     }
+    /// The policy is plugged in, perhaps not for the first time: all areas are zero, nothing is queued, and from now on
+    /// it is told of everything. Runs with preemption off, before any other method.
+    virtual SchedulerTraits plug_in() { return SchedulerTraits::Preempts; }
+    /// `thread`, which ran on `cpu`, leaves it and is in no queue. With WantsBlock.
+    virtual void block(SchedulerCpu&, SchedulerThread&, BlockReason) {}
+    /// Whether the kernel may have `thread`, which waits elsewhere, wait on CPU `to`, since that has more time. A CPU
+    /// that goes offline does not ask. With PlacesThreads; the lock of the thread's CPU is held.
+    virtual bool may_move(const SchedulerThread&, CpuId) const { return true; }
+    /// `thread`, which is in the queues of `cpu` if `queued`, wants other attributes (valid ones). True: it has them
+    /// when this has returned. False: the policy cannot promise what they reserve, and nothing has changed; from a
+    /// mirrored policy that counts for nothing, and the attributes change all the same.
+    virtual bool set_attributes(SchedulerCpu&, SchedulerThread&, const SchedulingAttributes& wanted, bool /*queued*/) {
+        return !wanted.reserves();
+    }
+    /// `cpu` takes part from now on, or takes part no more: what waits there is about to be moved. A policy that is
+    /// plugged in is told of each CPU that takes part, perhaps twice.
+    virtual void cpu_changed(SchedulerCpu&, bool /*online*/) {}
+    /// For a bad day: writes what it knows of `cpu` and its queues as text for people into `out`, as far as that goes,
+    /// and returns how many characters. Changes nothing.
+    virtual size_t dump(const SchedulerCpu&, Span<char>) const { return 0; }
 
 protected:
     ~Scheduler() = default;
@@ -119,7 +159,7 @@ protected:
 
 template <>
 struct InterfaceTraits<Scheduler> {
-    static constexpr InterfaceId kId{"helix.scheduler", 2, 1};
+    static constexpr InterfaceId kId{"helix.scheduler", 3, 0};
     static constexpr MethodTraits kRule = MethodTraits::Bounded | MethodTraits::Serialised;
     static constexpr auto kMethods = methods(                                                   //
         MethodEntry<&Scheduler::enqueue>{"enqueue", kRule},                                     //
@@ -131,7 +171,13 @@ struct InterfaceTraits<Scheduler> {
         MethodEntry<&Scheduler::priority_changed>{"priority_changed", kRule},                   //
         MethodEntry<&Scheduler::statistics>{"statistics", kRule | MethodTraits::Pure},          //
         MethodEntry<&Scheduler::self_check>{"self_check", kRule | MethodTraits::Pure},          //
-        MethodEntry<&Scheduler::yield>{"yield", kRule});
+        MethodEntry<&Scheduler::yield>{"yield", kRule},                                         //
+        MethodEntry<&Scheduler::plug_in>{"plug_in", MethodTraits::Bounded},                     //
+        MethodEntry<&Scheduler::block>{"block", kRule},                                         //
+        MethodEntry<&Scheduler::may_move>{"may_move", kRule | MethodTraits::Pure},              //
+        MethodEntry<&Scheduler::set_attributes>{"set_attributes", kRule},                       //
+        MethodEntry<&Scheduler::cpu_changed>{"cpu_changed", kRule},                             //
+        MethodEntry<&Scheduler::dump>{"dump", kRule | MethodTraits::Pure});
 };
 
 }  // namespace helix

@@ -38,13 +38,12 @@ protected:
     /// A tick of `ms`; a preempted thread goes back and the next one is picked.
     bool tick(uint64_t ms) {
         now_ns_ += ms * kMs;
-        if (policy_.tick(cpu_, now_ns_) == TickDecision::Continue) return false;
         SchedulerThread& thread = *cpu_.current;
-        thread.runtime_ns += now_ns_ - picked_ns_;
+        thread.runtime_ns += ms * kMs;
+        if (policy_.tick(cpu_, now_ns_) == TickDecision::Continue) return false;
         cpu_.current = nullptr;
         policy_.enqueue(cpu_, thread, EnqueueReason::Preempted);
         pick();
-        picked_ns_ = now_ns_;
         return true;
     }
 
@@ -52,7 +51,6 @@ protected:
     RoundRobinUnderTest policy_;
     SchedulerCpu cpu_{};
     uint64_t now_ns_ = 1000 * kMs;
-    uint64_t picked_ns_ = 1000 * kMs;
     std::vector<std::unique_ptr<SchedulerThread>> threads_;
 };
 
@@ -77,7 +75,7 @@ TEST_F(RoundRobinTest, EqualsTakeTurnsByTimeSlice) {
     EXPECT_EQ(cpu_.current, &a);
     uint32_t switches = 0;
     for (int i = 0; i < 1100; ++i) switches += tick(1);
-    EXPECT_NEAR(switches, 100, 2);
+    EXPECT_NEAR(switches, 110, 2);
     EXPECT_NEAR(static_cast<double>(a.runtime_ns), static_cast<double>(b.runtime_ns), 11.0 * kMs);
 }
 

@@ -1,0 +1,254 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// PolicySlot, where small is better than fast: policies that come and go, CPUs too, what threads ask of a policy, and
+// looking at it.
+
+#include "kernel/kernel.hpp"
+#include "kernel/thread/policy_calls.hpp"
+
+namespace helix::kernel {
+
+namespace {
+constexpr void* kNothing = nullptr;  // a method that answers nothing
+}
+
+bool PolicySlot::ask_words(uint32_t place, uint64_t vtable_offset, const uint64_t (&words)[kWords], uint64_t& answer) {
+    const Place& asked = at(place);
+    const uint32_t count = preempt_count();
+    const GateFailure failure = detail::cross<GateKind::Module, detail::Callee::Method, uint64_t>(
+        token_of(asked.instance), asked.policy, vtable_offset, asked.policy, &answer, words[0], words[1], words[2],
+        words[3]);
+    if (preempt_count() != count) return fail_for_preemption(token_of(asked.instance), count) == GateFailure::None;
+    return failure == GateFailure::None;
+}
+
+void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
+    const uint32_t old = thread.priority;
+    thread.priority = priority;
+    for (uint32_t place = 0; place < Thread::kPolicies; ++place) {
+        thread.view[place].priority = priority;
+        if (thread.kind != ThreadClass::Policy || (place != ruling() && place != mirrored()) || !serves(place))
+            continue;
+        const bool queued = (thread.queued_in & bit_of(place)) != 0;
+        ask_seldom<&Scheduler::priority_changed>(place, kNothing, cpu.view[place], thread.view[place], old, queued);
+    }
+}
+
+void PolicySlot::tell_block(Cpu& cpu, Thread& thread) {
+    const BlockReason reason = thread.state == ThreadState::Ended ? BlockReason::Ended : BlockReason::Blocked;
+    for (uint32_t place : {ruling(), mirrored()})
+        if (serves(place) && (at(place).traits & kWantsBlock) != 0)
+            ask_seldom<&Scheduler::block>(place, kNothing, cpu.view[place], thread.view[place], reason);
+}
+
+bool PolicySlot::may_move(const Thread& thread, CpuId to) {
+    bool answer = true;
+    if (serves(ruling()) && (at(ruling()).traits & kPlacesThreads) != 0)
+        (void)ask_seldom<&Scheduler::may_move>(ruling(), &answer, thread.view[ruling()], to);
+    return answer;
+}
+
+bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) {
+    if (!serves(ruling()) && wanted.reserves()) return false;
+    for (uint32_t place : {ruling(), mirrored()}) {
+        if (!serves(place)) continue;
+        bool granted = true;
+        note_time(place, cpu);
+        const bool queued = (thread.queued_in & bit_of(place)) != 0;
+        (void)ask_seldom<&Scheduler::set_attributes>(place, &granted, cpu.view[place], thread.view[place], wanted,
+                                                     queued);
+        if (place == ruling() && !granted) return false;
+    }
+    for (SchedulerThread& view : thread.view) view.attributes = wanted;
+    return true;
+}
+
+void PolicySlot::cpu_changed(Cpu& cpu, bool online) {
+    for (uint32_t place : {ruling(), mirrored()})
+        if (serves(place)) ask_seldom<&Scheduler::cpu_changed>(place, kNothing, cpu.view[place], online);
+}
+
+size_t PolicySlot::dump(Cpu& cpu, Span<char> out) {
+    size_t size = 0;
+    if (serves(ruling())) (void)ask_seldom<&Scheduler::dump>(ruling(), &size, cpu.view[ruling()], out);
+    return size < out.size() ? size : out.size();
+}
+
+size_t Threads::dump_policy(CpuId id, Span<char> out) {
+    const PreemptionGuard no_preemption;
+    Cpu& from = cpu(id);
+    from.lock.acquire();
+    const size_t size = policy_.dump(from, out);
+    from.lock.release();
+    return size;
+}
+
+Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
+    if (has_mirror()) return Error(ErrorCode::Busy, "another scheduler is being swapped in");
+    const uint32_t place = ruling() == 0 ? 1 : 0;
+
+    // Nobody looks at this place yet: make the policy's areas as new, a few threads at a time.
+    threads_.for_each_locked([&](Thread& thread) {
+        thread.queued_in &= static_cast<uint8_t>(~bit_of(place));
+        thread.view[place] = SchedulerThread{thread.id,
+                                             thread.priority,
+                                             ~uint64_t{0},
+                                             thread.runtime_ns,
+                                             thread.cpu,
+                                             0,
+                                             thread.view[place ^ 1].attributes,
+                                             {}};
+    });
+    threads_.lock_all_cpus();
+    places_[place] = Place{policy, instance};
+    threads_.unlock_all_cpus();
+    uint32_t traits = 0;
+    {
+        const PreemptionGuard no_preemption;
+        (void)ask_seldom<&Scheduler::plug_in>(place, &traits);
+    }
+    threads_.lock_all_cpus();
+    places_[place].traits = traits;
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        Cpu& cpu = threads_.cpu(id);
+        cpu.lock.assert_held();
+        SchedulerCpu& view = cpu.view[place];
+        SchedulerThread* const current = view.current;
+        __builtin_memset(&view, 0, sizeof(view));
+        view.id = id;
+        view.current = current;
+    }
+    mirror_ = place;
+    threads_.unlock_all_cpus();
+
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        const PreemptionGuard no_preemption;
+        Cpu& cpu = threads_.cpu(id);
+        cpu.lock.acquire();
+        if (threads_.cpus().is_online(id) && !cpu.leaving && serves(place))
+            ask_seldom<&Scheduler::cpu_changed>(place, kNothing, cpu.view[place], true);
+        cpu.lock.release();
+    }
+
+    // From here on every event reaches the mirror too; what was runnable before is told it now.
+    threads_.for_each_locked([&](Thread& thread) {
+        if (thread.kind != ThreadClass::Policy || thread.state != ThreadState::Runnable) return;
+        if ((thread.queued_in & bit_of(place)) != 0 || !serves(place)) return;
+        Cpu& cpu = threads_.cpu(thread.cpu);
+        cpu.lock.assert_held();
+        enqueue_in_mirror(cpu, thread, EnqueueReason::Snapshot);
+    });
+    if (!serves(place)) {
+        drop_mirror();
+        return Error(ErrorCode::ModuleFailed, "it failed while it was shown the runnable threads");
+    }
+    return {};
+}
+
+void PolicySlot::flip() {
+    const uint32_t old = ruling_;
+    ruling_ = mirror_;
+    mirror_ = old;
+    stands_by_ = true;
+}
+
+void PolicySlot::stand_by() {
+    threads_.lock_all_cpus();
+    stands_by_ = has_mirror();
+    threads_.unlock_all_cpus();
+}
+
+void PolicySlot::audit_ruling() {
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        preempt_disable();
+        Cpu& cpu = threads_.cpu(id);
+        cpu.lock.acquire();
+        auto statistics = ruling_statistics(cpu);
+        if (statistics.ok() && statistics.value().runnable != cpu.ready_count)
+            break_rule(ruling(), "it does not hold the threads that are runnable");
+        cpu.lock.release();
+        preempt_enable();
+    }
+}
+
+void PolicySlot::return_to_mirror() {
+    threads_.lock_all_cpus();
+    if (ruling_failed() && stands_by_ && serves(mirror_)) {
+        flip();
+        places_[mirror_] = Place{};
+        mirror_ = kNone;
+    }
+    threads_.unlock_all_cpus();
+}
+
+void PolicySlot::drop_mirror() {
+    threads_.lock_all_cpus();
+    if (mirror_ != kNone) places_[mirror_] = Place{};
+    mirror_ = kNone;
+    stands_by_ = false;
+    threads_.unlock_all_cpus();
+}
+
+void PolicySlot::drop_ruling() {
+    threads_.lock_all_cpus();
+    if (ruling_ != kNone) places_[ruling_] = Place{};
+    ruling_ = kNone;
+    threads_.unlock_all_cpus();
+}
+
+Result<SchedulerStatistics> PolicySlot::statistics_of(uint32_t place, Cpu& cpu) {
+    if (!serves(place)) return ErrorCode::ModuleAbsent;
+    GateResult<SchedulerStatistics> out;
+    if (!ask<&Scheduler::statistics>(place, &out.value, cpu.view[place])) return ErrorCode::ModuleFailed;
+    return out.value;
+}
+
+Result<void> PolicySlot::self_check_mirror(Text name) {
+    if (!serves(mirrored())) return ErrorCode::ModuleAbsent;
+    struct Lost {
+        bool any = false;
+        ThreadId thread = ThreadId::None;
+        CpuId cpu = 0;
+    } lost;
+    threads_.for_each_locked([&](Thread& thread) {
+        if ((thread.queued_in & bit_of(mirrored())) == 0 || !serves(mirrored())) return;
+        bool held = false;
+        Cpu& cpu = threads_.cpu(thread.cpu);
+        cpu.lock.assert_held();
+        if (!ask_seldom<&Scheduler::self_check>(mirrored(), &held, cpu.view[mirrored()], thread.view[mirrored()]) ||
+            held)
+            return;
+        if (!lost.any) lost = {true, thread.id, thread.cpu};
+    });
+    if (!serves(mirrored())) return ErrorCode::ModuleFailed;
+    if (lost.any)
+        return Error(ErrorCode::InvalidState, format("{}: its self_check does not find thread {} on CPU {}", name,
+                                                     static_cast<uint64_t>(lost.thread), lost.cpu)
+                                                  .text());
+    return {};
+}
+
+Result<void> Threads::set_attributes(ThreadId id, const Owner& owner, const SchedulingAttributes& attributes) {
+    Thread* const thread = find(id);
+    bool found = false;
+    bool granted = false;
+    if (thread != nullptr) {
+        with_thread_locked(*thread, [&] {
+            found = thread->id == id && thread->owner == &owner && thread->state != ThreadState::Free &&
+                    thread->state != ThreadState::Ended;
+            if (!found) return;
+            Cpu& home = cpu(thread->cpu);
+            home.lock.assert_held();
+            granted = policy_.set_attributes(home, *thread, attributes);
+            // Perhaps another should run now.
+            if (!granted || home.current->kind != ThreadClass::Policy || home.ready_count == 0) return;
+            home.give_way = true;
+            ask_reschedule(home);
+        });
+    }
+    if (!found) return ErrorCode::NotFound;
+    if (!granted) return Error(ErrorCode::Busy, "the scheduler does not grant the reservation");
+    return {};
+}
+
+}  // namespace helix::kernel
