@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Durations as people read them: "12 ns", "3.456 us", "78.901 ms", "2.345 s", "60 s".
+// Durations and times as people read them: "12 ns", "3.456 us", "78.901 ms", "2.345 s", "60 s".
 #pragma once
 
 #include "helix/format.hpp"
@@ -24,6 +24,18 @@ inline FixedText<24> describe_duration(uint64_t ns) {
     for (uint64_t place = 100; place > 0 && thousandths % 1000 != 0; place /= 10)
         out.append(static_cast<char>('0' + thousandths / place % 10));
     out.append(unit);
+    return out;
+}
+
+/// The time of something since boot, as the log has it: "[   12.345678]".
+[[gnu::noinline]] inline FixedText<36> describe_time(uint64_t ns) {
+    const auto seconds = format<20>("{}", ns / 1'000'000'000);
+    const auto micros = format<20>("{}", ns / 1000 % 1'000'000);
+    FixedText<36> out(Text("[     ").substr(0, 1 + (seconds.size() < 5 ? 5 - seconds.size() : 0)));
+    out.append(seconds.text());
+    out.append(Text(".000000").substr(0, 7 - micros.size()));
+    out.append(micros.text());
+    out.append(']');
     return out;
 }
 

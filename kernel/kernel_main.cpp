@@ -19,6 +19,15 @@ void require(const Result<void>& result, Text what) {
     if (!result.ok()) panic(format("{}: {}", what, result.error().sentence()).text());
 }
 
+/// The boot command line goes before the profile. Without memory for it there is no trace.
+void start_trace(Kernel& kernel) {
+    uint64_t entries = Trace::kDefaultEntries;
+    const Text word = boot_word(kernel.boot.command_line, "trace");
+    (void)parse_unsigned(word.empty() ? kernel.profile.value("debug.trace_entries") : word, entries);
+    if (const auto started = kernel.trace.init(entries); !started.ok())
+        kernel.log.warning("kernel", "trace: {}", started.error().sentence());
+}
+
 /// A CPU that does not come up is a loss, not an end.
 void start_other_cpus(Kernel& kernel) {
     for (CpuId id = 1; id < kernel.threads.cpu_count(); ++id) {
@@ -71,6 +80,7 @@ void kernel_main(const arch::BootInfo& boot) {
                               : boot.cpu_count;
     const size_t cpus = most < boot.cpu_count ? most : boot.cpu_count;
     require(kernel.threads.init(cpus, stack_kb * 1024 + boot.stack_overhead), "threads");
+    start_trace(kernel);
     auto started = kernel.threads.create("main", main_thread, &kernel, {.kind = ThreadClass::Kernel});
     if (!started.ok()) panic(started.error().sentence());
     kernel.threads.run_idle();

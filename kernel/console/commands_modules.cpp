@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Commands about modules.
-#include "kernel/console/commands.hpp"
+#include "kernel/console/metrics_text.hpp"
 #include "kernel/console/transactions.hpp"
 #include "kernel/duration.hpp"
 #include "kernel/kernel.hpp"
@@ -124,6 +124,8 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
     json.field("unhealthy", record.health.unhealthy());
     json.field("call_limit_ns", rules.call_limit_ns);
     json.end_object();
+    json.key("metrics");
+    write_metrics(json, record);
     json.key("kept");
     json.begin_array();
     for (const KeptRegion& region : record.kept) {
@@ -207,6 +209,7 @@ void print_details(Output& out, ModuleRecord& record) {
                        .text());
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
+    print_metrics(out, record);
     const Supervision& rules = record.supervision;
     auto restart = format<80>("{}", describe(rules.restart));
     if (rules.restart == Supervision::Restart::OnFailure)

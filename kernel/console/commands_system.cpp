@@ -10,6 +10,8 @@ namespace helix::kernel {
 namespace {
 using enum Column::Align;
 
+}  // namespace
+
 Result<uint64_t> number_argument(const Invocation& invocation, size_t i, Text what, uint64_t maximum) {
     uint64_t value = 0;
     const Text text = invocation.argument(i);
@@ -17,7 +19,6 @@ Result<uint64_t> number_argument(const Invocation& invocation, size_t i, Text wh
     return Error(ErrorCode::InvalidArgument,
                  format("\"{}\" is not {} (a number, 0 to {})", text.substr(0, 60), what, maximum).text());
 }
-}  // namespace
 
 Result<void> run_help(Invocation& invocation) {
     Output& out = invocation.out;
@@ -289,12 +290,7 @@ Result<void> run_log(Invocation& invocation) {
             json.end_object();
             continue;
         }
-        const auto micros = format<20>("{}", line.time_ns / 1000 % 1'000'000);
-        const auto seconds = format<20>("{}", line.time_ns / 1'000'000'000);
-        out.write(Text("[     ").substr(0, 1 + (seconds.size() < 5 ? 5 - seconds.size() : 0)));
-        out.write(seconds.text());
-        out.write(Text(".000000").substr(0, 7 - micros.size()));
-        out.print("{}] {} {}: ", micros, describe(line.level), line.source);
+        out.print("{} {} {}: ", describe_time(line.time_ns), describe(line.level), line.source);
         out.write(line.text.text());
         out.write("\n");
     }

@@ -56,6 +56,10 @@ void ConsoleInput::wait() {
     queue_.wait_until([&] { return count_ > 0; }, kForever, Cancellable::No);
 }
 
+WakeReason ConsoleInput::wait_for(uint64_t timeout_ns) {
+    return queue_.wait_until([&] { return count_ > 0; }, deadline_after(timeout_ns));
+}
+
 void ConsoleInput::begin_command() {
     queue_.locked([&] {
         running_ = true;

@@ -79,6 +79,7 @@ void Instance::give_back() {
     kernel.modules.release_semaphores_of(*this);
     kernel.modules.release_handles_of(*this);
     ledger.release_all();
+    record.metrics.add_ticks(__atomic_exchange_n(&ticks, 0, __ATOMIC_RELAXED));
     event_kinds = 0;
     event_name_count = 0;
     if (mapping != nullptr) {
@@ -103,6 +104,7 @@ void Instance::begin_restart() {
 void Instance::become(ModuleState next) {
     HELIX_ASSERT(may_become(state, next));
     state = next;
+    Trace::note(TraceKind::Module, static_cast<uint8_t>(next), static_cast<uint32_t>(id), 0, 0, name());
 }
 
 LedgerTotals Instance::totals() {

@@ -240,6 +240,7 @@ private:
     Result<void> reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock);
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock);
     Probation* store(PhaseClock& clock, const Result<void>& result);
+    void note_pause(const HistoryRecord& entry);
     InterfaceRecord* ruled_by(ModuleRecord& record) const;
     void set_choice(InterfaceRecord& interface, ModuleRecord* record);
     Result<void> check_reloadable(ModuleRecord& record, const Image& image);

@@ -28,7 +28,10 @@ public:
     void enter(Phase next) {
         tick();
         entry_.phase = next;
+        if (is_recorded_) note_phase();
     }
+    /// What is timed leaves no record, and no trace.
+    void leave_no_trace() { is_recorded_ = false; }
     /// The time of the phase in which the transaction ended is over; what follows is cleaning up.
     void stop() {
         tick();
@@ -39,6 +42,7 @@ public:
 
 private:
     void tick();
+    void note_phase() const;
 
     const Threads& threads_;
     HistoryRecord& entry_;
@@ -46,11 +50,12 @@ private:
     const Phase first_held_ = Phase::Hold;
     uint64_t cycles_[kPhases] = {};
     bool running_ = true;
+    bool is_recorded_ = true;
 };
 
 /// The clock of what leaves no record.
 struct Unrecorded {
-    explicit Unrecorded(const Threads& threads) : clock(threads, entry) {}
+    explicit Unrecorded(const Threads& threads) : clock(threads, entry) { clock.leave_no_trace(); }
     HistoryRecord entry;
     PhaseClock clock;
 };

@@ -5,6 +5,7 @@
 
 #include "kernel/thread/thread.hpp"
 #include "kernel/thread/timer_queue.hpp"
+#include "kernel/trace/trace_ring.hpp"
 
 namespace helix::kernel {
 
@@ -52,6 +53,7 @@ struct alignas(64) Cpu {
     Relaxed<size_t> ready_count = 0;  ///< of policy_ready
     uint64_t switched_at_cycles = 0;
     uint64_t switches = 0;
+    TraceRing trace;                ///< not of the lock: see there
     bool give_way = false;          ///< a woken thread should run before the current one
     Relaxed<bool> leaving = false;  ///< it is going offline: it runs nothing but its idle thread
     uint64_t fifo_picks = 0;        ///< threads that the built-in FIFO had to pick

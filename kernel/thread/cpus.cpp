@@ -168,10 +168,12 @@ void Cpus::join(Cpu& cpu) {
     cpu.leaving = false;
     cpu.lock.release();
     __atomic_fetch_or(&online_, uint64_t{1} << cpu.local.cpu, __ATOMIC_SEQ_CST);
+    Trace::note(TraceKind::Cpu, 1, cpu.local.cpu);
 }
 
 void Cpus::leave(Cpu& cpu) {
     clear_idle(cpu.local.cpu);
+    Trace::note(TraceKind::Cpu, 0, cpu.local.cpu);
     kernel_.heap.leave_this_cpu();
     __atomic_store_n(&cpu.stopped, true, __ATOMIC_RELEASE);
     arch::stop_cpu();

@@ -89,6 +89,13 @@ Thread* Threads::find(ThreadId id) {
     return thread.id == id && thread.state != ThreadState::Free ? &thread : nullptr;
 }
 
+FixedText<29> Threads::name_of(ThreadId id) const {
+    if (id == ThreadId::None) return "idle";
+    const size_t position = (static_cast<uint32_t>(id) - 1) % kMaximumThreads;
+    if (position >= __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE) || table_[position].id != id) return {};
+    return table_[position].name;
+}
+
 size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
     size_t count = 0;
     const size_t limit = __atomic_load_n(&used_unlocked_, __ATOMIC_ACQUIRE);
@@ -167,6 +174,8 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     for (SchedulerThread& view : thread.view)
         view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}};
     if (options.owner != nullptr) __atomic_fetch_add(&options.owner->threads, 1, __ATOMIC_ACQ_REL);
+    Trace::note(TraceKind::Thread, 0, static_cast<uint32_t>(id), static_cast<uint32_t>(current_thread().id), 0,
+                thread.name.text());
     arch::context_announce(thread.context, thread.stack);
     arch::context_create(thread.context, thread.stack, thread_main, &thread);
 
@@ -366,14 +375,18 @@ bool Threads::wake(Thread& thread, WakeReason reason) {
     WakeReason expected = WakeReason::None;
     if (!thread.wake_reason.compare_exchange_strong(expected, reason)) return false;
     preempt_disable();
-    const Haste haste = reason == WakeReason::Signalled ? haste_of_wakeup(this_cpu()) : Haste::Now;
+    Cpu& here = this_cpu();
+    const Haste haste = reason == WakeReason::Signalled ? haste_of_wakeup(here) : Haste::Now;
+    if (here.trace.is_on())
+        here.trace.add(arch::cycles(), TraceKind::Wake, static_cast<uint8_t>(reason), static_cast<uint32_t>(thread.id),
+                       static_cast<uint32_t>(here.current->id));
     bool placed = true;
     with_thread_locked(thread, [&] {
         if (thread.state != ThreadState::Blocked) return;  // it sees the reason before it blocks
         placed = place(cpu(thread.cpu), thread, EnqueueReason::Woken, haste);
     });
     if (!placed) place_on_its_cpu(thread, EnqueueReason::Woken, haste);
-    if (haste == Haste::WhenWakerStays) share_later(this_cpu());
+    if (haste == Haste::WhenWakerStays) share_later(here);
     preempt_enable();
     return true;
 }
@@ -424,7 +437,7 @@ void Threads::give_way(Cpu& cpu, EnqueueReason reason) {
         }
         to = &pick(cpu);
     }
-    switch_to(cpu, self, *to);
+    switch_to(cpu, self, *to, reason == EnqueueReason::Yielded ? TraceSwitch::Yielded : TraceSwitch::Preempted);
     this_cpu().lock.release();
 }
 
@@ -442,7 +455,8 @@ Thread& Threads::pick(Cpu& cpu) {
 void Threads::switch_away(Cpu& cpu) {
     Thread& self = *cpu.current;
     account(cpu, self);
-    switch_to(cpu, self, pick(cpu));
+    Thread& to = pick(cpu);
+    switch_to(cpu, self, to, self.state == ThreadState::Ended ? TraceSwitch::Ended : TraceSwitch::Blocked);
 }
 
 /// `self` ran on `cpu` until now. Before the policy is asked, so that it knows.
@@ -460,12 +474,15 @@ inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& se
 
 /// `to`, which is in no queue any more, runs from now on instead of `self`. Returns when that runs again, perhaps on
 /// another CPU, whose lock is held then.
-inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& self, Thread& to) {
+inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& self, Thread& to,
+                                                                TraceSwitch why) {
     cpu.give_way = false;
     to.state = ThreadState::Running;
     if (&to == &self) return;
     ++cpu.switches;
     ++to.switches;
+    cpu.trace.add(cpu.switched_at_cycles, TraceKind::Switch, static_cast<uint8_t>(why), static_cast<uint32_t>(to.id),
+                  static_cast<uint32_t>(self.id));
     cpu.previous = &self;
     cpu.current = &to;
     policy_.set_current(cpu, to);
