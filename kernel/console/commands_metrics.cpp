@@ -44,22 +44,22 @@ FixedText<160> describe_pauses(const Metrics& metrics) {
     return out;
 }
 
-}  // namespace
-
-void write_metrics(JsonWriter& json, ModuleRecord& record) {
-    const Counted counted(record);
-    json.begin_object();
-    json.field("name", record.name());
+void write_counts(JsonWriter& json, const Counted& counted, const Metrics& metrics) {
     json.field("calls", counted.calls);
     json.field("errors", counted.errors);
     json.field("failures", counted.failures);
-    json.field("restarts", record.restarts.count);
     json.field("cpu_ns", counted.cpu_ns);
-    json.field("bytes", counted.owned.bytes);
     json.key("pauses");
     json.begin_array();
-    for (size_t i = 0; i < Metrics::kPauses; ++i) json.value(record.metrics.pauses(i));
+    for (size_t i = 0; i < Metrics::kPauses; ++i) json.value(metrics.pauses(i));
     json.end_array();
+}
+
+}  // namespace
+
+void write_metrics(JsonWriter& json, ModuleRecord& record) {
+    json.begin_object();
+    write_counts(json, Counted(record), record.metrics);
     json.end_object();
 }
 
@@ -83,8 +83,16 @@ Result<void> run_metrics(Invocation& invocation) {
     invocation.kernel.modules.for_each([&](ModuleRecord& record) {
         if (!name.empty() && record.name() != name) return;
         found = true;
-        if (invocation.json) return write_metrics(json, record);
         const Counted counted(record);
+        if (invocation.json) {
+            json.begin_object();
+            json.field("name", record.name());
+            write_counts(json, counted, record.metrics);
+            json.field("restarts", record.restarts.count);
+            json.field("bytes", counted.owned.bytes);
+            json.end_object();
+            return;
+        }
         table.cell(record.name());
         table.cell(counted.calls);
         table.cell(counted.errors);

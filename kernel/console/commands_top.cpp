@@ -130,7 +130,7 @@ Result<void> Top::look() {
     thread_count_ = row_count_ = 0;
     ThreadSnapshot chunk[8];
     size_t position = 0;
-    while (const size_t count = threads_.snapshot(position, chunk))
+    while (const size_t count = threads_.snapshot(position, Span<ThreadSnapshot>(chunk, 8)))
         for (size_t i = 0; i < count; ++i) TRY(look_at(chunk[i]));
     return {};
 }

@@ -8,7 +8,7 @@
 
 namespace helix::kernel {
 
-/// The object of `metrics --json`. The registry's lock held, here and below.
+/// The member `metrics` of `module --json`. The registry's lock held, here and below.
 void write_metrics(JsonWriter& json, ModuleRecord& record);
 /// The lines that `module` prints.
 void print_metrics(Output& out, ModuleRecord& record);
