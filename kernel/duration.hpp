@@ -27,14 +27,20 @@ inline FixedText<24> describe_duration(uint64_t ns) {
     return out;
 }
 
-/// The time of something since boot, as the log has it: "[   12.345678]".
-[[gnu::noinline]] inline FixedText<36> describe_time(uint64_t ns) {
-    const auto seconds = format<20>("{}", ns / 1'000'000'000);
-    const auto micros = format<20>("{}", ns / 1000 % 1'000'000);
-    FixedText<36> out(Text("[     ").substr(0, 1 + (seconds.size() < 5 ? 5 - seconds.size() : 0)));
-    out.append(seconds.text());
+/// The time of something since boot, in seconds: "12.345678".
+[[gnu::noinline]] inline FixedText<24> describe_time(uint64_t ns) {
+    const auto micros = format<24>("{}", ns / 1000 % 1'000'000);
+    FixedText<24> out = format<24>("{}", ns / 1'000'000'000);
     out.append(Text(".000000").substr(0, 7 - micros.size()));
     out.append(micros.text());
+    return out;
+}
+
+/// The same as it stands in front of a line of the log: "[   12.345678]".
+[[gnu::noinline]] inline FixedText<24> describe_log_time(uint64_t ns) {
+    const FixedText<24> time = describe_time(ns);
+    FixedText<24> out(Text("[     ").substr(0, time.size() < 12 ? 13 - time.size() : 1));
+    out.append(time.text());
     out.append(']');
     return out;
 }

@@ -126,7 +126,10 @@ void print_frames(MutableBytes stack, uint64_t frame_pointer, size_t limit) {
     } console;
     kernel.trace.pause();
     print("last trace entries:\n");
-    print_trace(kernel, whole ? 4 * kTraceEntries : kTraceEntries, console);
+    static char scratch[1024];  // the stack may be a small one
+    Listing listing(console, false, kTraceColumns, Span<char>(scratch));
+    list_trace(kernel, whole ? 4 * kTraceEntries : kTraceEntries, listing);
+    listing.finish();
     if (boot_word(kernel.boot.command_line, "report") == "trace") report_trace(kernel, console);
 
     // Without a person at the console nobody could see a halted machine, and a restarted one would look like a success.

@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The command `trace`.
-#include "kernel/console/commands.hpp"
 #include "kernel/console/trace_text.hpp"
 #include "kernel/kernel.hpp"
 
@@ -15,14 +14,11 @@ Result<void> run_trace(Invocation& invocation) {
     if (!Trace::is_on())
         return Error(ErrorCode::InvalidState,
                      "nothing is traced; [debug] trace_entries of the profile says how much, or the boot word trace=N");
+    Listing listing(invocation, kTraceColumns);
     invocation.kernel.trace.pause();
-    if (invocation.json) {
-        write_trace(invocation.kernel, count, invocation.out);
-        invocation.out.write("\n");
-    } else {
-        print_trace(invocation.kernel, count, invocation.out);
-    }
+    list_trace(invocation.kernel, count, listing);
     invocation.kernel.trace.resume();
+    listing.finish();
     return {};
 }
 

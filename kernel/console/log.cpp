@@ -71,7 +71,7 @@ void Log::print(const Entry& entry) {
         for (char c : text)
             if (size < sizeof(line)) line[size++] = c;
     };
-    put(describe_time(entry.time_ns).text());
+    put(describe_log_time(entry.time_ns).text());
     put(" ");
     put(Text(entry.source, entry.source_size));
     put(": ");

@@ -110,6 +110,10 @@ void Table::cell(Text text) {
     }
 }
 
+void Table::cell_of(uint64_t number) {
+    cell(format<24>("{}", number).text());
+}
+
 void Table::print_rows(size_t end) {
     if (!titled_) {
         titled_ = true;

@@ -127,7 +127,7 @@ TEST(Table, AlignsItsColumns) {
     constexpr Column kColumns[] = {{"ID", Column::Align::Right}, {"NAME"}, {"SIZE", Column::Align::Right}, {"TEXT"}};
     Table table(sink, kColumns, Span<char>(scratch));
     for (int i = 0; i < 2; ++i) {
-        table.cell(i == 0 ? 7 : 12345);
+        table.cell(i == 0 ? 7u : 12345u);
         table.cell(i == 0 ? Text("größe") : Text("a"));
         table.cell(i);
         table.cell("last column");

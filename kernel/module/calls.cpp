@@ -54,15 +54,6 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
     }
 }
 
-/// Traces that the calling thread enters `instance` with a request of `type`.
-static void note_request(const Instance& instance, Text type) {
-    if (!Trace::is_on()) return;
-    FixedText<TraceRing::kMaximumText> what(instance.name());
-    what.append(' ');
-    what.append(type);
-    note_call(TraceKind::Request, TraceCall::Begin, instance.id, what.text());
-}
-
 /// The request itself, made once. The record's call lock is held.
 Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload) {
     if (record.current == nullptr || record.state() != ModuleState::Running)
@@ -70,10 +61,10 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
     Instance& instance = *record.current;
     __atomic_fetch_add(&record.calls, 1, __ATOMIC_ACQ_REL);
     const Request request{source == nullptr ? InstanceId::None : source->id, type, payload};
-    note_request(instance, type);
+    note_call(TraceKind::Request, TraceCall::Begin, instance, type);
     auto response = instance.call<&Module::handle_request>(request);
     const bool well = response.ok() ? response.value().is_ok() : response.error().code() == ErrorCode::Restart;
-    note_call(TraceKind::Request, well ? TraceCall::End : TraceCall::Error, instance.id);
+    note_call(TraceKind::Request, well ? TraceCall::End : TraceCall::Error, instance);
     if (!well) record.metrics.count_error();
     if (!response.ok()) {
         if (response.error().code() == ErrorCode::NotImplemented)

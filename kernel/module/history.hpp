@@ -8,20 +8,19 @@
 namespace helix::kernel {
 
 enum class TransactionResult : uint8_t { Committed, RolledBack, Refused, Cancelled, Failed, Restarted };
-inline constexpr Text kTransactionResultNames[] = {"committed", "rolled-back", "refused",
-                                                   "cancelled", "failed",      "restarted"};
 constexpr Text describe(TransactionResult result) {
-    return kTransactionResultNames[static_cast<size_t>(result)];
+    constexpr Text kNames[] = {"committed", "rolled-back", "refused", "cancelled", "failed", "restarted"};
+    return kNames[static_cast<size_t>(result)];
 }
+inline constexpr size_t kTransactionResults = 6;
 
 /// The phases of a reload, in order. A record's phase is where it ended.
 enum class Phase : uint8_t { Prepare, Init, Hold, Transfer, Verify, Commit, Probation, Serving };
-inline constexpr size_t kPhases = 8;
-inline constexpr Text kPhaseNames[kPhases] = {"prepare", "init",   "hold",      "transfer",
-                                              "verify",  "commit", "probation", "serving"};
 constexpr Text describe(Phase phase) {
-    return kPhaseNames[static_cast<size_t>(phase)];
+    constexpr Text kNames[] = {"prepare", "init", "hold", "transfer", "verify", "commit", "probation", "serving"};
+    return kNames[static_cast<size_t>(phase)];
 }
+inline constexpr size_t kPhases = 8;
 
 struct HistoryRecord {
     uint64_t id = 0;

@@ -101,6 +101,16 @@ void Instance::begin_restart() {
     kernel.threads.end_waits_in(*this);
 }
 
+void note_call(TraceKind kind, TraceCall how, const Instance& instance, Text type) {
+    if (!Trace::is_on()) return;
+    FixedText<TraceRing::kMaximumText> what;
+    if (how == TraceCall::Begin) what.append(instance.name());
+    if (!type.empty()) what.append(' ');
+    what.append(type);
+    Trace::note(kind, static_cast<uint8_t>(how), static_cast<uint32_t>(instance.id),
+                static_cast<uint32_t>(current_thread().id), 0, what.text());
+}
+
 void Instance::become(ModuleState next) {
     HELIX_ASSERT(may_become(state, next));
     state = next;

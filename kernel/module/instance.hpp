@@ -127,11 +127,8 @@ struct Instance : Owner {
     Instance(Kernel& kernel, ModuleRecord& record, Image& image, InstanceId id);
 };
 
-/// Traces how far the calling thread has come with a call into instance `id`.
-inline void note_call(TraceKind kind, TraceCall how, InstanceId id, Text text = {}) {
-    Trace::note(kind, static_cast<uint8_t>(how), static_cast<uint32_t>(id), static_cast<uint32_t>(current_thread().id),
-                0, text);
-}
+/// Traces how far the calling thread has come with a call into `instance`; `type`: of a request that begins.
+void note_call(TraceKind kind, TraceCall how, const Instance& instance, Text type = {});
 
 inline Instance& instance_of(InstanceToken* token) {
     return *static_cast<Instance*>(owner_of(token));

@@ -20,11 +20,9 @@ void PhaseClock::note_phase() const {
 
 void PhaseClock::finish() {
     stop();
-    FixedText<TraceRing::kMaximumText> about(entry_.interface.text());
-    if (!about.empty()) about.append(' ');
-    about.append(entry_.to.empty() ? entry_.from.text() : entry_.to.text());
     Trace::note(TraceKind::Transaction, static_cast<uint8_t>(entry_.result), 0,
-                static_cast<uint32_t>(current_thread().id), 0, about.text());
+                static_cast<uint32_t>(current_thread().id), 0,
+                entry_.to.empty() ? entry_.from.text() : entry_.to.text());
     for (size_t i = 0; i < kPhases; ++i) {
         const auto phase = static_cast<Phase>(i);
         entry_.phase_ns[i] = threads_.cycles_to_ns(cycles_[i]);

@@ -56,6 +56,10 @@ public:
     void open_after_failed();
     /// Change lock, registry lock or call lock held.
     ModuleState state() const { return current == nullptr ? ModuleState::Registered : current->state.load(); }
+    /// Ticks in which its code ran, of all its instances; see Owner. Registry lock held.
+    uint64_t ticks() const {
+        return metrics.ticks() + (current == nullptr ? 0 : __atomic_load_n(&current->ticks, __ATOMIC_RELAXED));
+    }
     /// Whether it runs or is to run again: what it needs has to stay.
     bool is_wanted() const { return state() == ModuleState::Running || state() == ModuleState::Restarting; }
 

@@ -83,7 +83,7 @@ public:
     inline __attribute__((always_inline)) void add(uint64_t cycles, TraceKind kind, uint8_t detail, uint32_t subject,
                                                    uint32_t other) {
         const uint64_t mask = __atomic_load_n(&mask_, __ATOMIC_RELAXED);
-        if (__builtin_expect(mask == 0, 1)) return;
+        if (__builtin_expect(mask == 0, 0)) return;
         fill(entries_, mask, take(1), cycles, kind, detail, subject, other);
     }
     /// With a text of kMaximumText bytes at most, in entries of its own behind the first.

@@ -35,7 +35,7 @@ summed() {
 
 replay=("$HELIX_ROOT/tests/system/many_cpus_replay.toml" --file "$modules/crasher.hmod" --smp 2 --replay 7 --exec "$commands")
 traced replay.json 1 "${replay[@]}" --entries 65536
-has replay.json '"helix.scheduler helix-scheduler-priority 1.0.0: committed"' '"name":"hold"' '"name":"commit"' \
+has replay.json '"helix-scheduler-priority 1.0.0: committed"' '"name":"hold"' '"name":"commit"' \
     '"crasher failed: fault"' '"crasher: Running"' '"name":"CPU 1"' '"lost":0' '"name":"crasher ud2"'
 summed replay.json CPUs 2
 summed replay.json threads 30
@@ -51,10 +51,10 @@ cmp replay.json again.json || fail "the same seed gave two files"
 # What is lost is the oldest: the swap is in the newest entries of a small ring.
 traced small.json 0 demo --arch hosted --entries 128 --exec "load helix-workload; request helix-workload start 20; sleep 20; swap helix.scheduler helix-scheduler-priority"
 ! grep -qF '"lost":0}' small.json || fail "nothing was overwritten in a ring of 128 entries"
-has small.json '"helix.scheduler helix-scheduler-priority 1.0.0: committed"'
+has small.json '"helix-scheduler-priority 1.0.0: committed"'
 
 traced guest.json 1 demo --smp 2 --exec "$commands" --timeout 100
-has guest.json '"helix.scheduler helix-scheduler-priority 1.0.0: committed"' '"name":"hold"' '"crasher failed: fault"'
+has guest.json '"helix-scheduler-priority 1.0.0: committed"' '"name":"hold"' '"crasher failed: fault"'
 summed guest.json CPUs 2
 summed guest.json threads 30
 

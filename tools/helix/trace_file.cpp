@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <vector>
@@ -39,6 +40,20 @@ struct Entry {
     std::string other_name;
 };
 
+/// Those of the same time stay in their order.
+template <typename Item, typename Time>
+void sort_by_time(std::vector<Item>& items, Time time) {
+    std::vector<size_t> order(items.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::ranges::sort(order, [&](size_t a, size_t b) {
+        return std::pair(time(items[a]), a) < std::pair(time(items[b]), b);
+    });
+    std::vector<Item> sorted;
+    sorted.reserve(items.size());
+    for (const size_t i : order) sorted.push_back(std::move(items[i]));
+    items = std::move(sorted);
+}
+
 std::string thread_label(uint32_t id, const std::string& name) {
     return name.empty() ? fmt::format("thread {}", id) : name;
 }
@@ -46,7 +61,7 @@ std::string thread_label(uint32_t id, const std::string& name) {
 class Converter {
 public:
     explicit Converter(std::vector<Entry> entries, uint64_t lost) : entries_(std::move(entries)), lost_(lost) {
-        std::ranges::stable_sort(entries_, {}, &Entry::time_ns);
+        sort_by_time(entries_, [](const Entry& entry) { return entry.time_ns; });
         // The table of threads knows the names of the living; of the others those who created them told.
         for (const Entry& entry : entries_)
             if (entry.kind == "thread") created_[entry.id] = entry.name;
@@ -299,7 +314,7 @@ public:
         whole_ = other.at("lost") == 0;
         for (const json& id : other.at("created")) created_.insert(id.get<uint32_t>());
         std::vector<json> events = file.at("traceEvents");
-        std::ranges::stable_sort(events, {}, [](const json& event) { return event.at("ts").get<double>(); });
+        sort_by_time(events, [](const json& event) { return event.at("ts").get<double>(); });
         for (const json& event : events) {
             add(event);
             if (!problem_.empty()) return problem_;
