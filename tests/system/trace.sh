@@ -63,5 +63,5 @@ printf 'load essential\n%ssettle\n' "$(printf 'request essential fail\n%.0s' 1 2
 traced panic.json 101 "$HELIX_ROOT/tests/system/restart.toml" --arch hosted --file "$modules/essential.hmod" <commands
 has panic.json '"essential failed: abort"' '"essential fail"'
 sed -n '/kernel panic/,$p' panic.json.output >report
-grep -qE '^\[ *[0-9]+\.[0-9]{6}\] cpu 0 failure [0-9]+ essential on [0-9]+ main \(abort\) at 0x' \
+grep -qE '^ *[0-9]+\.[0-9]{6} +0 +failure +abort +[0-9]+ +essential +[0-9]+ +main$' \
     <(sed -n '/^last trace entries:$/,$p' report) || fail "the report of a panic has no trace: $(cat panic.json.output)"
