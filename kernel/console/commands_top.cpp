@@ -100,10 +100,10 @@ Result<void> Top::look(Kernel& kernel) {
     return {};
 }
 
-constexpr Column kCpuColumns[] = {{"", Column::Align::Right, "id"},
-                                  {"", Column::Align::Right, "online"},
-                                  {"", Column::Align::Right, "busy_permille"},
-                                  {"", Column::Align::Right, "switches"}};
+constexpr Column kCpuColumns[] = {{"CPU", Column::Align::Right, "id"},
+                                  {"ONLINE", Column::Align::Left, "online"},
+                                  {"BUSY", Column::Align::Right, "busy_permille"},
+                                  {"SWITCHES", Column::Align::Right, "switches"}};
 constexpr Column kThreadColumns[] = {{"SHARE", Column::Align::Right, "share_permille"},
                                      {"ID", Column::Align::Right, "id"},
                                      {"NAME", Column::Align::Left, "name"},

@@ -7,10 +7,10 @@
 
 namespace helix::kernel {
 
-/// The caller gives the cells of each row in the order of the columns. A column without a title is a member of the
-/// objects alone, one without a key stands in the table alone.
+/// The caller gives the cells of each row in the order of the columns, which all have keys.
 class Listing {
 public:
+    /// `scratch` is for the table.
     Listing(TextSink& out, bool json, Span<const Column> columns, Span<char> scratch);
     Listing(Invocation& invocation, Span<const Column> columns)
         : Listing(invocation.out, invocation.json, columns, invocation.scratch) {}
@@ -31,7 +31,7 @@ public:
     void share(uint64_t permille) { number_cell(permille, Shown::Share); }
     /// "yes" or "no", or true and false in JSON.
     void flag(bool is_so);
-    /// "1/2/3", or an array in JSON.
+    /// "1,2,3", or an array in JSON.
     void numbers(Span<const uint32_t> list);
     /// Once, behind the last row; `otherwise` is printed as by Table.
     void finish(Text otherwise = "(none)");
@@ -42,11 +42,10 @@ private:
     enum class Shown : uint8_t { Number, Duration, Time, Share };
 
     void number_cell(uint64_t number, Shown how);
-    bool begin_cell();
+    void begin_cell();
     void end_cell();
 
     Span<const Column> columns_;
-    Column shown_[Table::kMaximumColumns];
     Table table_;
     JsonWriter json_;
     TextSink& out_;

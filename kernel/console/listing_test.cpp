@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// One row of cells is a line of a table or an object with all members, and a column that only one of them has is left
-// out of the other.
+// One row of cells is a line of a table, or an object with a member for each.
 #include "kernel/console/listing.hpp"
 
 #include <gtest/gtest.h>
@@ -16,8 +15,8 @@ struct StringSink final : TextSink {
     std::string content;
 };
 
-constexpr Column kColumns[] = {{"NAME", Column::Align::Left, "name"}, {"", Column::Align::Left, "hidden"},
-                               {"SHOWN"},                             {"SHARE", Column::Align::Right, "share"},
+constexpr Column kColumns[] = {{"NAME", Column::Align::Left, "name"}, {"N", Column::Align::Right, "number"},
+                               {"SHARE", Column::Align::Right, "share"},
                                {"TOOK", Column::Align::Right, "ns"},  {"AT", Column::Align::Right, "at_ns"},
                                {"ON", Column::Align::Left, "on"},     {"COUNTS", Column::Align::Left, "counts"}};
 
@@ -29,7 +28,6 @@ std::string listed(bool json, size_t rows) {
         const uint32_t counts[] = {i, 2, 3};
         listing.cell(i == 0 ? Text("a") : Text("\"b\""));
         listing.cell(i);
-        listing.cell("seen");
         listing.share(125 + i);
         listing.duration(1500);
         listing.time(12'345'678'901);
@@ -42,16 +40,16 @@ std::string listed(bool json, size_t rows) {
 
 TEST(Listing, IsATable) {
     EXPECT_EQ(listed(false, 2),
-              "NAME  SHOWN   SHARE    TOOK         AT  ON   COUNTS\n"
-              "a     seen   12.5 %  1.5 us  12.345678  yes  0/2/3\n"
-              "\"b\"   seen   12.6 %  1.5 us  12.345678  no   1/2/3\n");
+              "NAME  N   SHARE      TOOK         AT  ON   COUNTS\n"
+              "a     0  12.5 %  1.500 us  12.345678  yes  0,2,3\n"
+              "\"b\"   1  12.6 %  1.500 us  12.345678  no   1,2,3\n");
     EXPECT_EQ(listed(false, 0), "(nobody)\n");
 }
 
 TEST(Listing, IsAnArrayOfObjects) {
     EXPECT_EQ(listed(true, 2),
-              R"([{"name":"a","hidden":0,"share":125,"ns":1500,"at_ns":12345678901,"on":true,"counts":[0,2,3]},)"
-              R"({"name":"\"b\"","hidden":1,"share":126,"ns":1500,"at_ns":12345678901,"on":false,"counts":[1,2,3]}])"
+              R"([{"name":"a","number":0,"share":125,"ns":1500,"at_ns":12345678901,"on":true,"counts":[0,2,3]},)"
+              R"({"name":"\"b\"","number":1,"share":126,"ns":1500,"at_ns":12345678901,"on":false,"counts":[1,2,3]}])"
               "\n");
     EXPECT_EQ(listed(true, 0), "[]\n");
 }

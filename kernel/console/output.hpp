@@ -46,9 +46,9 @@ private:
 
 struct Column {
     enum class Align : uint8_t { Left, Right };
-    Text title;
+    const char* title;
     Align align = Align::Left;
-    Text key = {};  ///< for Listing: the member of the same meaning
+    const char* key = nullptr;  ///< for Listing: the member of the same meaning
 };
 
 /// Rows in columns as wide as their widest cell. Rows are kept in `scratch` until it is full or finish is called; a
