@@ -15,7 +15,6 @@ constexpr uint8_t kEscape = 0x1b;
 /// Plain, and zero at first: lives on the heap while the command runs.
 struct Top {
     static constexpr size_t kRows = 20;
-    static constexpr size_t kCpusInLine = 5;
 
     struct Use {
         uint64_t total;  ///< since boot
@@ -33,16 +32,12 @@ struct Top {
     /// Looks again: what is shown next is the time since the look before. Errors: OutOfMemory.
     Result<void> look(Kernel& kernel);
     Result<void> look_at(Kernel& kernel, const ThreadSnapshot& thread);
-    void list_threads(Listing& listing, size_t most) const;
-    /// At most `lines` lines of 80 columns.
-    void print(Invocation& invocation, size_t lines) const;
-    void write(Invocation& invocation) const;
+    /// At most `lines` lines of 80 columns, of which half are for CPUs.
+    void show(Invocation& invocation, size_t lines) const;
     uint64_t permille(uint64_t ns) const {
         const uint64_t share = interval_ns.since == 0 ? 0 : ns * 1000 / interval_ns.since;
         return share < 1000 ? share : 1000;
     }
-    /// Of a CPU that is online.
-    uint64_t busy(CpuId id) const { return 1000 - permille(idle_ns[id].since); }
 
     Use interval_ns;
     Use idle_ns[arch::kMaximumCpus];
@@ -112,56 +107,39 @@ constexpr Column kThreadColumns[] = {{"SHARE", Column::Align::Right, "share_perm
                                      {"RUNS WITH", Column::Align::Right, "effective_priority"},
                                      {"USED", Column::Align::Right, "used_ns"}};
 
-void Top::list_threads(Listing& listing, size_t most) const {
-    for (size_t i = 0; i < row_count && i < most; ++i) {
-        const ThreadSnapshot& thread = rows[i];
-        listing.share(permille(thread.runtime_ns));
-        listing.cell(static_cast<uint32_t>(thread.id));
-        listing.cell(thread.name.text());
-        listing.cell(describe(thread.state));
-        listing.cell(thread.cpu);
-        listing.cell(thread.priority);
-        listing.duration(thread.runtime_ns);
-    }
-}
-
-void Top::print(Invocation& invocation, size_t lines) const {
+void Top::show(Invocation& invocation, size_t lines) const {
     const Cpus& cpus = invocation.kernel.threads.cpus();
     Output& out = invocation.out;
-    uint64_t all = 0;
-    for (const Use& use : switches) all += use.since;
-    out.print("up {}: {}, {} switches in {}\n", describe_duration(interval_ns.total), counted(thread_count, "thread"),
-              all, describe_duration(interval_ns.since));
-    size_t used = 2;  // with the titles of the table
-    for (CpuId id = 0; id < cpus.count(); ++id) {
-        const uint64_t share = cpus.is_online(id) ? busy(id) : 0;
-        const bool last = id % kCpusInLine == kCpusInLine - 1 || id == cpus.count() - 1;
-        out.print("cpu {} {}.{} %{}", id, share / 10, share % 10, last ? Text("\n") : Text("   "));
-        used += last ? 1 : 0;
-    }
-    Listing listing(out, false, kThreadColumns, invocation.scratch);
-    list_threads(listing, lines - used);
-    listing.finish();
-}
-
-void Top::write(Invocation& invocation) const {
-    const Cpus& cpus = invocation.kernel.threads.cpus();
-    Output& out = invocation.out;
-    out.print("{{\"interval_ns\":{},\"cpus\":", interval_ns.since);
-    Listing listed(out, true, kCpuColumns, {});
-    for (CpuId id = 0; id < cpus.count(); ++id) {
+    if (invocation.json)
+        out.print("{{\"interval_ns\":{},\"cpus\":", interval_ns.since);
+    else
+        out.print("up {}: {}, in the last {}\n", describe_duration(interval_ns.total), counted(thread_count, "thread"),
+                  describe_duration(interval_ns.since));
+    // Threads are what is looked for: there is room for them whatever the number of CPUs.
+    const size_t shown = cpus.count() < lines / 2 ? cpus.count() : lines / 2;
+    Listing listed(out, invocation.json, kCpuColumns, invocation.scratch);
+    for (CpuId id = 0; id < shown; ++id) {
         const bool online = cpus.is_online(id);
         listed.cell(id);
         listed.flag(online);
-        listed.cell(online ? busy(id) : 0);
+        listed.share(online ? 1000 - permille(idle_ns[id].since) : 0);
         listed.cell(switches[id].since);
     }
     listed.end();
-    out.write(",\"threads\":");
-    Listing threads(out, true, kThreadColumns, {});
-    list_threads(threads, kRows);
+    out.write(invocation.json ? Text(",\"threads\":") : Text());
+    Listing threads(out, invocation.json, kThreadColumns, invocation.scratch);
+    for (size_t i = 0; i < row_count && shown + 3 + i < lines; ++i) {
+        const ThreadSnapshot& thread = rows[i];
+        threads.share(permille(thread.runtime_ns));
+        threads.cell(static_cast<uint32_t>(thread.id));
+        threads.cell(thread.name.text());
+        threads.cell(describe(thread.state));
+        threads.cell(thread.cpu);
+        threads.cell(thread.priority);
+        threads.duration(thread.runtime_ns);
+    }
     threads.end();
-    out.write("}\n");
+    out.write(invocation.json ? Text("}\n") : Text());
 }
 
 /// Looks, shows, and looks again until a key is pressed, if somebody is there to press one.
@@ -181,10 +159,7 @@ Result<void> watch(Top& top, Invocation& invocation, uint64_t interval_ns) {
         }
         TRY(top.look(invocation.kernel));
         if (keys != nullptr) arch::console_write(moves ? Text("\x1b[H\x1b[J") : Text("\n"));
-        if (invocation.json)
-            top.write(invocation);
-        else
-            top.print(invocation, kLines);
+        top.show(invocation, keys != nullptr ? kLines : 2 * arch::kMaximumCpus);
         if (keys == nullptr) return {};
         invocation.out.finish();
     }

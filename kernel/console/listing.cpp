@@ -60,7 +60,10 @@ void Listing::flag(bool is_so) {
 void Listing::numbers(Span<const uint32_t> list) {
     FixedText<186> text;
     if (is_json_) text.append('[');
-    for (size_t i = 0; i < list.size(); ++i) text.append(format<24>("{}{}", i == 0 ? Text() : Text(","), list[i]).text());
+    for (size_t i = 0; i < list.size(); ++i) {
+        if (i != 0) text.append(',');
+        text.append(format<24>("{}", uint64_t{list[i]}).text());
+    }
     if (is_json_) text.append(']');
     begin_cell();
     if (is_json_)

@@ -31,7 +31,7 @@ public:
     void share(uint64_t permille) { number_cell(permille, Shown::Share); }
     /// "yes" or "no", or true and false in JSON.
     void flag(bool is_so);
-    /// "1,2,3", or an array in JSON.
+    /// "1,2,3", or an array in JSON; sixteen at most.
     void numbers(Span<const uint32_t> list);
     /// Once, behind the last row; `otherwise` is printed as by Table.
     void finish(Text otherwise = "(none)");

@@ -10,25 +10,24 @@ void TraceRing::add(uint64_t cycles, TraceKind kind, uint8_t detail, uint32_t su
                     Text text) {
     const uint64_t mask = __atomic_load_n(&mask_, __ATOMIC_RELAXED);
     if (mask == 0) return;
-    text = text.substr(0, kMaximumText);
-    const uint64_t pieces = (text.size() + TraceEntry::kTextBytes - 1) / TraceEntry::kTextBytes;
+    const size_t size = text.size() < kMaximumText ? text.size() : kMaximumText;
+    const uint64_t pieces = (size + TraceEntry::kTextBytes - 1) / TraceEntry::kTextBytes;
     const uint64_t first = take(1 + pieces);
-    uint8_t detail_of_text = 0;
     // The head last: who finds it finds its text.
     for (uint64_t i = pieces + 1; i-- > 0;) {
         uint64_t words[TraceEntry::kTextBytes / 8] = {cycles, uint64_t{subject} | uint64_t{other} << 32, address};
+        uint64_t mark = TraceEntry::make_mark(first, kind, detail);
         if (i != 0) {
-            const Text part = text.substr((i - 1) * sizeof(words), sizeof(words));
-            __builtin_memcpy(words, part.data(), part.size());
-            detail_of_text = static_cast<uint8_t>(part.size());
+            const size_t begin = (i - 1) * sizeof(words);
+            const size_t left = size - begin < sizeof(words) ? size - begin : sizeof(words);
+            __builtin_memcpy(words, text.data() + begin, left);
+            mark = TraceEntry::make_mark(first + i, TraceKind::Text, static_cast<uint8_t>(left));
         }
         TraceEntry& entry = entries_[(first + i) & mask];
         __atomic_store_n(&entry.cycles, words[0], __ATOMIC_RELAXED);
         __atomic_store_n(&entry.subject, static_cast<uint32_t>(words[1]), __ATOMIC_RELAXED);
         __atomic_store_n(&entry.other, static_cast<uint32_t>(words[1] >> 32), __ATOMIC_RELAXED);
         __atomic_store_n(&entry.address, words[2], __ATOMIC_RELAXED);
-        const uint64_t mark = i != 0 ? TraceEntry::make_mark(first + i, TraceKind::Text, detail_of_text)
-                                     : TraceEntry::make_mark(first, kind, detail);
         __atomic_store_n(&entry.mark, mark, __ATOMIC_RELEASE);
     }
 }

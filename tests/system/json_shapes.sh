@@ -108,7 +108,7 @@ check_history() {
 # `module` is published as `modules` and more.
 check_module() {
     local wanted
-    wanted=$(published modules; published module | sed 's/`\([a-z]*\)`/"\1"/g; s/`\([a-z]*\):/"\1",/g')
+    wanted=$(published modules; published module | sed 's/`\([a-z_]*\)`/"\1"/g; s/`\([a-z_]*\):/"\1",/g')
     wanted=$(published_names <<<"$wanted" | grep -v '"modules"')
     # The one failed for good and keeps no memory, the other serves and keeps some.
     same_members "$(value "module crasher")" "module crasher" "$(grep -v '"size"' <<<"$wanted")"

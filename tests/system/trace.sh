@@ -8,9 +8,8 @@
 source "$HELIX_ROOT/tests/system/lib.sh"
 
 cd "$HELIX_TEST_DIRECTORY"
-commands="load helix-workload; request helix-workload start 30; request helix-workload check; \
-swap helix.scheduler helix-scheduler-priority; request helix-workload check; load crasher; \
-request crasher ud2"
+commands="load helix-workload; request helix-workload start 30; request helix-workload check; load crasher; \
+swap helix.scheduler helix-scheduler-priority; request crasher ud2"
 
 # traced FILE EXPECTED-STATUS OPTION...: runs `helix trace` and checks the file.
 traced() {
