@@ -19,13 +19,15 @@ void require(const Result<void>& result, Text what) {
     if (!result.ok()) panic(format("{}: {}", what, result.error().sentence()).text());
 }
 
-/// The boot command line goes before the profile. Without memory for it there is no trace.
+/// The boot command line goes before the profile. Where neither says anything, what costs time at every switch is left
+/// out.
 void start_trace(Kernel& kernel) {
+    Text wanted = boot_word(kernel.boot.command_line, "trace");
+    if (wanted.empty()) wanted = kernel.profile.value("debug.trace_entries");
     uint64_t entries = Trace::kDefaultEntries;
-    const Text word = boot_word(kernel.boot.command_line, "trace");
-    (void)parse_unsigned(word.empty() ? kernel.profile.value("debug.trace_entries") : word, entries);
-    if (const auto started = kernel.trace.init(entries); !started.ok())
-        kernel.log.warning("kernel", "trace: {}", started.error().sentence());
+    const bool all = parse_unsigned(wanted, entries);
+    if (!kernel.trace.init(entries, all ? TraceScope::All : TraceScope::Changes))
+        kernel.log.warning("kernel", "there is not enough memory to trace every CPU");
 }
 
 /// A CPU that does not come up is a loss, not an end.

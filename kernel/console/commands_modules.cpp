@@ -212,8 +212,7 @@ void print_details(Output& out, ModuleRecord& record) {
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
     print_line(out, "counted",
-               format("{}, {}, {}, {} of CPU time",
-                      counted(__atomic_load_n(&record.calls, __ATOMIC_RELAXED), "call"),
+               format("{}, {}, {}, {} of CPU time", counted(__atomic_load_n(&record.calls, __ATOMIC_RELAXED), "call"),
                       counted(record.metrics.errors(), "error"), counted(record.metrics.failures(), "failure"),
                       describe_duration(record.ticks() * Threads::kTickNs))
                    .text());

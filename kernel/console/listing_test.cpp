@@ -15,10 +15,10 @@ struct StringSink final : TextSink {
     std::string content;
 };
 
-constexpr Column kColumns[] = {{"NAME", Column::Align::Left, "name"}, {"N", Column::Align::Right, "number"},
-                               {"SHARE", Column::Align::Right, "share"},
-                               {"TOOK", Column::Align::Right, "ns"},  {"AT", Column::Align::Right, "at_ns"},
-                               {"ON", Column::Align::Left, "on"},     {"COUNTS", Column::Align::Left, "counts"}};
+constexpr Column kColumns[] = {{"NAME", Column::Align::Left, "name"},    {"N", Column::Align::Right, "number"},
+                               {"SHARE", Column::Align::Right, "share"}, {"TOOK", Column::Align::Right, "ns"},
+                               {"AT", Column::Align::Right, "at_ns"},    {"ON", Column::Align::Left, "on"},
+                               {"COUNTS", Column::Align::Left, "counts"}};
 
 std::string listed(bool json, size_t rows) {
     StringSink sink;

@@ -139,16 +139,15 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             unknown = word;
     }
     if (command == nullptr) return unknown_command(words.words[0]);
-    Invocation invocation{
-        kernel_,
-        *command,
-        Span<const Text>(arguments, count),
-        json,
-        option,
-        out_,
-        Span<char>(scratch_),
-        end_,
-        interactive_ ? &input_ : nullptr};
+    Invocation invocation{kernel_,
+                          *command,
+                          Span<const Text>(arguments, count),
+                          json,
+                          option,
+                          out_,
+                          Span<char>(scratch_),
+                          end_,
+                          interactive_ ? &input_ : nullptr};
     if (explain) {
         const Text own_name[] = {command->name};
         invocation.arguments = own_name;

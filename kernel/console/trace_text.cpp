@@ -12,7 +12,7 @@ namespace {
 /// How entries of a kind read.
 struct Wording {
     const char* kind;
-    bool is_thread = false;         ///< the subject
+    bool is_thread = false;  ///< the subject
     bool other_is_thread = false;
     const char* details = nullptr;  ///< by their numbers; null: none, or those of an enumeration
 };

@@ -7,14 +7,11 @@
 
 namespace helix::kernel {
 
-inline constexpr Column kTraceColumns[] = {{"TIME", Column::Align::Right, "time_ns"},
-                                           {"CPU", Column::Align::Right, "cpu"},
-                                           {"KIND", Column::Align::Left, "kind"},
-                                           {"DETAIL", Column::Align::Left, "detail"},
-                                           {"ID", Column::Align::Right, "id"},
-                                           {"NAME", Column::Align::Left, "name"},
-                                           {"OTHER", Column::Align::Right, "other_id"},
-                                           {"NAME", Column::Align::Left, "other_name"}};
+inline constexpr Column kTraceColumns[] = {
+    {"TIME", Column::Align::Right, "time_ns"},   {"CPU", Column::Align::Right, "cpu"},
+    {"KIND", Column::Align::Left, "kind"},       {"DETAIL", Column::Align::Left, "detail"},
+    {"ID", Column::Align::Right, "id"},          {"NAME", Column::Align::Left, "name"},
+    {"OTHER", Column::Align::Right, "other_id"}, {"NAME", Column::Align::Left, "other_name"}};
 
 /// The last `count` entries of all CPUs, in the order of their times, as rows of `listing`, which has kTraceColumns.
 /// Locks nothing; any context. What is noted meanwhile may overwrite them, unless the trace is paused.

@@ -102,7 +102,7 @@ void Instance::begin_restart() {
 }
 
 void note_call(TraceKind kind, TraceCall how, const Instance& instance, Text type) {
-    if (!Trace::is_on()) return;
+    if (!Trace::notes_all()) return;
     FixedText<TraceRing::kMaximumText> what;
     if (how == TraceCall::Begin) what.append(instance.name());
     if (!type.empty()) what.append(' ');

@@ -14,9 +14,9 @@ TEST(Metrics, PausesAreCountedByTheirOrderOfMagnitude) {
     const struct {
         uint64_t ns;
         size_t place;
-    } cases[] = {{0, 0},           {999, 0},         {1000, 1},          {9'999, 1},          {10'000, 2},
-                 {999'999, 3},     {1'000'000, 4},   {99'999'999, 5},    {100'000'000, 6},    {999'999'999, 6},
-                 {1'000'000'000, 7}, {UINT64_MAX, 7}};
+    } cases[] = {{0, 0},           {999, 0},         {1000, 1},          {9'999, 1},
+                 {10'000, 2},      {999'999, 3},     {1'000'000, 4},     {99'999'999, 5},
+                 {100'000'000, 6}, {999'999'999, 6}, {1'000'000'000, 7}, {UINT64_MAX, 7}};
     for (const auto& [ns, place] : cases) {
         Metrics metrics;
         metrics.add_pause(ns);

@@ -87,7 +87,7 @@ public:
     bool stays = false;  ///< it was removed, but its memory cannot be given back; guarded by the change lock
     uint64_t calls = 0;  ///< requests and events so far; written under the call lock, read atomically
     Metrics metrics;
-    uint32_t pins = 0;   ///< threads between look-up and return of a call; atomic
+    uint32_t pins = 0;  ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
     Mutex call_lock{LockRank::ModuleCall};
 };

@@ -377,7 +377,7 @@ bool Threads::wake(Thread& thread, WakeReason reason) {
     preempt_disable();
     Cpu& here = this_cpu();
     const Haste haste = reason == WakeReason::Signalled ? haste_of_wakeup(here) : Haste::Now;
-    if (here.trace.is_on())
+    if (here.trace.keeps_all())
         here.trace.add(arch::cycles(), TraceKind::Wake, static_cast<uint8_t>(reason), static_cast<uint32_t>(thread.id),
                        static_cast<uint32_t>(here.current->id));
     bool placed = true;
@@ -474,8 +474,7 @@ inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& se
 
 /// `to`, which is in no queue any more, runs from now on instead of `self`. Returns when that runs again, perhaps on
 /// another CPU, whose lock is held then.
-inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& self, Thread& to,
-                                                                TraceSwitch why) {
+inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& self, Thread& to, TraceSwitch why) {
     cpu.give_way = false;
     to.state = ThreadState::Running;
     if (&to == &self) return;

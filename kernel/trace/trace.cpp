@@ -8,28 +8,35 @@
 
 namespace helix::kernel {
 
-Result<void> Trace::init(size_t entries) {
+bool Trace::init(size_t entries, TraceScope scope) {
     const size_t capacity = TraceRing::capacity_for(entries);
-    if (capacity == 0) return {};
+    if (capacity == 0) return true;
     const size_t bytes = (capacity * sizeof(TraceEntry) + kPageSize - 1) / kPageSize * kPageSize;
     for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) {
-        void* const memory = arch::direct_map(TRY(kernel_.pages.allocate(bytes / kPageSize)));
+        const auto allocated = kernel_.pages.allocate(bytes / kPageSize);
+        if (!allocated.ok()) return false;
+        void* const memory = arch::direct_map(allocated.value());
         __builtin_memset(memory, 0, bytes);
-        kernel_.threads.cpu(id).trace.init(Span<TraceEntry>(static_cast<TraceEntry*>(memory), capacity));
+        kernel_.threads.cpu(id).trace.init(Span<TraceEntry>(static_cast<TraceEntry*>(memory), capacity), scope);
     }
-    return {};
+    return true;
 }
 
 void Trace::note(TraceKind kind, uint8_t detail, uint32_t subject, uint32_t other, uint64_t address, Text text) {
     preempt_disable();
     TraceRing& ring = this_cpu().trace;
-    if (ring.is_on()) ring.add(arch::cycles(), kind, detail, subject, other, address, text);
+    if (is_change(kind) || ring.keeps_all()) ring.add(arch::cycles(), kind, detail, subject, other, address, text);
     preempt_enable();
 }
 
 bool Trace::is_on() {
     const PreemptionGuard guard;
     return this_cpu().trace.is_on();
+}
+
+bool Trace::notes_all() {
+    const PreemptionGuard guard;
+    return this_cpu().trace.keeps_all();
 }
 
 void Trace::set_on(bool on) {

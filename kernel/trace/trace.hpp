@@ -12,20 +12,21 @@ struct Kernel;
 
 class Trace {
 public:
-    static constexpr size_t kDefaultEntries = 256;  ///< of a CPU, unless the profile or the boot command line says
+    static constexpr size_t kDefaultEntries = 64;  ///< of a CPU, for changes, unless the profile says otherwise
 
     explicit Trace(Kernel& kernel) : kernel_(kernel) {}
 
     /// Gives each CPU a ring with room for `entries` (see TraceRing::capacity_for); 0: none. Once, at boot, when there
-    /// are memory and CPUs. Errors: OutOfMemory; whoever got a ring by then has one.
-    Result<void> init(size_t entries);
+    /// are memory and CPUs. False if memory is short; whoever got a ring by then has one.
+    bool init(size_t entries, TraceScope scope);
 
     /// Adds an entry to the ring of the calling CPU. Any context, any lock held, once the CPUs are there. A switch does
     /// this by itself.
     static void note(TraceKind kind, uint8_t detail, uint32_t subject, uint32_t other = 0, uint64_t address = 0,
                      Text text = {});
-    /// Whether note does anything here; for those who prepare a text.
+    /// Whether anything is noted, and whether everything is and not changes alone.
     static bool is_on();
+    static bool notes_all();
 
     /// Between the two nothing is noted, so that nothing is overwritten that is being read. They do not nest; one
     /// thread.

@@ -14,8 +14,8 @@ TraceReader::TraceReader(RingFunction ring, const void* context, size_t count)
     }
 }
 
-/// The first entry at `number` or behind it, for step 1, or at `number` - 1 or before it, for step -1, that is not text;
-/// `number` becomes its own. False if there is none.
+/// The first entry at `number` or behind it, for step 1, or at `number` - 1 or before it, for step -1, that is not
+/// text; `number` becomes its own. False if there is none.
 bool TraceReader::find(CpuId cpu, uint64_t& number, int64_t step, TraceEntry& out) const {
     const TraceRing& ring = ring_(context_, cpu);
     for (;;) {

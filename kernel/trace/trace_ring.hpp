@@ -8,21 +8,29 @@
 namespace helix::kernel {
 
 enum class TraceKind : uint8_t {
-    Text,         ///< more of the entry before it
-    Switch,       ///< `subject` runs from now on, instead of `other`; detail: TraceSwitch
-    Wake,         ///< `subject` may run again, thanks to `other`; detail: WakeReason
-    Migration,    ///< `subject` waits on CPU `address` from now on, no longer on CPU `other`; detail: TraceMigration
-    Thread,       ///< `subject` was created, by `other`; with its name
-    Cpu,          ///< CPU `subject` is offline (detail 0) or online (1)
-    Module,       ///< an instance, `subject`, became what detail says: ModuleState; with its name
-    Failure,      ///< an instance, `subject`, failed on thread `other`; detail: GateFailure; with its name
-    Request,      ///< thread `other` enters an instance, `subject`, or left it; detail: TraceCall; its name and the type
-    Event,        ///< the same for an event; the instance's name
-    Phase,        ///< a transaction on thread `other` enters a phase; detail: Phase
+    Text,       ///< more of the entry before it
+    Switch,     ///< `subject` runs from now on, instead of `other`; detail: TraceSwitch
+    Wake,       ///< `subject` may run again, thanks to `other`; detail: WakeReason
+    Migration,  ///< `subject` waits on CPU `address` from now on, no longer on CPU `other`; detail: TraceMigration
+    Thread,     ///< `subject` was created, by `other`; with its name
+    Cpu,        ///< CPU `subject` is offline (detail 0) or online (1)
+    Module,     ///< an instance, `subject`, became what detail says: ModuleState; with its name
+    Failure,    ///< an instance, `subject`, failed on thread `other`; detail: GateFailure; with its name
+    Request,    ///< thread `other` enters an instance, `subject`, or left it; detail: TraceCall; its name and the type
+    Event,      ///< the same for an event; the instance's name
+    Phase,      ///< a transaction on thread `other` enters a phase; detail: Phase
     Transaction,  ///< it ended; detail: TransactionResult; with what it was about
     Resumed,      ///< nothing was recorded for a while, since the rings were being read
 };
 inline constexpr size_t kTraceKinds = static_cast<size_t>(TraceKind::Resumed) + 1;
+
+/// Whether entries of a kind come with every change of the system alone, and not with what threads do all the time.
+constexpr bool is_change(TraceKind kind) {
+    return kind == TraceKind::Cpu || kind == TraceKind::Module || kind == TraceKind::Failure ||
+           kind >= TraceKind::Phase;
+}
+/// What a ring keeps.
+enum class TraceScope : uint8_t { Changes, All };
 
 /// Why a thread stopped running.
 enum class TraceSwitch : uint8_t { Blocked, Yielded, Preempted, Ended };
@@ -69,24 +77,31 @@ public:
     }
 
     /// Uses `entries`, which are cleared, from now on; as many as capacity_for returned. Once.
-    void init(Span<TraceEntry> entries) {
+    void init(Span<TraceEntry> entries, TraceScope scope = TraceScope::All) {
         entries_ = entries.data();
         capacity_ = entries.size();
+        scope_ = scope;
         set_on(true);
     }
     /// From now on entries are kept, or not. Any CPU; one that is being added is still written.
-    void set_on(bool on) { __atomic_store_n(&mask_, on && capacity_ != 0 ? capacity_ - 1 : 0, __ATOMIC_RELEASE); }
+    void set_on(bool on) {
+        const uint64_t mask = on && capacity_ != 0 ? capacity_ - 1 : 0;
+        __atomic_store_n(&mask_, mask, __ATOMIC_RELEASE);
+        __atomic_store_n(&all_mask_, scope_ == TraceScope::All ? mask : 0, __ATOMIC_RELEASE);
+    }
     bool is_on() const { return __atomic_load_n(&mask_, __ATOMIC_RELAXED) != 0; }
+    bool keeps_all() const { return __atomic_load_n(&all_mask_, __ATOMIC_RELAXED) != 0; }
 
     // ---- Of the ring's CPU, with preemption off; any context beside that.
 
+    /// For kinds that are no changes.
     inline __attribute__((always_inline)) void add(uint64_t cycles, TraceKind kind, uint8_t detail, uint32_t subject,
                                                    uint32_t other) {
-        const uint64_t mask = __atomic_load_n(&mask_, __ATOMIC_RELAXED);
-        if (__builtin_expect(mask == 0, 0)) return;
+        const uint64_t mask = __atomic_load_n(&all_mask_, __ATOMIC_RELAXED);
+        if (__builtin_expect(mask == 0, 1)) return;
         fill(entries_, mask, take(1), cycles, kind, detail, subject, other);
     }
-    /// With a text of kMaximumText bytes at most, in entries of its own behind the first.
+    /// For any kind, with a text of kMaximumText bytes at most, in entries of its own behind the first.
     void add(uint64_t cycles, TraceKind kind, uint8_t detail, uint32_t subject, uint32_t other, uint64_t address,
              Text text);
 
@@ -118,10 +133,12 @@ private:
         __atomic_store_n(&entry.mark, TraceEntry::make_mark(number, kind, detail), __ATOMIC_RELEASE);
     }
 
+    uint64_t all_mask_ = 0;  ///< capacity - 1, or 0 while not everything is kept; atomic
     TraceEntry* entries_ = nullptr;
-    uint64_t mask_ = 0;  ///< capacity - 1, or 0 while nothing is kept; atomic
     uint64_t next_ = 0;
+    uint64_t mask_ = 0;  ///< the same, or 0 while nothing is kept; atomic
     uint64_t capacity_ = 0;
+    TraceScope scope_ = TraceScope::All;
 };
 
 }  // namespace helix::kernel

@@ -100,8 +100,7 @@ void add_trace(CLI::App& app, Action& action) {
         ->type_name("FILE")
         ->required();
     add_machine_options(trace, options->run);
-    trace
-        ->add_option("--entries", options->entries, "How much of each CPU is kept, the latest (default: 4096)")
+    trace->add_option("--entries", options->entries, "How much of each CPU is kept, the latest (default: 4096)")
         ->check(CLI::Range(16, 65536))
         ->type_name("N");
     trace->add_flag("--check", options->check, "Run nothing: say what the file holds, or what is wrong with it");

@@ -56,8 +56,8 @@ int command_trace(Session& session, const TraceOptions& options) {
     if (const std::string problem = trace_file_problem(file, summary); !problem.empty())
         session.console.notice(fmt::format("{}: {}", options.file, problem));
     else
-        session.console.notice(fmt::format("{}: {}; open it in ui.perfetto.dev or chrome://tracing", options.file,
-                                           summary));
+        session.console.notice(
+            fmt::format("{}: {}; open it in ui.perfetto.dev or chrome://tracing", options.file, summary));
     return ran.end.status;
 }
 

@@ -187,7 +187,7 @@ std::string SupervisionKey::refusal(const std::string& value) const {
 }
 
 std::string boot_word_problem(std::string_view word) {
-    static const std::vector<std::string> kWords{"json=0",       "json=1",      "interactive=0", "interactive=1",
+    static const std::vector<std::string> kWords{"json=0",      "json=1",       "interactive=0", "interactive=1",
                                                  "report=boot", "report=trace", "cursor=0"};
     if (std::ranges::find(kWords, word) != kWords.end()) return {};
     for (const std::string_view key : {"cpus=", "trace="}) {

@@ -45,9 +45,8 @@ template <typename Item, typename Time>
 void sort_by_time(std::vector<Item>& items, Time time) {
     std::vector<size_t> order(items.size());
     std::iota(order.begin(), order.end(), size_t{0});
-    std::ranges::sort(order, [&](size_t a, size_t b) {
-        return std::pair(time(items[a]), a) < std::pair(time(items[b]), b);
-    });
+    std::ranges::sort(order,
+                      [&](size_t a, size_t b) { return std::pair(time(items[a]), a) < std::pair(time(items[b]), b); });
     std::vector<Item> sorted;
     sorted.reserve(items.size());
     for (const size_t i : order) sorted.push_back(std::move(items[i]));
@@ -94,7 +93,8 @@ private:
     static double microseconds(uint64_t ns) { return static_cast<double>(ns) / 1000; }
 
     json& event(const char* phase, uint64_t time_ns, int group, uint32_t lane, std::string_view name) {
-        events_.push_back({{"ph", phase}, {"ts", microseconds(time_ns)}, {"pid", group}, {"tid", lane}, {"name", name}});
+        events_.push_back(
+            {{"ph", phase}, {"ts", microseconds(time_ns)}, {"pid", group}, {"tid", lane}, {"name", name}});
         return events_.back();
     }
     void slice(uint64_t from_ns, uint64_t to_ns, int group, uint32_t lane, std::string_view name, json arguments) {
@@ -128,10 +128,10 @@ private:
         if (entry.kind == "switch") return add_switch(entry);
         if (entry.kind == "wake") return add_wake(entry);
         if (entry.kind == "migration")
-            return mark(entry, kCpus, entry.cpu,
-                        fmt::format("{} comes from CPU {} ({})", label(entry.id, entry.name), entry.other_id,
-                                    entry.detail),
-                        "t", "migration");
+            return mark(
+                entry, kCpus, entry.cpu,
+                fmt::format("{} comes from CPU {} ({})", label(entry.id, entry.name), entry.other_id, entry.detail),
+                "t", "migration");
         if (entry.kind == "thread")
             return mark(entry, kCpus, entry.cpu, "created " + label(entry.id, entry.name), "t", "thread");
         if (entry.kind == "cpu")
@@ -243,14 +243,14 @@ private:
     std::vector<Entry> entries_;
     const uint64_t lost_;
     json events_ = json::array();
-    std::map<uint32_t, std::string> created_;                                      // threads of which that is known
-    std::map<uint32_t, Running> running_;                                          // by CPU
-    std::map<uint32_t, uint64_t> woken_;                                           // thread to arrow
-    std::map<uint64_t, std::pair<uint64_t, uint32_t>> starts_;                     // arrow to time and CPU
+    std::map<uint32_t, std::string> created_;                   // threads of which that is known
+    std::map<uint32_t, Running> running_;                       // by CPU
+    std::map<uint32_t, uint64_t> woken_;                        // thread to arrow
+    std::map<uint64_t, std::pair<uint64_t, uint32_t>> starts_;  // arrow to time and CPU
     uint64_t flows_ = 0;
-    std::map<uint32_t, std::vector<std::pair<std::string, std::string>>> calls_;   // by thread: kind and name
-    std::map<uint32_t, Open> phases_;                                              // by thread
-    std::map<uint32_t, uint64_t> begun_;                                           // transactions, by thread
+    std::map<uint32_t, std::vector<std::pair<std::string, std::string>>> calls_;  // by thread: kind and name
+    std::map<uint32_t, Open> phases_;                                             // by thread
+    std::map<uint32_t, uint64_t> begun_;                                          // transactions, by thread
 };
 
 }  // namespace
@@ -373,8 +373,8 @@ private:
     std::string problem_;
     std::set<uint32_t> created_;
     std::set<uint32_t> threads_;
-    std::map<uint64_t, double> lanes_;   // by CPU: where its last slice ends
-    std::map<uint32_t, double> ends_;    // the same by thread
+    std::map<uint64_t, double> lanes_;  // by CPU: where its last slice ends
+    std::map<uint32_t, double> ends_;   // the same by thread
     std::map<uint64_t, Arrow> arrows_;
     std::map<std::string, int> calls_;
     std::map<std::string, size_t> marks_;

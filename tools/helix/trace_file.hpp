@@ -33,8 +33,8 @@ private:
 /// is not what a kernel prints.
 std::string make_trace_file(std::string_view line);
 
-/// What is wrong with a trace file, in a sentence, or empty: slices of a lane that overlap, a slice of a thread that was
-/// never created, a flow without an end, a call that ends before it began. `summary` is what it holds.
+/// What is wrong with a trace file, in a sentence, or empty: slices of a lane that overlap, a slice of a thread that
+/// was never created, a flow without an end, a call that ends before it began. `summary` is what it holds.
 std::string trace_file_problem(std::string_view text, std::string& summary);
 
 }  // namespace helix::tool

@@ -108,7 +108,8 @@ TEST(TraceFile, TransactionsHaveTheirPhasesAndAMarkAcrossAllLanes) {
     EXPECT_THAT(names, testing::ElementsAre("hold", "commit", "helix.scheduler b 1.0.0: committed"));
     bool marked = false;
     for (const json& mark : events_of(file, "i"))
-        marked |= mark.at("s") == "g" && mark.at("name") == "helix.scheduler b 1.0.0: committed" && mark.at("ts") == 6.3;
+        marked |=
+            mark.at("s") == "g" && mark.at("name") == "helix.scheduler b 1.0.0: committed" && mark.at("ts") == 6.3;
     EXPECT_TRUE(marked);
 }
 
