@@ -66,6 +66,20 @@ TEST(TraceRing, KeepsTheNewestEntriesOnly) {
     EXPECT_EQ(entry.other, 25u);
 }
 
+TEST(TraceRing, BelievesNoPlaceThatIsTakenAndNotYetWritten) {
+    Rings one(1);
+    TraceRing& ring = one.rings[0];
+    for (uint32_t i = 0; i < 16; ++i) ring.add(i, TraceKind::Wake, 0, i, 0);
+    const TraceEntry oldest = one.memory[0][0];
+    TraceEntry entry;
+    EXPECT_TRUE(ring.read(0, entry));
+    ring.add(16, TraceKind::Wake, 0, 16, 0);
+    one.memory[0][0] = oldest;  // as it is between the taking of the number and the writing
+    EXPECT_FALSE(ring.read(0, entry)) << "somebody is about to overwrite it";
+    EXPECT_FALSE(ring.read(16, entry)) << "it is not there yet";
+    EXPECT_EQ(Rings::rest(one.reader()).size(), 15u);
+}
+
 TEST(TraceRing, KeepsNothingWhileItIsOffOrHasNoMemory) {
     Rings none(1, 0);
     none.rings[0].set_on(true);
@@ -79,6 +93,20 @@ TEST(TraceRing, KeepsNothingWhileItIsOffOrHasNoMemory) {
     one.rings[0].set_on(true);
     one.rings[0].add(1, TraceKind::Wake, 0, 0, 0);
     EXPECT_EQ(one.rings[0].end(), 1u);
+}
+
+TEST(TraceRing, KeepsChangesAloneIfThatIsItsScope) {
+    std::vector<TraceEntry> memory(TraceRing::kSmallest);
+    TraceRing ring;
+    ring.init(Span<TraceEntry>(memory.data(), memory.size()), TraceScope::Changes);
+    EXPECT_TRUE(ring.is_on());
+    EXPECT_FALSE(ring.keeps_all());
+    ring.add(1, TraceKind::Switch, 0, 0, 0);
+    EXPECT_EQ(ring.end(), 0u);
+    ring.add(1, TraceKind::Module, 0, 0, 0, 0, "");
+    EXPECT_EQ(ring.end(), 1u);
+    EXPECT_TRUE(is_change(TraceKind::Failure) && is_change(TraceKind::Transaction) && is_change(TraceKind::Cpu));
+    EXPECT_FALSE(is_change(TraceKind::Wake) || is_change(TraceKind::Thread) || is_change(TraceKind::Request));
 }
 
 TEST(TraceReader, PutsTheEntriesOfAllCpusInTheOrderOfTheirTimes) {
