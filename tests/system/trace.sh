@@ -38,8 +38,8 @@ has replay.json '"helix-scheduler-priority 1.0.0: committed"' '"name":"hold"' '"
     '"crasher failed: fault"' '"crasher: Running"' '"name":"CPU 1"' '"lost":0' '"name":"crasher ud2"'
 summed replay.json CPUs 2
 summed replay.json threads 30
-summed replay.json turns 500
-summed replay.json wake-ups 100
+summed replay.json turns 100
+summed replay.json wake-ups 40
 summed replay.json failures 1
 
 "$HELIX" run "${replay[@]}" >run.output 2>/dev/null || true
