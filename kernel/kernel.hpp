@@ -9,6 +9,7 @@
 #include "kernel/module/module_system.hpp"
 #include "kernel/module/profile.hpp"
 #include "kernel/thread/threads.hpp"
+#include "kernel/trace/trace.hpp"
 
 namespace helix::kernel {
 
@@ -23,6 +24,7 @@ struct Kernel {
     Memory memory{pages, region, heap};
     Profile profile;
     Threads threads{*this};
+    Trace trace{*this};
     ModuleSystem modules{*this};
     uint64_t boot_cycles = 0;  ///< from the port's entry to all modules running
 };

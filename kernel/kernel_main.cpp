@@ -19,6 +19,17 @@ void require(const Result<void>& result, Text what) {
     if (!result.ok()) panic(format("{}: {}", what, result.error().sentence()).text());
 }
 
+/// The boot command line goes before the profile. Where neither says anything, what costs time at every switch is left
+/// out.
+void start_trace(Kernel& kernel) {
+    Text wanted = boot_word(kernel.boot.command_line, "trace");
+    if (wanted.empty()) wanted = kernel.profile.value("debug.trace_entries");
+    uint64_t entries = Trace::kDefaultEntries;
+    const bool all = parse_unsigned(wanted, entries);
+    if (!kernel.trace.init(entries, all ? TraceScope::All : TraceScope::Changes))
+        kernel.log.warning("kernel", "there is not enough memory to trace every CPU");
+}
+
 /// A CPU that does not come up is a loss, not an end.
 void start_other_cpus(Kernel& kernel) {
     for (CpuId id = 1; id < kernel.threads.cpu_count(); ++id) {
@@ -71,6 +82,7 @@ void kernel_main(const arch::BootInfo& boot) {
                               : boot.cpu_count;
     const size_t cpus = most < boot.cpu_count ? most : boot.cpu_count;
     require(kernel.threads.init(cpus, stack_kb * 1024 + boot.stack_overhead), "threads");
+    start_trace(kernel);
     auto started = kernel.threads.create("main", main_thread, &kernel, {.kind = ThreadClass::Kernel});
     if (!started.ok()) panic(started.error().sentence());
     kernel.threads.run_idle();

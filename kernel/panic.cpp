@@ -7,6 +7,7 @@
 #include "kernel/panic.hpp"
 
 #include "kernel/console/commands.hpp"
+#include "kernel/console/trace_text.hpp"
 #include "kernel/kernel.hpp"
 #include "kernel/module/function_name.hpp"
 
@@ -17,6 +18,7 @@ namespace {
 /// Exit status of a kernel that panicked.
 constexpr uint8_t kPanicStatus = 101;
 constexpr size_t kLogLines = 10;
+constexpr size_t kTraceEntries = 16;
 constexpr size_t kMaximumGates = 16;
 
 /// One more than the CPU that panicked first; a second panic there is one in the report.
@@ -119,6 +121,16 @@ void print_frames(MutableBytes stack, uint64_t frame_pointer, size_t limit) {
     print_frames(stack, frame_pointer, whole ? 64 : 16);
     print("last log lines:\n");
     kernel.log.dump(whole ? Log::kLines : kLogLines);
+    struct Console final : TextSink {
+        void write(Text text) override { arch::console_write(text); }
+    } console;
+    kernel.trace.pause();
+    print("last trace entries:\n");
+    static char scratch[1024];  // the stack may be a small one
+    Listing listing(console, false, kTraceColumns, Span<char>(scratch));
+    list_trace(kernel, whole ? 4 * kTraceEntries : kTraceEntries, listing);
+    listing.finish();
+    if (boot_word(kernel.boot.command_line, "report") == "trace") report_trace(kernel, console);
 
     // Without a person at the console nobody could see a halted machine, and a restarted one would look like a success.
     if (boot_word(kernel.boot.command_line, "interactive") == "1") {

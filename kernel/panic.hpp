@@ -9,10 +9,10 @@ namespace helix::kernel {
 
 struct TrapFrame;
 
-/// Prints `reason`, where it happened and the last log lines, then ends with exit status 101. With a person at the
-/// console (boot word `interactive=1`) the profile's `debug.panic_behavior` may say otherwise: `halt` waits for Ctrl-C,
-/// `reboot` restarts the machine. `dump` prints the whole log and a longer backtrace.
-/// Any context, any locks held.
+/// Prints `reason`, where it happened, the last log lines and trace entries, then ends with exit status 101. With a
+/// person at the console (boot word `interactive=1`) the profile's `debug.panic_behavior` may say otherwise: `halt`
+/// waits for Ctrl-C, `reboot` restarts the machine. `dump` prints the whole log, a longer backtrace and more of the
+/// trace. Any context, any locks held.
 [[noreturn]] void panic(Text reason);
 /// The same for a fault in the kernel itself: the backtrace begins where `frame` was interrupted.
 [[noreturn]] void panic(Text reason, const TrapFrame& frame);

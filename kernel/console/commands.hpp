@@ -11,6 +11,7 @@ namespace helix::kernel {
 
 struct Kernel;
 struct Command;
+class ConsoleInput;
 
 /// The file of the initrd with the commands of `run --exec`. It is the tool's own, so `files` leaves it out.
 inline constexpr Text kScriptFile = "exec";
@@ -33,6 +34,7 @@ struct Invocation {
     Output& out;
     Span<char> scratch;  ///< for tables
     SessionEnd& end;
+    ConsoleInput* keys;  ///< what a person types meanwhile; null where nobody does
 
     /// The argument at `i`, or `otherwise` when fewer were given.
     Text argument(size_t i, Text otherwise = {}) const { return i < arguments.size() ? arguments[i] : otherwise; }
@@ -105,6 +107,14 @@ Result<void> run_echo(Invocation& invocation);
 Result<void> run_sleep(Invocation& invocation);
 Result<void> run_settle(Invocation& invocation);
 Result<void> run_poweroff(Invocation& invocation);
+/// Argument `i`, which is there, as a number up to `maximum`. Errors: InvalidArgument, saying that it is not `what`.
+Result<uint64_t> number_argument(const Invocation& invocation, size_t i, Text what, uint64_t maximum);
+// commands_trace.cpp
+Result<void> run_trace(Invocation& invocation);
+// commands_top.cpp
+Result<void> run_top(Invocation& invocation);
+// commands_metrics.cpp
+Result<void> run_metrics(Invocation& invocation);
 // commands_modules.cpp
 Result<void> run_modules(Invocation& invocation);
 Result<void> run_module(Invocation& invocation);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Commands about modules.
-#include "kernel/console/commands.hpp"
+#include "kernel/console/listing.hpp"
 #include "kernel/console/transactions.hpp"
 #include "kernel/duration.hpp"
 #include "kernel/kernel.hpp"
@@ -124,6 +124,10 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
     json.field("unhealthy", record.health.unhealthy());
     json.field("call_limit_ns", rules.call_limit_ns);
     json.end_object();
+    json.field("calls", __atomic_load_n(&record.calls, __ATOMIC_RELAXED));
+    json.field("errors", record.metrics.errors());
+    json.field("failures", record.metrics.failures());
+    json.field("cpu_ns", record.ticks() * Threads::kTickNs);
     json.key("kept");
     json.begin_array();
     for (const KeptRegion& region : record.kept) {
@@ -207,6 +211,11 @@ void print_details(Output& out, ModuleRecord& record) {
                        .text());
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
+    print_line(out, "counted",
+               format("{}, {}, {}, {} of CPU time", counted(__atomic_load_n(&record.calls, __ATOMIC_RELAXED), "call"),
+                      counted(record.metrics.errors(), "error"), counted(record.metrics.failures(), "failure"),
+                      describe_duration(record.ticks() * Threads::kTickNs))
+                   .text());
     const Supervision& rules = record.supervision;
     auto restart = format<80>("{}", describe(rules.restart));
     if (rules.restart == Supervision::Restart::OnFailure)
@@ -388,46 +397,32 @@ Result<void> run_reload(Invocation& invocation) {
 Result<void> run_config(Invocation& invocation) {
     const Text name = invocation.arguments[0];
     const Text key = invocation.argument(1);
-    JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {{"KEY"}, {"TYPE"}, {"VALUE"}, {"DEFAULT"}, {"MEANING"}};
+    using enum Column::Align;
+    constexpr Column kColumns[] = {{"KEY", Left, "key"},
+                                   {"TYPE", Left, "type"},
+                                   {"VALUE", Left, "value"},
+                                   {"DEFAULT", Left, "default"},
+                                   {"MEANING", Left, "documentation"}};
     constexpr Text kTypes[] = {"?", "integer", "boolean", "size", "duration", "string"};
-    Table table(invocation.out, kColumns, invocation.scratch);
+    Listing listing(invocation, kColumns);
     bool found = false;
-    if (invocation.json) json.begin_array();
     TRY(with_module(invocation.kernel, name, [&](ModuleRecord& record) {
         if (record.current == nullptr) return;
         for (const Option& option : record.current->descriptor->options()) {
             if (!key.empty() && option.key != key) continue;
             found = true;
             const auto number = static_cast<size_t>(option.type);
-            const Text type = kTypes[number < sizeof(kTypes) / sizeof(Text) ? number : 0];
-            const Text value = invocation.kernel.modules.config(record, *record.current->descriptor, option.key.text())
-                                   .value_or(option.default_value.text());
-            if (invocation.json) {
-                json.begin_object();
-                json.field("key", option.key.text());
-                json.field("type", type);
-                json.field("value", value);
-                json.field("default", option.default_value.text());
-                json.field("documentation", option.documentation.text());
-                json.end_object();
-                continue;
-            }
-            table.cell(option.key.text());
-            table.cell(type);
-            table.cell(value);
-            table.cell(option.default_value.text());
-            table.cell(option.documentation.text());
+            listing.cell(option.key.text());
+            listing.cell(kTypes[number < sizeof(kTypes) / sizeof(Text) ? number : 0]);
+            listing.cell(invocation.kernel.modules.config(record, *record.current->descriptor, option.key.text())
+                             .value_or(option.default_value.text()));
+            listing.cell(option.default_value.text());
+            listing.cell(option.documentation.text());
         }
     }));
     if (!found && !key.empty())
         return Error(ErrorCode::NotFound, format("{} has no option {}", name, key.substr(0, 60)).text());
-    if (invocation.json) {
-        json.end_array();
-        invocation.out.write("\n");
-    } else {
-        table.finish("(the module has no options)");
-    }
+    listing.finish("(the module has no options)");
     return {};
 }
 

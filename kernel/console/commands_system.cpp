@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Commands that look at the system or end it.
-#include "kernel/console/commands.hpp"
+#include "kernel/console/listing.hpp"
 #include "kernel/duration.hpp"
 #include "kernel/kernel.hpp"
 
@@ -10,6 +10,8 @@ namespace helix::kernel {
 namespace {
 using enum Column::Align;
 
+}  // namespace
+
 Result<uint64_t> number_argument(const Invocation& invocation, size_t i, Text what, uint64_t maximum) {
     uint64_t value = 0;
     const Text text = invocation.argument(i);
@@ -17,7 +19,6 @@ Result<uint64_t> number_argument(const Invocation& invocation, size_t i, Text wh
     return Error(ErrorCode::InvalidArgument,
                  format("\"{}\" is not {} (a number, 0 to {})", text.substr(0, 60), what, maximum).text());
 }
-}  // namespace
 
 Result<void> run_help(Invocation& invocation) {
     Output& out = invocation.out;
@@ -72,108 +73,68 @@ static Text describe(ThreadClass kind) {
 }
 
 Result<void> run_threads(Invocation& invocation) {
+    constexpr Column kColumns[] = {{"ID", Right, "id"},
+                                   {"NAME", Left, "name"},
+                                   {"STATE", Left, "state"},
+                                   {"CLASS", Left, "class"},
+                                   {"CPU", Right, "cpu"},
+                                   {"PRIORITY", Right, "priority"},
+                                   {"RUNS WITH", Right, "effective_priority"},
+                                   {"RUNTIME", Right, "runtime_ns"},
+                                   {"SWITCHES", Right, "switches"}};
+    Listing listing(invocation, kColumns);
     // In chunks, so that thousands of threads cost neither memory nor a lock held for long.
     constexpr size_t kChunk = 16;
     ThreadSnapshot chunk[kChunk];
     size_t position = 0;
-    const auto each = [&](auto visit) {
-        while (const size_t count = invocation.kernel.threads.snapshot(position, Span<ThreadSnapshot>(chunk, kChunk)))
-            for (size_t i = 0; i < count; ++i) visit(chunk[i]);
-    };
-    if (invocation.json) {
-        JsonWriter json(invocation.out);
-        json.begin_array();
-        each([&](const ThreadSnapshot& thread) {
-            json.begin_object();
-            json.field("id", static_cast<uint32_t>(thread.id));
-            json.field("name", thread.name.text());
-            json.field("state", describe(thread.state));
-            json.field("class", describe(thread.kind));
-            json.field("cpu", thread.cpu);
-            json.field("priority", thread.base_priority);
-            json.field("effective_priority", thread.priority);
-            json.field("runtime_ns", thread.runtime_ns);
-            json.field("switches", thread.switches);
-            json.end_object();
-        });
-        json.end_array();
-        invocation.out.write("\n");
-        return {};
+    while (const size_t count = invocation.kernel.threads.snapshot(position, Span<ThreadSnapshot>(chunk, kChunk))) {
+        for (const ThreadSnapshot& thread : Span<const ThreadSnapshot>(chunk, count)) {
+            listing.cell(static_cast<uint32_t>(thread.id));
+            listing.cell(thread.name.text());
+            listing.cell(describe(thread.state));
+            listing.cell(describe(thread.kind));
+            listing.cell(thread.cpu);
+            listing.cell(thread.base_priority);
+            listing.cell(thread.priority);
+            listing.duration(thread.runtime_ns);
+            listing.cell(thread.switches);
+        }
     }
-    constexpr Column kColumns[] = {
-        {"ID", Right},        {"NAME"},       {"STATE"},          {"CLASS"},          {"PRIORITY", Right},
-        {"RUNS WITH", Right}, {"CPU", Right}, {"RUNTIME", Right}, {"SWITCHES", Right}};
-    Table table(invocation.out, kColumns, invocation.scratch);
-    each([&](const ThreadSnapshot& thread) {
-        table.cell(static_cast<uint32_t>(thread.id));
-        table.cell(thread.name.text());
-        table.cell(describe(thread.state));
-        table.cell(describe(thread.kind));
-        table.cell(thread.base_priority);
-        table.cell(thread.priority);
-        table.cell(thread.cpu);
-        table.cell(describe_duration(thread.runtime_ns).text());
-        table.cell(thread.switches);
-    });
-    table.finish();
+    listing.finish();
     return {};
 }
 
 Result<void> run_cpus(Invocation& invocation) {
-    struct Snapshot {
-        FixedText<29> thread;
-        bool online;
-        uint64_t runnable;
-        uint64_t switches;
-        uint64_t ticks;
-        uint64_t fifo_picks;
-    };
+    constexpr Column kColumns[] = {{"CPU", Right, "id"},
+                                   {"ONLINE", Left, "online"},
+                                   {"RUNNING", Left, "thread"},
+                                   {"RUNNABLE", Right, "runnable"},
+                                   {"SWITCHES", Right, "switches"},
+                                   {"TICKS", Right, "ticks"},
+                                   {"FALLBACK PICKS", Right, "fallback_picks"}};
+    Listing listing(invocation, kColumns);
     Threads& threads = invocation.kernel.threads;
-    const auto snapshot = [&](CpuId id) {
-        const PreemptionGuard guard;
+    for (CpuId id = 0; id < threads.cpu_count(); ++id) {
         Cpu& cpu = threads.cpu(id);
+        preempt_disable();
         cpu.lock.acquire();
         const bool online = threads.cpus().is_online(id);
-        const Snapshot out{
-            online ? cpu.current->name : FixedText<29>("-"), online,        cpu.ready_count, cpu.switches,
-            __atomic_load_n(&cpu.ticks, __ATOMIC_RELAXED),   cpu.fifo_picks};
+        const FixedText<29> thread = online ? cpu.current->name : FixedText<29>("-");
+        const uint64_t runnable = cpu.ready_count;
+        const uint64_t switches = cpu.switches;
+        const uint64_t ticks = __atomic_load_n(&cpu.ticks, __ATOMIC_RELAXED);
+        const uint64_t fifo_picks = cpu.fifo_picks;
         cpu.lock.release();
-        return out;
-    };
-    JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {{"CPU", Right},           {"ONLINE"},          {"RUNNING"},
-                                   {"RUNNABLE", Right},      {"SWITCHES", Right}, {"TICKS", Right},
-                                   {"FALLBACK PICKS", Right}};
-    Table table(invocation.out, kColumns, invocation.scratch);
-    if (invocation.json) json.begin_array();
-    for (CpuId id = 0; id < threads.cpu_count(); ++id) {
-        const Snapshot cpu = snapshot(id);
-        if (invocation.json) {
-            json.begin_object();
-            json.field("id", id);
-            json.field("online", cpu.online);
-            json.field("thread", cpu.thread.text());
-            json.field("runnable", cpu.runnable);
-            json.field("switches", cpu.switches);
-            json.field("ticks", cpu.ticks);
-            json.field("fallback_picks", cpu.fifo_picks);
-            json.end_object();
-            continue;
-        }
-        table.cell(id);
-        table.cell(cpu.online ? Text("yes") : Text("no"));
-        table.cell(cpu.thread.text());
-        table.cell(cpu.runnable);
-        table.cell(cpu.switches);
-        table.cell(cpu.ticks);
-        table.cell(cpu.fifo_picks);
+        preempt_enable();
+        listing.cell(id);
+        listing.flag(online);
+        listing.cell(thread.text());
+        listing.cell(runnable);
+        listing.cell(switches);
+        listing.cell(ticks);
+        listing.cell(fifo_picks);
     }
-    if (invocation.json) {
-        json.end_array();
-        invocation.out.write("\n");
-    } else {
-        table.finish();
-    }
+    listing.finish();
     return {};
 }
 
@@ -226,37 +187,22 @@ Result<void> run_dump(Invocation& invocation) {
 }
 
 Result<void> run_locks(Invocation& invocation) {
-    JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {
-        {"RANK"}, {"WAITERS"}, {"CONTENDED", Right}, {"GAVE UP", Right}, {"INHERITED", Right}};
-    Table table(invocation.out, kColumns, invocation.scratch);
-    if (invocation.json) json.begin_array();
+    constexpr Column kColumns[] = {{"RANK", Left, "rank"},
+                                   {"WAITERS", Left, "waiters"},
+                                   {"CONTENDED", Right, "contended"},
+                                   {"GAVE UP", Right, "expired"},
+                                   {"INHERITED", Right, "inherited"}};
+    Listing listing(invocation, kColumns);
     for (size_t i = 0; i < kLockRanks; ++i) {
         const auto rank = static_cast<LockRank>(i);
         const LockCounts counts = lock_counts(rank);
-        const Text waiters = sleeps(rank) ? Text("sleep") : Text("spin");
-        if (invocation.json) {
-            json.begin_object();
-            json.field("rank", describe(rank));
-            json.field("waiters", waiters);
-            json.field("contended", counts.contended);
-            json.field("expired", counts.expired);
-            json.field("inherited", counts.inherited);
-            json.end_object();
-            continue;
-        }
-        table.cell(describe(rank));
-        table.cell(waiters);
-        table.cell(counts.contended);
-        table.cell(counts.expired);
-        table.cell(counts.inherited);
+        listing.cell(describe(rank));
+        listing.cell(sleeps(rank) ? Text("sleep") : Text("spin"));
+        listing.cell(counts.contended);
+        listing.cell(counts.expired);
+        listing.cell(counts.inherited);
     }
-    if (invocation.json) {
-        json.end_array();
-        invocation.out.write("\n");
-    } else {
-        table.finish();
-    }
+    listing.finish();
     return {};
 }
 
@@ -314,12 +260,7 @@ Result<void> run_log(Invocation& invocation) {
             json.end_object();
             continue;
         }
-        const auto micros = format<20>("{}", line.time_ns / 1000 % 1'000'000);
-        const auto seconds = format<20>("{}", line.time_ns / 1'000'000'000);
-        out.write(Text("[     ").substr(0, 1 + (seconds.size() < 5 ? 5 - seconds.size() : 0)));
-        out.write(seconds.text());
-        out.write(Text(".000000").substr(0, 7 - micros.size()));
-        out.print("{}] {} {}: ", micros, describe(line.level), line.source);
+        out.print("{} {} {}: ", describe_log_time(line.time_ns), describe(line.level), line.source);
         out.write(line.text.text());
         out.write("\n");
     }
@@ -331,31 +272,17 @@ Result<void> run_log(Invocation& invocation) {
 }
 
 Result<void> run_files(Invocation& invocation) {
-    JsonWriter json(invocation.out);
-    constexpr Column kColumns[] = {{"SIZE", Right}, {"NAME"}};
-    Table table(invocation.out, kColumns, invocation.scratch);
-    if (invocation.json) json.begin_array();
+    constexpr Column kColumns[] = {{"SIZE", Right, "size"}, {"NAME", Left, "name"}};
+    Listing listing(invocation, kColumns);
     const ModuleSystem& modules = invocation.kernel.modules;
     for (const Archive* archive : {&modules.initrd(), &modules.bundle()}) {
         for (const ArchiveEntry& entry : *archive) {
             if (!entry.is_file() || entry.name == kScriptFile) continue;
-            if (invocation.json) {
-                json.begin_object();
-                json.field("name", entry.name);
-                json.field("size", entry.data.size());
-                json.end_object();
-                continue;
-            }
-            table.cell(entry.data.size());
-            table.cell(entry.name);
+            listing.cell(entry.data.size());
+            listing.cell(entry.name);
         }
     }
-    if (invocation.json) {
-        json.end_array();
-        invocation.out.write("\n");
-    } else {
-        table.finish();
-    }
+    listing.finish();
     return {};
 }
 

@@ -56,6 +56,10 @@ void ConsoleInput::wait() {
     state_.wait_until([](State& state) { return state.count > 0; }, kForever, Cancellable::No);
 }
 
+WakeReason ConsoleInput::wait_for(uint64_t timeout_ns) {
+    return state_.wait_until([](State& state) { return state.count > 0; }, deadline_after(timeout_ns));
+}
+
 void ConsoleInput::begin_command() {
     state_.with([](State& state) {
         state.running = true;

@@ -24,6 +24,8 @@ public:
     int next();
     /// Waits until a byte waits.
     void wait();
+    /// The same while a command runs, which Ctrl-C cancels, and not for longer than `timeout_ns`.
+    WakeReason wait_for(uint64_t timeout_ns);
     /// Between the two Ctrl-C interrupts.
     void begin_command();
     void end_command();

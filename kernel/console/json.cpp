@@ -43,6 +43,24 @@ void JsonWriter::value(Text text) {
     quoted(text);
 }
 
+void JsonWriter::value_of(uint64_t bits, FormatArgument::Kind kind) {
+    before_value();
+    FormatArgument argument(bits);
+    argument.kind = kind;
+    char digits[24];
+    out_.write(Text(digits, format_arguments(Span<char>(digits), "{}", Span<const FormatArgument>(&argument, 1))));
+}
+
+void JsonWriter::field_of(Text name, uint64_t bits, FormatArgument::Kind kind) {
+    key(name);
+    value_of(bits, kind);
+}
+
+void JsonWriter::field_of(Text name, Text content) {
+    key(name);
+    value(content);
+}
+
 void JsonWriter::null() {
     before_value();
     out_.write("null");

@@ -26,8 +26,7 @@ public:
     template <typename T>
         requires std::is_integral_v<T>
     void value(T number) {
-        before_value();
-        out_.print("{}", number);
+        value_of(bits(number), kind<T>());
     }
     void null();
     /// `json` as it is, but for white space and control characters; is_json_value(json) must hold.
@@ -35,14 +34,25 @@ public:
 
     template <typename T>
     void field(Text name, const T& content) {
-        key(name);
         if constexpr (std::is_integral_v<T>)
-            value(content);
+            field_of(name, bits(content), kind<T>());
         else
-            value(Text(content));
+            field_of(name, Text(content));
     }
 
 private:
+    // What callers hand over in registers, for there are hundreds of them.
+    template <typename T>
+    static constexpr FormatArgument::Kind kind() {
+        return FormatArgument(T{}).kind;
+    }
+    template <typename T>
+    static constexpr uint64_t bits(T number) {
+        return static_cast<uint64_t>(number);
+    }
+    void value_of(uint64_t bits, FormatArgument::Kind kind);
+    void field_of(Text name, uint64_t bits, FormatArgument::Kind kind);
+    void field_of(Text name, Text content);
     void begin(char bracket);
     void end(char bracket);
     void before_value();

@@ -4,6 +4,7 @@
 #include "kernel/console/log.hpp"
 
 #include "arch/seam.hpp"
+#include "kernel/duration.hpp"
 #include "kernel/thread/lock_order.hpp"
 
 namespace helix::kernel {
@@ -72,16 +73,8 @@ void Log::print(const Entry& entry) {
         for (char c : text)
             if (size < sizeof(line)) line[size++] = c;
     };
-    const auto put_padded = [&](uint64_t number, size_t width, char fill) {
-        const auto digits = format<20>("{}", number);
-        for (size_t i = digits.size(); i < width; ++i) put(Text(&fill, 1));
-        put(digits.text());
-    };
-    put("[");
-    put_padded(entry.time_ns / 1'000'000'000, 5, ' ');
-    put(".");
-    put_padded(entry.time_ns / 1000 % 1'000'000, 6, '0');
-    put("] ");
+    put(describe_log_time(entry.time_ns).text());
+    put(" ");
     put(Text(entry.source, entry.source_size));
     put(": ");
     put(Text(entry.text, entry.text_size));

@@ -110,14 +110,18 @@ void Table::cell(Text text) {
     }
 }
 
+void Table::cell_of(uint64_t number) {
+    cell(format<24>("{}", number).text());
+}
+
 void Table::print_rows(size_t end) {
     if (!titled_) {
         titled_ = true;
         for (size_t i = 0; i < columns_.size(); ++i) {
-            const size_t width = character_count(columns_[i].title);
+            const size_t width = character_count(Text::from_c_string(columns_[i].title));
             if (width > widths_[i]) widths_[i] = width;
         }
-        for (size_t i = 0; i < columns_.size(); ++i) print_cell(i, columns_[i].title);
+        for (size_t i = 0; i < columns_.size(); ++i) print_cell(i, Text::from_c_string(columns_[i].title));
     }
     size_t column = 0;
     for (size_t at = 0; at < end;) {

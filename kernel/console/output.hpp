@@ -46,8 +46,9 @@ private:
 
 struct Column {
     enum class Align : uint8_t { Left, Right };
-    Text title;
+    const char* title;
     Align align = Align::Left;
+    const char* key = nullptr;  ///< for Listing: the member of the same meaning
 };
 
 /// Rows in columns as wide as their widest cell. Rows are kept in `scratch` until it is full or finish is called; a
@@ -65,7 +66,8 @@ public:
     template <typename T>
         requires std::is_integral_v<T>
     void cell(T number) {
-        cell(format<24>("{}", number).text());
+        static_assert(std::is_unsigned_v<T> && !std::is_same_v<T, bool>);
+        cell_of(number);
     }
     /// Prints the rest; with no row at all, `otherwise` on a line of its own.
     void finish(Text otherwise = "(none)");
@@ -73,6 +75,7 @@ public:
 private:
     static constexpr size_t kMaximumCell = 200;
 
+    void cell_of(uint64_t number);
     void print_rows(size_t end);
     void print_cell(size_t column, Text text);
 

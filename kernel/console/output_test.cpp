@@ -126,8 +126,8 @@ TEST(Table, AlignsItsColumns) {
     char scratch[512];
     constexpr Column kColumns[] = {{"ID", Column::Align::Right}, {"NAME"}, {"SIZE", Column::Align::Right}, {"TEXT"}};
     Table table(sink, kColumns, Span<char>(scratch));
-    for (int i = 0; i < 2; ++i) {
-        table.cell(i == 0 ? 7 : 12345);
+    for (uint32_t i = 0; i < 2; ++i) {
+        table.cell(i == 0 ? 7u : 12345u);
         table.cell(i == 0 ? Text("größe") : Text("a"));
         table.cell(i);
         table.cell("last column");
@@ -152,7 +152,7 @@ TEST(Table, PrintsInPartsWhatDoesNotFit) {
     char scratch[40];
     constexpr Column kColumns[] = {{"N", Column::Align::Right}, {"SQUARE"}};
     Table table(sink, kColumns, Span<char>(scratch));
-    for (int i = 0; i < 1000; ++i) {
+    for (uint32_t i = 0; i < 1000; ++i) {
         table.cell(i);
         table.cell(i * i);
     }

@@ -4,6 +4,7 @@
 #include "kernel/console/shell.hpp"
 
 #include "kernel/console/console_input.hpp"
+#include "kernel/console/trace_text.hpp"
 #include "kernel/kernel.hpp"
 #include "kernel/panic.hpp"
 
@@ -49,6 +50,12 @@ public:
     bool run_script(Text script);
     /// Runs lines from the console to the end of input.
     void run_console();
+    /// Prints the trace as `helix trace` reads it.
+    void report_trace() {
+        kernel_.trace.pause();
+        kernel::report_trace(kernel_, out_);
+        out_.finish();
+    }
     /// What the session ends with.
     uint8_t status() const {
         return end_.status != SessionEnd::kByOutcome ? static_cast<uint8_t>(end_.status) : (failed_ ? 1 : 0);
@@ -132,8 +139,15 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             unknown = word;
     }
     if (command == nullptr) return unknown_command(words.words[0]);
-    Invocation invocation{
-        kernel_, *command, Span<const Text>(arguments, count), json, option, out_, Span<char>(scratch_), end_};
+    Invocation invocation{kernel_,
+                          *command,
+                          Span<const Text>(arguments, count),
+                          json,
+                          option,
+                          out_,
+                          Span<char>(scratch_),
+                          end_,
+                          interactive_ ? &input_ : nullptr};
     if (explain) {
         const Text own_name[] = {command->name};
         invocation.arguments = own_name;
@@ -310,6 +324,7 @@ void run_shell(Kernel& kernel) {
         (void)shell.run_script(as_text(script.value()));
     else
         shell.run_console();
+    if (boot_word(kernel.boot.command_line, "report") == "trace") shell.report_trace();
     const uint8_t status = shell.status();
     shut_down(kernel, status);
 }

@@ -13,7 +13,8 @@ namespace helix::kernel {
 /// Otherwise lines come from the console until Ctrl-D on an empty line or `poweroff`. The boot word `interactive=1`
 /// says that a person sits there: prompt, echo, editing. Without it nothing but the output of the commands is printed,
 /// and the exit status is 1 if any command failed. The boot word `json=1` gives every command `--json`. `poweroff
-/// STATUS` decides the status itself. The boot word `report=boot` prints how many cycles the start took.
+/// STATUS` decides the status itself. The boot word `report=boot` prints how many cycles the start took,
+/// `report=trace` prints the trace at the end.
 [[noreturn]] void run_shell(Kernel& kernel);
 
 /// Tells all modules that the end has come, stops them and powers off. Thread context, preemption on.

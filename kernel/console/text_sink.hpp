@@ -14,12 +14,22 @@ public:
     /// Formatted text of at most 320 characters; longer texts go through write.
     template <typename... Arguments>
     void print(FormatString<std::type_identity_t<Arguments>...> format, const Arguments&... arguments) {
-        char buffer[320];
-        write(Text(buffer, format_to(Span<char>(buffer), format, arguments...)));
+        if constexpr (sizeof...(Arguments) == 0) {
+            print_arguments(format.text(), {});
+        } else {
+            const FormatArgument list[] = {FormatArgument(arguments)...};
+            print_arguments(format.text(), list);
+        }
     }
 
 protected:
     ~TextSink() = default;
+
+private:
+    [[gnu::noinline]] void print_arguments(Text format, Span<const FormatArgument> arguments) {
+        char buffer[320];
+        write(Text(buffer, format_arguments(Span<char>(buffer), format, arguments)));
+    }
 };
 
 }  // namespace helix::kernel

@@ -61,7 +61,11 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
     Instance& instance = *record.current;
     __atomic_fetch_add(&record.calls, 1, __ATOMIC_ACQ_REL);
     const Request request{source == nullptr ? InstanceId::None : source->id, type, payload};
+    note_call(TraceKind::Request, TraceCall::Begin, instance, type);
     auto response = instance.call<&Module::handle_request>(request);
+    const bool well = response.ok() ? response.value().is_ok() : response.error().code() == ErrorCode::Restart;
+    note_call(TraceKind::Request, well ? TraceCall::End : TraceCall::Error, instance);
+    if (!well) record.metrics.count_error();
     if (!response.ok()) {
         if (response.error().code() == ErrorCode::NotImplemented)
             return Error(ErrorCode::NotImplemented, format("{} has no request \"{}\"", record.name(), type).text());

@@ -94,10 +94,14 @@ void EventQueue::deliver(Kernel& kernel, Queued& queued) {
         if (next->state() == ModuleState::Running && !next->current->is_ended()) {
             Instance& instance = *next->current;
             const KernelCall not_restarted(instance, kForever);
+            note_call(TraceKind::Event, TraceCall::Begin, instance);
             auto response = instance.call<&Module::handle_event>(queued.event);
+            const bool well = response.ok() && response.value().kind() != EventResponse::Kind::Error;
+            note_call(TraceKind::Event, well ? TraceCall::End : TraceCall::Error, instance);
+            if (!well) next->metrics.count_error();
             if (!response.ok())
                 kernel.log.warning("events", "{}", response.error().sentence());
-            else if (response.value().kind() == EventResponse::Kind::Error)
+            else if (!well)
                 kernel.log.warning("events", "{}: {}", instance.name(), response.value().sentence());
         }
     }

@@ -37,7 +37,10 @@ void module_failed(Owner& owner, const FailureNote& note) {
     preempt_disable();
     instance.note = note;
     instance.failed_cycles = arch::cycles();
+    Trace::note(TraceKind::Failure, static_cast<uint8_t>(note.failure), static_cast<uint32_t>(instance.id),
+                static_cast<uint32_t>(current_thread().id), note.instruction, instance.name());
     __atomic_store_n(&instance.ended, 1, __ATOMIC_RELEASE);
+    instance.record.metrics.count_failure();
     instance.record.close_for_failed(instance);
     instance.kernel.modules.push_failed(instance);
     this_cpu().failure_pending = 1;

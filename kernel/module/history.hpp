@@ -12,6 +12,7 @@ constexpr Text describe(TransactionResult result) {
     constexpr Text kNames[] = {"committed", "rolled-back", "refused", "cancelled", "failed", "restarted"};
     return kNames[static_cast<size_t>(result)];
 }
+inline constexpr size_t kTransactionResults = 6;
 
 /// The phases of a reload, in order. A record's phase is where it ended.
 enum class Phase : uint8_t { Prepare, Init, Hold, Transfer, Verify, Commit, Probation, Serving };

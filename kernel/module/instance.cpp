@@ -69,6 +69,7 @@ void Instance::give_back() {
     kernel.modules.release_semaphores_of(*this);
     kernel.modules.release_handles_of(*this);
     ledger.release_all();
+    record.metrics.add_ticks(__atomic_exchange_n(&ticks, 0, __ATOMIC_RELAXED));
     event_kinds = 0;
     event_name_count = 0;
     if (mapping != nullptr) {
@@ -90,9 +91,20 @@ void Instance::begin_restart() {
     kernel.threads.end_waits_in(*this);
 }
 
+void note_call(TraceKind kind, TraceCall how, const Instance& instance, Text type) {
+    if (!Trace::notes_all()) return;
+    FixedText<TraceRing::kMaximumText> what;
+    if (how == TraceCall::Begin) what.append(instance.name());
+    if (!type.empty()) what.append(' ');
+    what.append(type);
+    Trace::note(kind, static_cast<uint8_t>(how), static_cast<uint32_t>(instance.id),
+                static_cast<uint32_t>(current_thread().id), 0, what.text());
+}
+
 void Instance::become(ModuleState next) {
     HELIX_ASSERT(may_become(state, next));
     state = next;
+    Trace::note(TraceKind::Module, static_cast<uint8_t>(next), static_cast<uint32_t>(id), 0, 0, name());
 }
 
 LedgerTotals Instance::totals() {

@@ -9,6 +9,7 @@
 #include "kernel/module/lifecycle.hpp"
 #include "kernel/thread/gates.hpp"
 #include "kernel/thread/owner.hpp"
+#include "kernel/trace/trace.hpp"
 
 #include <atomic>
 
@@ -118,6 +119,9 @@ struct Instance : Owner {
 
     Instance(Kernel& kernel, ModuleRecord& record, Image& image, InstanceId id);
 };
+
+/// Traces how far the calling thread has come with a call into `instance`; `type`: of a request that begins.
+void note_call(TraceKind kind, TraceCall how, const Instance& instance, Text type = {});
 
 inline Instance& instance_of(InstanceToken* token) {
     return *static_cast<Instance*>(owner_of(token));

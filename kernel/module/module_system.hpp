@@ -247,6 +247,7 @@ private:
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock)
         HELIX_REQUIRES(change_);
     Probation* store(PhaseClock& clock, const Result<void>& result) HELIX_REQUIRES(change_);
+    void note_pause(const HistoryRecord& entry) HELIX_REQUIRES(change_);
     InterfaceRecord* ruled_by(ModuleRecord& record) const HELIX_REQUIRES(change_);
     void set_choice(InterfaceRecord& interface, ModuleRecord* record) HELIX_REQUIRES(change_);
     Result<void> check_reloadable(ModuleRecord& record, const Image& image) HELIX_REQUIRES(change_);

@@ -4,6 +4,8 @@
 
 #include "kernel/module/phase_clock.hpp"
 
+#include "kernel/trace/trace.hpp"
+
 namespace helix::kernel {
 
 void PhaseClock::tick() {
@@ -12,8 +14,15 @@ void PhaseClock::tick() {
     last_cycles_ = now;
 }
 
+void PhaseClock::note_phase() const {
+    Trace::note(TraceKind::Phase, static_cast<uint8_t>(entry_.phase), 0, static_cast<uint32_t>(current_thread().id));
+}
+
 void PhaseClock::finish() {
     stop();
+    Trace::note(TraceKind::Transaction, static_cast<uint8_t>(entry_.result), 0,
+                static_cast<uint32_t>(current_thread().id), 0,
+                entry_.to.empty() ? entry_.from.text() : entry_.to.text());
     for (size_t i = 0; i < kPhases; ++i) {
         const auto phase = static_cast<Phase>(i);
         entry_.phase_ns[i] = threads_.cycles_to_ns(cycles_[i]);

@@ -30,7 +30,10 @@ public:
         tick();
         entry_.phase = next;
         held_ |= next == Phase::Hold || next == Phase::Commit;
+        if (is_recorded_) note_phase();
     }
+    /// What is timed leaves no record, and no trace.
+    void leave_no_trace() { is_recorded_ = false; }
     /// The time of the phase in which the transaction ended is over; what follows is cleaning up.
     void stop() {
         tick();
@@ -41,6 +44,7 @@ public:
 
 private:
     void tick();
+    void note_phase() const;
 
     const Threads& threads_;
     HistoryRecord& entry_;
@@ -49,11 +53,12 @@ private:
     uint64_t cycles_[kPhases] = {};
     bool running_ = true;
     bool held_ = false;  ///< callers were, at some time
+    bool is_recorded_ = true;
 };
 
 /// The clock of what leaves no record.
 struct Unrecorded {
-    explicit Unrecorded(const Threads& threads) : clock(threads, entry) {}
+    explicit Unrecorded(const Threads& threads) : clock(threads, entry) { clock.leave_no_trace(); }
     HistoryRecord entry;
     PhaseClock clock;
 };

@@ -5,6 +5,7 @@
 
 #include "helix/request.hpp"
 #include "kernel/module/instance.hpp"
+#include "kernel/module/metrics.hpp"
 #include "kernel/module/restart.hpp"
 #include "kernel/module/slot.hpp"
 #include "kernel/thread/mutex.hpp"
@@ -55,6 +56,10 @@ public:
     void open_after_failed();
     /// Change lock, registry lock or call lock held.
     ModuleState state() const { return current == nullptr ? ModuleState::Registered : current->state.load(); }
+    /// Ticks in which its code ran, of all its instances; see Owner. Registry lock held.
+    uint64_t ticks() const {
+        return metrics.ticks() + (current == nullptr ? 0 : __atomic_load_n(&current->ticks, __ATOMIC_RELAXED));
+    }
     /// Whether it runs or is to run again: what it needs has to stay.
     bool is_wanted() const { return state() == ModuleState::Running || state() == ModuleState::Restarting; }
 
@@ -80,7 +85,8 @@ public:
     Buffer saved;             ///< the state that was saved last, for a restart; guarded by the change lock
     Health health;
     bool stays = false;  ///< it was removed, but its memory cannot be given back; guarded by the change lock
-    uint32_t pins = 0;   ///< threads between look-up and return of a call; atomic
+    Metrics metrics;
+    uint32_t pins = 0;  ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.
     Mutex call_lock HELIX_RANK(ModuleCall);
     uint64_t calls HELIX_GUARDED_BY(call_lock) = 0;  ///< requests and events so far

@@ -412,6 +412,8 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         entry.result = TransactionResult::RolledBack;
         entry.phase = Phase::Probation;
         entry.reason.assign(reason);
+        Trace::note(TraceKind::Transaction, static_cast<uint8_t>(entry.result), 0,
+                    static_cast<uint32_t>(current_thread().id), 0, entry.from.text());
     });
     if (probation.previous_policy != nullptr) {
         // The threads' side has flipped back; here the registry follows.

@@ -172,6 +172,7 @@ Result<void> ModuleSystem::bring_back(ModuleRecord& record) {
     entry.to = entry.from;
     entry.result = TransactionResult::Restarted;
     clock.finish();
+    note_pause(entry);
     history_.replace(restarts.history_id, entry);
     kernel_.log.warning("supervisor", "{} was restarted{}", record.name(),
                         afresh ? Text(", without what it had kept") : Text());

@@ -99,6 +99,7 @@ Result<uint64_t> ModuleSystem::reload(Text name, Text file) {
 /// Completes the record of a transaction and puts it into the history. A probation that it began knows its number.
 Probation* ModuleSystem::store(PhaseClock& clock, const Result<void>& result) {
     clock.finish();
+    note_pause(clock.entry());
     if (!result.ok()) clock.entry().reason.assign(result.error().sentence());
     clock.entry().id = history_.add(clock.entry());
     for (Probation& probation : probations_) {
@@ -107,6 +108,16 @@ Probation* ModuleSystem::store(PhaseClock& clock, const Result<void>& result) {
         return &probation;
     }
     return nullptr;
+}
+
+/// Counts the pause of `entry` with the module that serves since.
+void ModuleSystem::note_pause(const HistoryRecord& entry) {
+    const bool replaced = entry.result == TransactionResult::Committed && !entry.from.empty();
+    if (!replaced && entry.result != TransactionResult::Restarted) return;
+    size_t size = 0;  // of the name, which the version follows
+    while (size < entry.to.size() && entry.to.data()[size] != ' ') ++size;
+    if (ModuleRecord* const record = find_record(entry.to.text().substr(0, size)))
+        record->metrics.add_pause(entry.pause_ns);
 }
 
 /// The interface that the kernel itself calls and that `record` implements as the primary one, or would if it had not

@@ -6,6 +6,7 @@
 #include "kernel/thread/cpu_work.hpp"
 #include "kernel/thread/thread.hpp"
 #include "kernel/thread/timer_queue.hpp"
+#include "kernel/trace/trace_ring.hpp"
 
 namespace helix::kernel {
 
@@ -56,6 +57,7 @@ struct alignas(64) Cpu {
     Relaxed<size_t> ready_count = 0;  ///< of policy_ready
     uint64_t switched_at_cycles = 0;
     uint64_t switches = 0;
+    TraceRing trace;                ///< not of the lock: see there
     Relaxed<bool> leaving = false;  ///< it is going offline: it runs nothing but its idle thread
 
     bool give_way HELIX_GUARDED_BY(lock) = false;       ///< a woken thread should run before the current one

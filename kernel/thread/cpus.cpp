@@ -167,12 +167,14 @@ void Cpus::join(Cpu& cpu) {
     cpu.lock.acquire();
     cpu.leaving = false;
     __atomic_fetch_or(&online_, uint64_t{1} << cpu.local.cpu, __ATOMIC_SEQ_CST);
+    Trace::note(TraceKind::Cpu, 1, cpu.local.cpu);
     kernel_.threads.policy().cpu_changed(cpu, true);
     cpu.lock.release();
 }
 
 void Cpus::leave(Cpu& cpu) {
     clear_idle(cpu.local.cpu);
+    Trace::note(TraceKind::Cpu, 0, cpu.local.cpu);
     kernel_.heap.leave_this_cpu();
     cpu.work.close(cpu.local.cpu);
     __atomic_fetch_and(&working_, ~(uint64_t{1} << cpu.local.cpu), __ATOMIC_SEQ_CST);

@@ -14,11 +14,6 @@ inline Gate* module_or_thread_gate(Gate* gate) {
         gate = gate->previous();
     return gate;
 }
-/// The same for budgets, which a module's own threads do not have.
-inline Gate* module_gate(Gate* gate) {
-    Gate* const found = module_or_thread_gate(gate);
-    return found != nullptr && found->kind() != GateKind::Thread ? found : nullptr;
-}
 
 /// The preemption count is not what it was before `instance` was called with `count`: that is its failure. Sets the
 /// count back.

@@ -19,6 +19,9 @@ struct Owner {
     /// CPU time that one call may use, in ticks: calls with preemption off, and all others.
     uint32_t bounded_budget_ticks = 50;
     uint32_t call_budget_ticks = 1000;
+    /// Ticks that came while it was the innermost module of whatever ran, its own threads and services that it called
+    /// included: its CPU time, sampled. Atomic.
+    uint64_t ticks = 0;
 
     bool is_ended() const { return __atomic_load_n(&ended, __ATOMIC_ACQUIRE) != 0; }
     uint32_t hold_number() const { return __atomic_load_n(&restarting, __ATOMIC_SEQ_CST); }

@@ -39,6 +39,10 @@ constexpr uint64_t bit(CpuId id) {
     return uint64_t{1} << id;
 }
 
+void note_migration(const Thread& thread, CpuId from, CpuId to, TraceMigration why) {
+    Trace::note(TraceKind::Migration, static_cast<uint8_t>(why), static_cast<uint32_t>(thread.id), from, to);
+}
+
 }  // namespace
 
 // A thread that wakes another mostly blocks soon, waiting for the answer: then its CPU has time for the other, and an
@@ -108,6 +112,7 @@ bool Threads::place(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste)
         return true;
     }
     __atomic_store_n(&thread.cpu, chosen, __ATOMIC_RELEASE);
+    note_migration(thread, cpu.local.cpu, chosen, TraceMigration::Placed);
     return false;
 }
 
@@ -165,6 +170,7 @@ bool Threads::pull_work(Cpu& cpu, size_t least) {
             behind = last;
             continue;
         }
+        note_migration(*last, busiest->local.cpu, cpu.local.cpu, TraceMigration::Pulled);
         policy_.migrate(*busiest, cpu, *last);
         pulled = true;
     }
@@ -182,8 +188,10 @@ void Threads::give_away_work(Cpu& cpu) {
             if (!cpu.kernel_ready.empty()) {
                 Thread& thread = cpu.kernel_ready.front();
                 cpu.kernel_ready.pop_front();
+                note_migration(thread, cpu.local.cpu, to.local.cpu, TraceMigration::GivenAway);
                 make_ready(to, thread, EnqueueReason::Migrated);
             } else if (!cpu.policy_ready.empty()) {
+                note_migration(cpu.policy_ready.front(), cpu.local.cpu, to.local.cpu, TraceMigration::GivenAway);
                 policy_.migrate(cpu, to, cpu.policy_ready.front());
                 to.give_way |= to.current->kind == ThreadClass::Idle;
                 if (to.give_way) ask_reschedule(to);

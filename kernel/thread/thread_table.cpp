@@ -66,6 +66,13 @@ Thread* Threads::find(ThreadId id) {
     return thread.id == id && thread.state != ThreadState::Free ? &thread : nullptr;
 }
 
+FixedText<29> Threads::name_of(ThreadId id) const {
+    if (id == ThreadId::None) return "idle";
+    const size_t position = (static_cast<uint32_t>(id) - 1) % kMaximumThreads;
+    if (position >= used() || table_[position].id != id) return {};
+    return table_[position].name;
+}
+
 size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
     size_t count = 0;
     const size_t limit = used();
@@ -119,6 +126,8 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     for (SchedulerThread& view : thread.view)
         view = SchedulerThread{id, options.priority, ~uint64_t{0}, 0, thread.cpu, 0, {}, {}};
     if (options.owner != nullptr) __atomic_fetch_add(&options.owner->threads, 1, __ATOMIC_ACQ_REL);
+    Trace::note(TraceKind::Thread, 0, static_cast<uint32_t>(id), static_cast<uint32_t>(current_thread().id), 0,
+                thread.name.text());
     arch::context_announce(thread.context, thread.stack);
     arch::context_create(thread.context, thread.stack, thread_main, &thread);
 

@@ -132,7 +132,11 @@ bool Threads::wake(Thread& thread, WakeReason reason) {
     WakeReason expected = WakeReason::None;
     if (!thread.wake_reason.compare_exchange_strong(expected, reason)) return false;
     preempt_disable();
-    const Haste haste = reason == WakeReason::Signalled ? haste_of_wakeup(this_cpu()) : Haste::Now;
+    Cpu& here = this_cpu();
+    const Haste haste = reason == WakeReason::Signalled ? haste_of_wakeup(here) : Haste::Now;
+    if (here.trace.keeps_all())
+        here.trace.add(arch::cycles(), TraceKind::Wake, static_cast<uint8_t>(reason), static_cast<uint32_t>(thread.id),
+                       static_cast<uint32_t>(here.current->id));
     bool placed = true;
     with_thread_locked(thread, [&] {
         if (thread.state != ThreadState::Blocked) return;  // it sees the reason before it blocks
@@ -141,7 +145,7 @@ bool Threads::wake(Thread& thread, WakeReason reason) {
         placed = place(home, thread, EnqueueReason::Woken, haste);
     });
     if (!placed) place_on_its_cpu(thread, EnqueueReason::Woken, haste);
-    if (haste == Haste::WhenWakerStays) share_later(this_cpu());
+    if (haste == Haste::WhenWakerStays) share_later(here);
     preempt_enable();
     return true;
 }
@@ -192,7 +196,7 @@ void Threads::give_way(Cpu& cpu, EnqueueReason reason) {
         }
         to = &pick(cpu);
     }
-    switch_to(cpu, self, *to);
+    switch_to(cpu, self, *to, reason == EnqueueReason::Yielded ? TraceSwitch::Yielded : TraceSwitch::Preempted);
     release_after_switch(cpu);
 }
 
@@ -211,7 +215,8 @@ void Threads::switch_away(Cpu& cpu) {
     Thread& self = *cpu.current;
     account(cpu, self);
     if (self.kind == ThreadClass::Policy) policy_.block(cpu, self);
-    switch_to(cpu, self, pick(cpu));
+    Thread& to = pick(cpu);
+    switch_to(cpu, self, to, self.state == ThreadState::Ended ? TraceSwitch::Ended : TraceSwitch::Blocked);
 }
 
 /// The CPU time of `self`, which runs on `cpu`, up to now, which is returned in cycles.
@@ -240,12 +245,14 @@ inline __attribute__((always_inline)) void Threads::account(Cpu& cpu, Thread& se
 
 /// `to`, which is in no queue any more, runs from now on instead of `self`. Returns when that runs again, perhaps on
 /// another CPU, whose lock is held then.
-inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& self, Thread& to) {
+inline __attribute__((always_inline)) void Threads::switch_to(Cpu& cpu, Thread& self, Thread& to, TraceSwitch why) {
     cpu.give_way = false;
     to.state = ThreadState::Running;
     if (&to == &self) return;
     ++cpu.switches;
     ++to.switches;
+    cpu.trace.add(cpu.switched_at_cycles, TraceKind::Switch, static_cast<uint8_t>(why), static_cast<uint32_t>(to.id),
+                  static_cast<uint32_t>(self.id));
     cpu.previous = &self;
     cpu.current = &to;
     policy_.set_current(cpu, to);

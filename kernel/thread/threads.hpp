@@ -178,6 +178,21 @@ public:
             });
         }
     }
+    /// The name of the thread that is or was `id`; empty once another has its place. Locks nothing; any context.
+    FixedText<29> name_of(ThreadId id) const;
+    /// Turns what arch::cycles said into the time since boot, all by one rate, so that the order stays. Any context.
+    struct CycleClock {
+        uint64_t boot_cycles;
+        uint64_t boot_ns;
+        uint64_t ratio;  ///< ns for a cycle, 31 fractional bits
+        uint64_t time_ns(uint64_t cycles) const {
+            const auto passed = static_cast<unsigned __int128>(cycles > boot_cycles ? cycles - boot_cycles : 0);
+            return boot_ns + static_cast<uint64_t>(passed * ratio >> 31);
+        }
+    };
+    CycleClock cycle_clock() const {
+        return {boot_cycles_, boot_ns_, __atomic_load_n(&ns_per_cycle_, __ATOMIC_RELAXED)};
+    }
     /// A duration on arch::cycles, by the rate seen since boot. Any context.
     uint64_t cycles_to_ns(uint64_t cycles) const {
         const uint64_t ratio = __atomic_load_n(&ns_per_cycle_, __ATOMIC_RELAXED);
@@ -210,7 +225,7 @@ private:
     Thread& pick(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     uint64_t take_time(Cpu& cpu, Thread& self) HELIX_REQUIRES(cpu.lock);
     void account(Cpu& cpu, Thread& self) HELIX_REQUIRES(cpu.lock);
-    void switch_to(Cpu& cpu, Thread& self, Thread& to) HELIX_REQUIRES(cpu.lock);
+    void switch_to(Cpu& cpu, Thread& self, Thread& to, TraceSwitch why) HELIX_REQUIRES(cpu.lock);
     /// Switches away from the current thread, whose state was set. Preemption count one.
     void switch_away(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     /// The same for the current thread where it may go on running: it waits for its turn again.

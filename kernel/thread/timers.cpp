@@ -120,14 +120,16 @@ bool Threads::handle_timer(TrapFrame& frame) {
     return false;
 }
 
-/// Counts a tick against the budget of the module that runs, or whose service does. True if that ended its call.
+/// Counts a tick for the module that runs, or whose service does, and against its budget. True if that ended its call.
 bool Threads::is_over_budget(TrapFrame& frame) {
     context::require_interrupt("Threads::is_over_budget");
     // Time in a service is the module's that called it; only the kill waits until the service is done.
     Gate* const innermost = current_gate();
-    Gate* const gate = module_gate(innermost);
+    Gate* const gate = module_or_thread_gate(innermost);
     if (gate == nullptr) return false;
     Owner& owner = *owner_of(gate->instance);
+    __atomic_fetch_add(&owner.ticks, 1, __ATOMIC_RELAXED);
+    if (gate->kind() == GateKind::Thread) return false;  // a module's own threads have no budget
     const bool bounded = gate->kind() == GateKind::Bounded || (gate->preempt_word & ~kNoRescheduleWanted) != 0;
     if (++gate->ticks <= (bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks)) return false;
     FailureNote note;

@@ -19,8 +19,8 @@ commands=("load counter" "request counter add 42" "request counter restored" "re
     'request crasher arm "event null"' "request helix-scheduler-round-robin statistics" "event nobody" "reload counter counter-2"
     "swap helix.scheduler helix-scheduler-priority" "swap helix.scheduler scheduler-fails-in-restore"
     "swap helix.scheduler needs-missing" "request crasher ud2" "load phoenix" "request phoenix die" settle "request absent x" modules "module counter"
-    "module crasher" interfaces history threads cpus "cpu offline 1" dump locks memory health "config helix-memory"
-    "config helix-scheduler-priority" "log 20" files help "help load" "unload counter" "echo a b" "sleep 1" poweroff)
+    "module crasher" interfaces history threads cpus "cpu offline 1" dump locks memory metrics "metrics counter" "trace 200"
+    health "config helix-memory" "config helix-scheduler-priority" "log 20" files help "help load" "unload counter" "echo a b" "sleep 1" poweroff)
 
 # value COMMAND: what it printed; escaped characters become letters, so that quotes are those of JSON alone.
 value() {
@@ -108,7 +108,7 @@ check_history() {
 # `module` is published as `modules` and more.
 check_module() {
     local wanted
-    wanted=$(published modules; published module | sed 's/`\([a-z]*\)`/"\1"/g; s/`\([a-z]*\):/"\1",/g')
+    wanted=$(published modules; published module | sed 's/`\([a-z_]*\)`/"\1"/g; s/`\([a-z_]*\):/"\1",/g')
     wanted=$(published_names <<<"$wanted" | grep -v '"modules"')
     # The one failed for good and keeps no memory, the other serves and keeps some.
     same_members "$(value "module crasher")" "module crasher" "$(grep -v '"size"' <<<"$wanted")"
@@ -126,7 +126,8 @@ for arch in hosted x86_64; do
         helix_shell $arch --json --smp 2 "${options[@]}" --timeout 90 >"$output" 2>"$output.errors"
     [[ $(wc -l <"$output") == "${#commands[@]}" ]] || fail "$arch: ${#commands[@]} values were due: $(cat "$output")"
 
-    for command in modules interfaces history threads cpus "cpu offline 1" dump locks memory health "log 20" files help \
+    for command in modules interfaces history threads cpus "cpu offline 1" dump locks memory metrics "metrics counter" "trace 200" \
+        health "log 20" files help \
         "help load" "config helix-scheduler-priority" "event nobody" "unload counter"; do
         shape "$command"
     done

@@ -50,24 +50,22 @@ CLI::Option* add_choice(CLI::App* app, const std::string& name, Target& target, 
         ->type_name("NAME");
 }
 
-void add_run(CLI::App& app, Action& action) {
-    auto options = std::make_shared<RunOptions>();
-    CLI::App* run = app.add_subcommand("run", "Boot a profile, to a shell or with commands");
-    run->add_option("PROFILE", options->profile, "Name under profiles/, folder or helix.toml (default: minimal)");
-    add_choice(run, "--arch", options->architecture, kArchitectures, "x86_64 (QEMU) or hosted (a Linux process)");
-    run->add_option("--smp", options->cpus, "CPUs of the machine")->check(CLI::Range(1, 64))->type_name("N");
-    run->add_option("--memory", options->memory_mb, "Memory of the machine")
+/// What `run` and `trace` have in common: the machine and what it runs.
+void add_machine_options(CLI::App* app, RunOptions& options) {
+    app->add_option("PROFILE", options.profile, "Name under profiles/, folder or helix.toml (default: minimal)");
+    add_choice(app, "--arch", options.architecture, kArchitectures, "x86_64 (QEMU) or hosted (a Linux process)");
+    app->add_option("--smp", options.cpus, "CPUs of the machine")->check(CLI::Range(1, 64))->type_name("N");
+    app->add_option("--memory", options.memory_mb, "Memory of the machine")
         ->check(CLI::Range(1, 1 << 20))
         ->type_name("MB");
-    run->add_option("--exec", options->commands, "Run these shell commands (\";\" separates), then power off")
+    app->add_option("--exec", options.commands, "Run these shell commands (\";\" separates), then power off")
         ->type_name("COMMANDS");
-    run->add_option("--file", options->files, "Put this file into the initrd; may be repeated")
+    app->add_option("--file", options.files, "Put this file into the initrd; may be repeated")
         ->type_name("PATH")
         ->expected(1)
         ->take_all();
-    run->add_flag("--json", options->json, "The shell prints JSON, one value a line");
-    run->add_flag("--print-cmd", options->print_command, "Print the machine's command line and do not run it");
-    run->add_option("--timeout", options->timeout_s,
+    app->add_flag("--json", options.json, "The shell prints JSON, one value a line");
+    app->add_option("--timeout", options.timeout_s,
                     "End the machine after this time (0: never; without a terminal 120)")
         ->type_name("SECONDS")
         ->check([](const std::string& text) {
@@ -76,16 +74,44 @@ void add_run(CLI::App& app, Action& action) {
             return good ? std::string() : fmt::format("\"{}\" is no number of seconds, 0 or more", text);
         });
     static const std::map<std::string, std::string> kMachines{{"q35", "q35"}, {"pc", "pc"}, {"microvm", "microvm"}};
-    add_choice(run, "--machine", options->machine, kMachines, "q35, pc or microvm (x86_64)");
-    run->add_option("--append", options->append, "More words \"key=value\" for the kernel")->type_name("WORDS");
-    run->add_flag("--icount", options->count_instructions, "Count instructions: every run is the same (x86_64)");
-    run->add_option("--replay", options->replay, "Replay the interleaving of this seed (hosted)")->type_name("SEED");
+    add_choice(app, "--machine", options.machine, kMachines, "q35, pc or microvm (x86_64)");
+    app->add_option("--append", options.append, "More words \"key=value\" for the kernel")->type_name("WORDS");
+    app->add_flag("--icount", options.count_instructions, "Count instructions: every run is the same (x86_64)");
+    app->add_option("--replay", options.replay, "Replay the interleaving of this seed (hosted)")->type_name("SEED");
+}
+
+void add_run(CLI::App& app, Action& action) {
+    auto options = std::make_shared<RunOptions>();
+    CLI::App* run = app.add_subcommand("run", "Boot a profile, to a shell or with commands");
+    add_machine_options(run, *options);
+    run->add_flag("--print-cmd", options->print_command, "Print the machine's command line and do not run it");
     run->footer(
         "Ends with the kernel's own exit status. Without a terminal, commands come from standard input and its end\n"
         "powers off.\n\nExamples:\n  helix run\n  helix run demo --exec 'modules; history' --json\n"
         "  helix run --arch hosted --replay 7 --exec modules\n  echo modules | helix run --memory 8");
     run->callback(
         [options, &action] { action = [options](Session& session) { return command_run(session, *options); }; });
+}
+
+void add_trace(CLI::App& app, Action& action) {
+    auto options = std::make_shared<TraceOptions>();
+    CLI::App* trace = app.add_subcommand("trace", "Run a profile and write what happened to a file for Perfetto");
+    trace->add_option("-o,--output", options->file, "The file: Chrome's trace event format")
+        ->type_name("FILE")
+        ->required();
+    add_machine_options(trace, options->run);
+    trace->add_option("--entries", options->entries, "How much of each CPU is kept, the latest (default: 4096)")
+        ->check(CLI::Range(16, 65536))
+        ->type_name("N");
+    trace->add_flag("--check", options->check, "Run nothing: say what the file holds, or what is wrong with it");
+    trace->footer(
+        "Runs like `helix run` without a terminal, and ends with the kernel's own exit status. Open the file in\n"
+        "ui.perfetto.dev or chrome://tracing.\n\nExamples:\n"
+        "  helix trace -o swap.json demo --arch hosted --smp 2 \\\n"
+        "    --exec 'load helix-workload; request helix-workload start 20; sleep 50; swap helix.scheduler "
+        "helix-scheduler-priority; sleep 50'\n  helix trace -o swap.json --check");
+    trace->callback(
+        [options, &action] { action = [options](Session& session) { return command_trace(session, *options); }; });
 }
 
 void add_test(CLI::App& app, Action& action) {
@@ -254,6 +280,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
     app.add_flag("-q,--quiet", global.quiet, "Only data and errors");
     app.add_flag("-v,--verbose", global.verbose, "Say what is done");
     add_run(app, action);
+    add_trace(app, action);
     add_test(app, action);
     add_bench(app, action);
     add_check(app, action);

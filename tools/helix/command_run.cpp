@@ -32,6 +32,12 @@ uint64_t choose_memory(const Profile& profile, const std::optional<uint64_t>& wa
     return std::clamp(kUsualMemoryMb, profile.minimum_memory_mb, limit);
 }
 
+/// What the kernel has to know of a terminal on which nothing can be written over.
+std::string_view cursor_word() {
+    const char* const terminal = getenv("TERM");
+    return terminal == nullptr || std::string_view(terminal) == "dumb" ? " cursor=0" : "";
+}
+
 void check_combination(const RunOptions& options, Architecture architecture) {
     const bool hosted = architecture == Architecture::Hosted;
     if (options.replay && !hosted)
@@ -81,13 +87,18 @@ MachineSpec prepare_machine(const Session& session, const RunOptions& options, s
     return spec;
 }
 
+Deadline machine_deadline(double seconds) {
+    return seconds <= 0 ? Deadline() : deadline_after(std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
+}
+
 int command_run(Session& session, const RunOptions& options) {
     std::vector<std::string> notices;
     MachineSpec spec = prepare_machine(session, options, &notices);
     for (const std::string& notice : notices) session.console.notice(notice);
     spec.interactive = !options.commands && isatty(STDIN_FILENO) && (isatty(STDOUT_FILENO) || options.print_command);
     if (spec.interactive)
-        spec.command_line += fmt::format("{}{}", spec.command_line.empty() ? "" : " ", kInteractiveWord);
+        spec.command_line +=
+            fmt::format("{}{}{}", spec.command_line.empty() ? "" : " ", kInteractiveWord, cursor_word());
     if (options.print_command) {
         session.console.line("{}", shell_command(machine_command(spec)));
         return 0;
@@ -95,8 +106,7 @@ int command_run(Session& session, const RunOptions& options) {
     session.console.detail(shell_command(machine_command(spec)));
 
     const double seconds = options.timeout_s.value_or(spec.interactive ? 0 : kDefaultTimeout);
-    const Deadline in_time =
-        seconds <= 0 ? Deadline() : deadline_after(std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
+    const Deadline in_time = machine_deadline(seconds);
     MachineEnd end;
     if (spec.interactive) {
         if (spec.architecture == Architecture::X86_64)

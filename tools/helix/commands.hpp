@@ -38,7 +38,17 @@ struct RunOptions {
 int command_run(Session& session, const RunOptions& options);
 /// The machine that `options` describe, its files written. Notices go to `notices` when it is not null.
 MachineSpec prepare_machine(const Session& session, const RunOptions& options, std::vector<std::string>* notices);
+/// What such a number of seconds means: 0 is no limit.
+Deadline machine_deadline(double seconds);
 inline constexpr double kDefaultTimeout = 120;  ///< seconds, where no person is at a terminal
+
+struct TraceOptions {
+    RunOptions run;
+    std::string file;
+    uint32_t entries = 4096;  ///< of each CPU
+    bool check = false;       ///< look at a file instead
+};
+int command_trace(Session& session, const TraceOptions& options);
 
 struct CheckOptions {
     std::string profile = "minimal";

@@ -358,6 +358,8 @@ private:
             out.kernel_keys["kernel.stack_size_kb"] = std::to_string(size);
         if (const std::string behavior = string_at("debug.panic_behavior"); !behavior.empty())
             out.kernel_keys["debug.panic_behavior"] = behavior;
+        if (const auto entries = root_.at_path("debug.trace_entries").value<int64_t>())
+            out.kernel_keys["debug.trace_entries"] = std::to_string(*entries);
         if (const std::string level = log_level(); !level.empty()) out.kernel_keys["console.log_level"] = level;
         out.keep_symbols = root_.at_path("debug.symbols").value_or(!root_.at_path("build.strip").value_or(true));
     }

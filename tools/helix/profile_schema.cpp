@@ -127,6 +127,7 @@ constexpr ProfileKey kKeys[] = {
     boolean("debug.stack_traces", "a panic always prints a backtrace", "true"),
     boolean("debug.serial_console", "the console is the serial line", "true"),
     boolean("debug.debugger", "use QEMU's GDB server", "false"),
+    integer("debug.trace_entries", 0, 65536),
     integer("debug.debug_port", 0, 65535, "there is no debug port"),
 
     string("build.opt_level", {}, kOneKernel),
@@ -186,12 +187,14 @@ std::string SupervisionKey::refusal(const std::string& value) const {
 }
 
 std::string boot_word_problem(std::string_view word) {
-    static const std::vector<std::string> kWords{"json=1", "json=0", "interactive=1", "interactive=0", "report=boot"};
+    static const std::vector<std::string> kWords{"json=1",      "json=0",       "interactive=1", "interactive=0",
+                                                 "report=boot", "report=trace", "cursor=0"};
     if (std::ranges::find(kWords, word) != kWords.end()) return {};
-    constexpr std::string_view kCpus = "cpus=";
-    const bool is_number = word.size() > kCpus.size() && word.starts_with(kCpus) &&
-                           word.find_first_not_of("0123456789", kCpus.size()) == std::string_view::npos;
-    if (is_number) return {};
+    for (const std::string_view key : {"cpus=", "trace="}) {
+        const bool is_number = word.size() > key.size() && word.starts_with(key) &&
+                               word.find_first_not_of("0123456789", key.size()) == std::string_view::npos;
+        if (is_number) return {};
+    }
     return fmt::format("the kernel has no use for the boot word \"{}\"{}", word, did_you_mean(word, kWords));
 }
 
