@@ -332,6 +332,7 @@ TEST(WaitRaces, WhatComesWithTheTimeOutIsNotLost) {
 void run_sleep_on_leaving_cpu(const ModelRun& run) {
     if (run.cpus == 1) return;
     Scene& scene = scene_of(run);
+    scene.things.finish(scene.threads);  // whoever holds one of these locks may not take a CPU offline
     Player& player = scene.player;
     scene.players.start(player, kDefaultPriority);
     for (uint32_t round = 1; round <= 10; ++round) {
@@ -347,7 +348,6 @@ void run_sleep_on_leaving_cpu(const ModelRun& run) {
         MODEL_CHECK(!leaves || scene.threads.cpus().bring_online(id).ok());
     }
     scene.dismiss();
-    scene.things.finish(scene.threads);
 }
 TEST(WaitRaces, WhoSleepsOnACpuThatLeavesWakesUp) {
     run_model(run_sleep_on_leaving_cpu, Machines::Replay);
