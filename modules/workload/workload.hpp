@@ -50,7 +50,7 @@ public:
                                       .dependencies({"helix-execution >=1.0"});
     static constexpr Option kOptions[] = {
         Option::integer("seed", 0, INT64_MAX, 1, "What the behaviour of the threads is drawn from"),
-        Option::duration("check_timeout", 1'000'000, 600'000'000'000, "10s",
+        Option::duration("check_timeout", 1'000'000, 600'000'000'000, "30s",
                          "How long a check waits for every thread to make progress"),
         Option::integer("burst", 1, 10'000'000, 5000, "Steps of computation a thread does at most in one round"),
         Option::integer("burners", 0, 1000, 2, "How many threads compute without ever calling the kernel"),
