@@ -20,6 +20,12 @@ done
 bench --list mutex
 [[ $(<"$directory/output") == mutex.uncontended ]] || fail "--list mutex: $(<"$directory/output")"
 
+bench --list cpus
+for metric in hold.locks thread.switch mutex.uncontended guest.wakeup; do
+    grep -qx "$metric" "$directory/output" || fail "--list cpus has no $metric: $(<"$directory/output")"
+done
+! grep -q '^call\|^boot' "$directory/output" || fail "--list cpus has others: $(<"$directory/output")"
+
 bench image.minimal --json
 [[ $status == 0 ]] || fail "image.minimal ends with $status: $(<"$directory/errors")"
 [[ $(<"$directory/errors") == "[1/1] measuring image.minimal …" ]] || fail "more is run: $(<"$directory/errors")"

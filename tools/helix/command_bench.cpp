@@ -35,7 +35,7 @@ constexpr std::string_view kLongPrefix = "helix_long_bench_";
 struct Source {
     std::string name;
     std::vector<std::string> metrics;  ///< all that it measures
-    bool is_long;                      ///< without a name it is left out
+    bool is_long;                      ///< without a metric's name it is left out
     std::function<std::vector<Json>(Session&)> measure;
 };
 
@@ -179,6 +179,22 @@ std::string difference(const Source& source, const std::vector<Json>& values) {
     return fmt::format("{}: it names {}, but measured {}", source.name, join(named, ", "), join(measured, ", "));
 }
 
+/// What belongs together, by the beginnings of names.
+struct Subject {
+    std::string_view name;
+    std::vector<std::string_view> beginnings;
+};
+bool is_of(const Subject& subject, std::string_view metric) {
+    return std::ranges::any_of(subject.beginnings, [&](std::string_view begin) { return metric.starts_with(begin); });
+}
+const Subject* find_subject(std::string_view name) {
+    static const Subject kSubjects[] = {{"cpus", {"hold.", "thread.", "mutex.", "timer.", "guest."}},
+                                        {"modules", {"call.", "module."}},
+                                        {"scheduler", {"scheduler.", "policy.", "fair."}}};
+    const auto* const found = std::ranges::find(kSubjects, name, &Subject::name);
+    return found == std::end(kSubjects) ? nullptr : found;
+}
+
 /// What may have been meant by a filter that fits nothing.
 std::string suggestion(std::string_view filter, const std::vector<std::string>& metrics) {
     const std::vector<std::string> near = nearest_by_part(filter, metrics);
@@ -210,7 +226,10 @@ int command_bench(Session& session, const BenchOptions& options) {
     std::vector<Source> sources = find_sources(session.workspace);
     std::vector<std::string> metrics, wanted;
     for (const Source& source : sources) std::ranges::copy(source.metrics, std::back_inserter(metrics));
-    const auto is_wanted = [&](const std::string& metric) { return matches_filter(metric, options.filter); };
+    const Subject* const subject = find_subject(options.filter);
+    const auto is_wanted = [&](const std::string& metric) {
+        return subject != nullptr ? is_of(*subject, metric) : matches_filter(metric, options.filter);
+    };
     std::ranges::copy_if(metrics, std::back_inserter(wanted), is_wanted);
     if (wanted.empty())
         throw Failure(ExitStatus::Failed, "no metric matches \"{}\"{}", options.filter,
@@ -223,7 +242,7 @@ int command_bench(Session& session, const BenchOptions& options) {
 
     std::erase_if(sources, [&](const Source& source) {
         return std::ranges::none_of(source.metrics, is_wanted) ||
-               (source.is_long && options.filter.empty() && !options.with_long);
+               (source.is_long && (options.filter.empty() || subject != nullptr) && !options.with_long);
     });
     bool failed = false, header = false;
     for (size_t i = 0; i < sources.size(); ++i) {

@@ -139,7 +139,8 @@ void add_test(CLI::App& app, Action& action) {
 void add_bench(CLI::App& app, Action& action) {
     auto options = std::make_shared<BenchOptions>();
     CLI::App* bench = app.add_subcommand("bench", "Measure, side by side with peers");
-    bench->add_option("NAME", options->filter, "Part of a metric's name, or a pattern with * and ?");
+    bench->add_option("NAME", options->filter,
+                      "Part of a metric's name, a pattern with * and ?, or a subject: cpus, modules, scheduler");
     bench->add_flag("--json", options->json, "One JSON object a line");
     bench->add_flag("--list", options->list, "Print the names of the metrics and measure nothing");
     bench->add_flag("--long", options->with_long, "Also what takes long, which runs by its name without it");
