@@ -53,8 +53,10 @@ Coverage::Coverage(const Session& session, std::vector<std::string> programs)
 std::vector<std::string> Coverage::tool_arguments(const std::string& command, const std::string& option) const {
     std::vector<std::string> arguments{"llvm-cov-19", command, option,
                                        "--instr-profile=" + (folder_ / "all.profdata").string()};
+    // The first program stands alone, as the sources behind them do.
     for (const std::string& program : programs_)
-        arguments.push_back("--object=" + (session_.workspace.programs() / program).string());
+        arguments.push_back((program == programs_.front() ? "" : "--object=") +
+                            (session_.workspace.programs() / program).string());
     for (const char* source : kSources) arguments.push_back((session_.workspace.root / source).string());
     return arguments;
 }
@@ -78,6 +80,7 @@ void Coverage::report() const {
     for (const auto& file : summary.at("data").at(0).at("files")) {
         const fs::path name =
             fs::path(file.at("filename").get<std::string>()).lexically_relative(session_.workspace.root);
+        if (name.string().ends_with("_test.cpp")) continue;
         const auto& lines = file.at("summary").at("lines");
         const Lines of_file{lines.at("count").get<uint64_t>(), lines.at("covered").get<uint64_t>()};
         console.line("{}", row(name.string(), of_file));
