@@ -82,6 +82,8 @@ int command_test(Session& session, const TestOptions& options) {
         build_preset(session, wanted);
         used.workspace.build = session.workspace.root / "build" / wanted.preset;
     }
+    std::optional<Coverage> coverage;
+    if (options.coverage) coverage.emplace(used, wanted.programs);  // before any of them runs
     std::vector<TestCase> tests = options.conformance.empty() ? find_tests(used, watched, wanted.patience)
                                                               : conformance_tests(used, options.conformance);
     std::vector<std::string> names;
@@ -101,10 +103,8 @@ int command_test(Session& session, const TestOptions& options) {
         for (const TestCase& test : tests) session.console.line("{}", test.name);
         return 0;
     }
-    if (!options.coverage) return run_tests(used, tests, options.junit);
-    const Coverage coverage(used, wanted.programs);
     const int status = run_tests(used, tests, options.junit);
-    coverage.report();
+    if (coverage) coverage->report();
     return status;
 }
 
