@@ -44,6 +44,13 @@ public:
     void tick() {
         if (policy_.tick(view_, view_.now_ns) == TickDecision::Preempt) preempt();
     }
+    /// Milliseconds, a tick at the end of each.
+    void pass(uint64_t ms) {
+        for (uint64_t i = 0; i < ms; ++i) {
+            run(1'000'000);
+            tick();
+        }
+    }
     void preempt() { view_.current = policy_.yield(view_, *view_.current, EnqueueReason::Preempted); }
     void yield() { view_.current = policy_.yield(view_, *view_.current, EnqueueReason::Yielded); }
     SchedulerThread& block(BlockReason reason = BlockReason::Blocked) {

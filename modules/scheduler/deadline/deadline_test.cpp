@@ -37,12 +37,6 @@ protected:
         host_.declare(Deadline::kOptions);
         ASSERT_TRUE(policy_.init(host_.context()).ok());
     }
-    static void pass(SimulatedCpu& cpu, uint64_t ms) {
-        for (uint64_t i = 0; i < ms; ++i) {
-            cpu.run(kMs);
-            cpu.tick();
-        }
-    }
 
     test_support::HostServices host_;
     Deadline policy_;
@@ -180,13 +174,13 @@ TEST_F(DeadlineTest, WhoOverrunsGetsItsShareAndNoMore) {
     ASSERT_TRUE(cpu.set_attributes(greedy, reservation(3, 10), false));
     cpu.wake(other, EnqueueReason::Created);
     cpu.wake(greedy, EnqueueReason::Created);
-    pass(cpu, 1005);
+    cpu.pass(1005);
     EXPECT_NEAR(static_cast<double>(greedy.runtime_ns) / kMs, 303, 1);
     // Alone it may have all the rest.
     ASSERT_EQ(cpu.current(), &other);
     const uint64_t before = greedy.runtime_ns;
     cpu.block();
-    pass(cpu, 100);
+    cpu.pass(100);
     EXPECT_EQ(greedy.runtime_ns - before, 100 * kMs);
 }
 
@@ -200,11 +194,11 @@ TEST_F(DeadlineTest, WhoYieldsHasDoneTheWorkOfItsPeriod) {
     cpu.wake(worker, EnqueueReason::Created);
     for (int period = 0; period < 10; ++period) {
         ASSERT_EQ(cpu.current(), &worker);
-        pass(cpu, 2);
+        cpu.pass(2);
         cpu.yield();
         for (int ms = 2; ms < 20; ++ms) {
             ASSERT_EQ(cpu.current(), &other) << ms;
-            pass(cpu, 1);
+            cpu.pass(1);
         }
     }
 }
@@ -218,13 +212,13 @@ TEST_F(DeadlineTest, AShortSleepDoesNotRenewTheBudget) {
     cpu.wake(other, EnqueueReason::Created);
     cpu.wake(sleeper, EnqueueReason::Created);
     for (int round = 0; round < 500; ++round) {
-        for (int i = 0; i < 3 && cpu.current() == &sleeper; ++i) pass(cpu, 1);
+        for (int i = 0; i < 3 && cpu.current() == &sleeper; ++i) cpu.pass(1);
         if (cpu.current() == &sleeper) {
             cpu.block();
-            pass(cpu, 1);
+            cpu.pass(1);
             cpu.wake(sleeper, EnqueueReason::Woken);
         } else {
-            pass(cpu, 1);
+            cpu.pass(1);
         }
     }
     EXPECT_LE(static_cast<double>(sleeper.runtime_ns), 0.2 * static_cast<double>(cpu.now_ns() - 1'000'000'000) + 4e6);
@@ -235,7 +229,7 @@ TEST_F(DeadlineTest, ThoseBehindTakeTurns) {
     SimulatedCpu cpu(policy_);
     SchedulerThread threads[3];
     for (uint32_t i = 0; i < 3; ++i) cpu.wake(SimulatedCpu::prepare(threads[i], i + 1, i), EnqueueReason::Created);
-    pass(cpu, 3000);
+    cpu.pass(3000);
     for (const SchedulerThread& thread : threads) EXPECT_NEAR(static_cast<double>(thread.runtime_ns) / kMs, 1000, 11);
 }
 

@@ -31,13 +31,6 @@ protected:
         host_.declare(Fair::kOptions);
         ASSERT_TRUE(policy_.init(host_.context()).ok());
     }
-    /// Milliseconds, a tick at the end of each.
-    static void pass(SimulatedCpu& cpu, uint64_t ms) {
-        for (uint64_t i = 0; i < ms; ++i) {
-            cpu.run(kMs);
-            cpu.tick();
-        }
-    }
 
     test_support::HostServices host_;
     Fair policy_;
@@ -55,7 +48,7 @@ TEST_F(FairTest, SharesAreThoseOfTheWeights) {
         cpu.wake(threads[i], EnqueueReason::Created);
     }
     EXPECT_EQ(Fair::weight_of(19), 2000u);
-    pass(cpu, 10'000);
+    cpu.pass(10'000);
     for (uint32_t i = 0; i < 4; ++i) {
         const double weight = weights[i] == 0 ? Fair::weight_of(19) : weights[i];
         EXPECT_NEAR(static_cast<double>(threads[i].runtime_ns) / kMs, 10'000 * weight / total, 5) << i;
@@ -76,7 +69,7 @@ TEST_F(FairTest, AShorterRequestIsServedSoonerAndNotMore) {
     std::array<uint64_t, 5> last{}, longest{};
     for (SchedulerThread& thread : threads) cpu.wake(thread, EnqueueReason::Created);
     for (uint64_t ms = 1; ms <= 5000; ++ms) {
-        pass(cpu, 1);
+        cpu.pass(1);
         const auto running = static_cast<size_t>(cpu.current() - threads.data());
         longest[running] = std::max(longest[running], ms - last[running]);
         last[running] = ms;
@@ -97,7 +90,7 @@ TEST_F(FairTest, LagIsKeptAcrossSleepAndMigration) {
     const int64_t lag_ns = scheduling::fair(first).lag_ns;
     EXPECT_EQ(lag_ns, -1'500'000);
     // Alone with the second it has that lag again.
-    pass(cpu, 20);
+    cpu.pass(20);
     cpu.wake(first, EnqueueReason::Woken);
     const auto lag_in = [](SimulatedCpu& where, SchedulerThread& thread) {
         return where.view().policy<scheduling::FairQueue>().virtual_time() - scheduling::fair(thread).virtual_ns;
@@ -126,7 +119,7 @@ TEST_F(FairTest, WhatIsOwedForTimeUnderAnotherPolicyIsBounded) {
     }
     cpu.preempt();
     uint64_t alone_ms = 0;
-    for (; cpu.current() == &starved && alone_ms < 10'000; ++alone_ms) pass(cpu, 1);
+    for (; cpu.current() == &starved && alone_ms < 10'000; ++alone_ms) cpu.pass(1);
     EXPECT_LE(alone_ms, 40u);
     EXPECT_GE(alone_ms, 10u);
 }
@@ -236,7 +229,7 @@ TEST_F(FairTest, AHundredEqualsDeviateByOneSliceAtMost) {
     std::vector<SchedulerThread> threads(100);
     for (uint32_t i = 0; i < 100; ++i) cpu.wake(SimulatedCpu::prepare(threads[i], i + 1), EnqueueReason::Created);
     for (uint64_t ms = 1; ms <= 1000; ++ms) {
-        pass(cpu, 1);
+        cpu.pass(1);
         for (const SchedulerThread& thread : threads)
             ASSERT_LE(std::abs(static_cast<double>(thread.runtime_ns) / kMs - static_cast<double>(ms) / 100), 4.0);
     }
@@ -247,21 +240,21 @@ TEST_F(FairTest, AWeightThatChangesCountsFromThenOn) {
     SchedulerThread a{}, b{};
     cpu.wake(SimulatedCpu::prepare(a, 1), EnqueueReason::Created);
     cpu.wake(SimulatedCpu::prepare(b, 2), EnqueueReason::Created);
-    pass(cpu, 1000);
+    cpu.pass(1000);
     SchedulingAttributes wanted;
     wanted.weight = 3 * SchedulingAttributes::kUsualWeight;
     for (SchedulerThread* thread : {&a, &b})
         if (thread != cpu.current()) ASSERT_TRUE(cpu.set_attributes(*thread, wanted, true));
     SchedulerThread& heavy = a.attributes.weight != 0 ? a : b;
     const uint64_t before = heavy.runtime_ns;
-    pass(cpu, 1000);
+    cpu.pass(1000);
     EXPECT_NEAR(static_cast<double>(heavy.runtime_ns - before) / kMs, 750, 10);
     // A priority that is inherited counts as well, where no weight was asked for.
     SchedulerThread& light = &heavy == &a ? b : a;
     const uint64_t light_before = light.runtime_ns;
     light.priority = 31;
     policy_.priority_changed(cpu.view(), light, 16, cpu.current() != &light);
-    pass(cpu, 1000);
+    cpu.pass(1000);
     EXPECT_NEAR(static_cast<double>(light.runtime_ns - light_before) / kMs, 1000.0 * 29104 / (29104 + 3072), 20);
 }
 
