@@ -125,8 +125,11 @@ struct Cpu {
     uint64_t console_polled_ns = 0;
     uint64_t spins = 0;  ///< spin_hints; under replay those since the last sign of progress
     // Replay.
-    ThreadContext resume;  ///< where this CPU goes on while another one has the pthread
-    bool idle = false;     ///< waits for something to be pending
+    ThreadContext resume;         ///< where this CPU goes on while another one has the pthread
+    bool idle = false;            ///< waits for something to be pending
+    uint64_t progress = 0;        ///< preemption points and idle rounds: standing still means an endless loop
+    uint64_t stall_progress = 0;  ///< `progress` at the last real tick, and how many saw the same
+    uint32_t stalled_looks = 0;
 };
 
 /// The console. `lock` is taken with preemption off and never waited for.
@@ -155,12 +158,9 @@ struct Replay {
     uint64_t seed = 0;
     uint64_t random = 0;
     uint64_t clock_ns = 0;
-    uint64_t steps = 0;     ///< preemption points passed
-    uint64_t progress = 0;  ///< steps, idle rounds and turns: standing still means an endless loop
+    uint64_t steps = 0;  ///< preemption points passed
     uint64_t hash = 0xcbf29ce484222325;
-    uint32_t running = 0;         ///< CPUs that are on
-    uint64_t stall_progress = 0;  ///< `progress` at the last real tick, and how many saw the same
-    uint32_t stalled_ticks = 0;
+    uint32_t running = 0;  ///< CPUs that are on
 };
 
 /// One machine. After start() it changes only where a member says so.

@@ -20,7 +20,7 @@ constexpr uint64_t kPointsPerTurn = 4;
 constexpr uint64_t kStepNs = 1'000'000;
 /// So many spin_hints of a CPU, without any other sign of life, and the one it waits for will never come.
 constexpr uint64_t kEndlessSpins = 5'000'000;
-/// So many looks in a row, time.cpp says how far apart, must have found no progress.
+/// So many looks in a row, time.cpp says how far apart, must have found that a CPU made no progress.
 constexpr uint32_t kStalledLooks = 3;
 /// Ticks that an endless loop gets at one look.
 constexpr int kTicksPerLook = 2000;
@@ -102,7 +102,6 @@ void replay_hash(Replay& replay, Bytes bytes) {
 
 void replay_switch(Cpu& from, Cpu& to) {
     Port& port = *from.port;
-    ++port.replay.progress;
     hash_word(port.replay, to.index);
     from.resume.sanitizer = from.running;
     to.resume.sanitizer = to.running;
@@ -114,8 +113,8 @@ void replay_switch(Cpu& from, Cpu& to) {
 void replay_point(Port& port) {
     Replay& replay = port.replay;
     ++replay.steps;
-    ++replay.progress;
     Cpu& cpu = *this_cpu();
+    ++cpu.progress;
     cpu.spins = 0;
     const uint64_t drawn = draw(replay);
     if (drawn % kPointsPerStep == 0) advance(port);
@@ -136,7 +135,7 @@ void replay_spin(Port& port) {
 void replay_idle(Port& port) {
     Replay& replay = port.replay;
     Cpu& cpu = *this_cpu();
-    ++replay.progress;
+    ++cpu.progress;
     cpu.spins = 0;
     if (reschedule_wanted()) return;
     cpu.idle = true;
@@ -193,21 +192,21 @@ void replay_end(Port& port) {
 }
 
 /// A real tick, `frame`, came during a replay. It means nothing unless a module computes for long without passing any
-/// preemption point; then virtual time goes on, until the kernel ends the call or another thread makes progress.
+/// preemption point; then virtual time goes on, until the kernel ends the call or another thread runs on this CPU.
 /// How many ticks the module gets, and when other CPUs get their turns, depends on the seed alone, which instruction
 /// they interrupt on the host: a run in which that shows is not repeated by its seed.
 void replay_stalled(Port& port, kernel::TrapFrame& frame) {
     Replay& replay = port.replay;
-    const uint64_t progress = replay.progress;
-    if (progress != replay.stall_progress || !port.in_region(trap_instruction_pointer(frame))) {
-        replay.stall_progress = progress;
-        replay.stalled_ticks = 0;
+    Cpu& cpu = *this_cpu();
+    const uint64_t progress = cpu.progress;
+    const uint64_t at = trap_instruction_pointer(frame);
+    if (progress != cpu.stall_progress || !port.in_region(at)) {
+        cpu.stall_progress = progress;
+        cpu.stalled_looks = 0;
         return;
     }
-    if (++replay.stalled_ticks < kStalledLooks) return;
-    const uint64_t at = trap_instruction_pointer(frame);
+    if (++cpu.stalled_looks < kStalledLooks) return;
     for (int i = 0; i < kTicksPerLook; ++i) {
-        Cpu& cpu = *this_cpu();
         if (take_pending(cpu, kPendingCall) != 0) {
             kernel::on_interrupt(frame);
         } else if (take_pending(cpu, kPendingWatchdog) != 0) {
@@ -216,10 +215,10 @@ void replay_stalled(Port& port, kernel::TrapFrame& frame) {
             advance_to(port, replay.clock_ns + kStepNs);
             if (take_pending(cpu, kPendingTick) != 0) kernel::on_timer(frame);
         }
-        if (trap_instruction_pointer(frame) != at || replay.progress != progress) return;
+        // The thread may go on elsewhere, and this CPU with another one.
+        if (trap_instruction_pointer(frame) != at || cpu.progress != progress) return;
         // Perhaps it waits for another CPU.
-        if (replay.running > 1) give_turn(port, *this_cpu(), draw(replay));
-        if (replay.progress != progress) return;
+        if (replay.running > 1) give_turn(port, cpu, draw(replay));
     }
 }
 

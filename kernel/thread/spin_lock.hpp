@@ -23,6 +23,18 @@ public:
         lock_order::acquire(rank_, this);
         if (__builtin_expect(__atomic_exchange_n(&locked_, 1u, __ATOMIC_ACQUIRE) != 0, 0)) spin();
     }
+    /// False if it was not free within `timeout_ns`; 0 looks once. Preemption is off while it waits, and from here to
+    /// unlock if it has the lock. The order of locks holds for it too: who waits does not sleep meanwhile.
+    bool lock_for(uint64_t timeout_ns) HELIX_TRY_ACQUIRE(true) HELIX_MAY_SPIN {
+        preempt_disable();
+        lock_order::acquire(rank_, this);
+        if (__atomic_exchange_n(&locked_, 1u, __ATOMIC_ACQUIRE) == 0 || spin_for(timeout_ns)) return true;
+        lock_order::release(rank_, this);
+        preempt_enable();
+        return false;
+    }
+    /// False if somebody holds it.
+    bool try_lock() HELIX_TRY_ACQUIRE(true) HELIX_MAY_SPIN { return lock_for(0); }
     /// May switch to another thread before it returns, once the lock is free.
     void unlock() HELIX_RELEASE() {
         lock_order::release(rank_, this);
@@ -38,6 +50,17 @@ private:
         do {
             while (__atomic_load_n(&locked_, __ATOMIC_RELAXED) != 0) arch::spin_hint();
         } while (__atomic_exchange_n(&locked_, 1u, __ATOMIC_ACQUIRE) != 0);
+    }
+    __attribute__((noinline)) bool spin_for(uint64_t timeout_ns) {
+        count_lock(rank_, LockCount::Contended);
+        const uint64_t begin_ns = arch::now_ns();
+        while (arch::now_ns() - begin_ns < timeout_ns) {
+            arch::spin_hint();
+            if (__atomic_load_n(&locked_, __ATOMIC_RELAXED) != 0) continue;
+            if (__atomic_exchange_n(&locked_, 1u, __ATOMIC_ACQUIRE) == 0) return true;
+        }
+        count_lock(rank_, LockCount::Expired);
+        return false;
     }
 
     uint32_t locked_ = 0;

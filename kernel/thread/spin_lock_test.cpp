@@ -61,6 +61,25 @@ TEST_F(SpinLockTest, TwoCpusNeverHoldItTogether) {
     EXPECT_EQ(counter, 2 * kRounds);
 }
 
+TEST_F(SpinLockTest, WhoHasNoTimeGivesUpAndKeepsNothing) {
+    SpinLock lock(LockRank::Slot);
+    const uint64_t expired = lock_counts(LockRank::Slot).expired;
+    std::thread([&] {
+        test::FakeCpu second(1);
+        if (!lock.try_lock()) return void(ADD_FAILURE() << "nobody holds it");
+        std::thread([&] {
+            test::FakeCpu third(2);
+            EXPECT_FALSE(lock.lock_for(0));
+            EXPECT_EQ(third.local.preempt_word, kNoRescheduleWanted);
+        }).join();
+        lock.unlock();
+        if (!lock.lock_for(0)) return void(ADD_FAILURE() << "nobody holds it any more");
+        EXPECT_EQ(second.local.preempt_word, kNoRescheduleWanted + 1);
+        lock.unlock();
+    }).join();
+    EXPECT_EQ(lock_counts(LockRank::Slot).expired, expired + 1);
+}
+
 #if defined(HELIX_DEBUG_LOCKS)
 
 // The death tests do what the analysis at compile time forbids.

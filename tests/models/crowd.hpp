@@ -36,7 +36,7 @@ public:
 private:
     static void main(void* argument) {
         auto& self = *static_cast<Member*>(argument);
-        for (uint64_t i = 0; i < self.steps; ++i) self.act(self);
+        for (uint64_t i = 0; i < self.steps; ++i, took_step()) self.act(self);
     }
 
     kernel::Threads& threads_;

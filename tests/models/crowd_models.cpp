@@ -91,6 +91,52 @@ TEST(MutexCrowd, LosesNothingOnPthreads) {
     run_model(run_mutex_crowd, Machines::RealTime, "helix-scheduler-priority");
 }
 
+// ---- Spin locks: one CPU at a time, and who waits for a while only gives up no earlier.
+
+struct SpinLockCrowd {
+    kernel::SpinLock lock{kernel::LockRank::WaitQueue};
+    uint64_t plain HELIX_GUARDED_BY(lock) = 0;
+    uint64_t counted = 0;
+};
+
+void spin(Crowd::Member& self) {
+    auto& shared = *static_cast<SpinLockCrowd*>(self.shared);
+    const bool for_ever = self.random.one_in(2);
+    const uint64_t timeout_ns = self.random.one_in(3) ? 0 : self.random.below(2'000);
+    const uint64_t begin_ns = arch::now_ns();
+    if (for_ever) {
+        shared.lock.lock();
+    } else if (!shared.lock.lock_for(timeout_ns)) {
+        MODEL_CHECK(arch::now_ns() - begin_ns >= timeout_ns);
+        MODEL_CHECK(kernel::may_block());
+        return;
+    }
+    const uint64_t seen = shared.plain;
+    for (uint64_t i = self.random.below(4); i > 0; --i) arch::spin_hint();  // others run, elsewhere
+    shared.plain = seen + 1;
+    shared.lock.unlock();
+    add(shared.counted);
+    linger(self.random);
+}
+
+void run_spin_lock_crowd(const ModelRun& run) {
+    static SpinLockCrowd shared;
+    const uint64_t expired = kernel::lock_counts(kernel::LockRank::WaitQueue).expired;
+    Crowd crowd(run, 8, &shared, spin);
+    crowd.join();
+    const kernel::SpinLockGuard guard(shared.lock);
+    MODEL_CHECK(shared.plain == shared.counted);
+    // With one CPU nobody meets a holder. With several on one pthread somebody does not get it in time.
+    const bool gave_up = kernel::lock_counts(kernel::LockRank::WaitQueue).expired != expired;
+    MODEL_CHECK(run.cpus == 1 ? !gave_up : gave_up || !run.replay || run.steps < 1000);
+}
+TEST(SpinLockCrowd, ExcludesUnderReplay) {
+    run_model(run_spin_lock_crowd, Machines::Replay);
+}
+TEST(SpinLockCrowd, ExcludesOnPthreads) {
+    run_model(run_spin_lock_crowd, Machines::RealTime);
+}
+
 // ---- Reader-writer lock: no writer beside anybody, no reader beside a writer.
 
 struct RwLockCrowd {

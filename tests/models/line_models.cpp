@@ -105,7 +105,7 @@ private:
 template <typename Subject>
 void run_line_model(const ModelRun& run) {
     LineModel<Subject> model(run);
-    for (uint64_t i = 0; i < run.steps; ++i) model.step();
+    for (uint64_t i = 0; i < run.steps; ++i, took_step()) model.step();
     model.finish();
 }
 

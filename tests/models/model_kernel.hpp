@@ -67,6 +67,8 @@ void run_model(ModelBody body, Machines machines, const std::string& scheduler =
 std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed, const std::string& scheduler,
                     int& status, ModelFiles files = nullptr, Restarts restarts = Restarts::Never);
 
+/// A step of this run was taken: what has been done is added up, not what was asked for. Any thread of the kernel.
+void took_step();
 /// Ends the run as failed. Any thread of the kernel.
 [[noreturn]] void model_failed(const char* what, const char* file, int line);
 

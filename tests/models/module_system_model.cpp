@@ -402,6 +402,7 @@ void run_module_system_model(const ModelRun& run) {
     constexpr uint64_t kStepsUntilEmpty = 200;
     for (uint64_t i = 0; i < run.steps; ++i) {
         model.step();
+        took_step();
         if (i % kStepsUntilEmpty != kStepsUntilEmpty - 1) continue;
         model.empty();
         model.check_what_is_used();

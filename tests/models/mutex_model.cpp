@@ -190,7 +190,7 @@ private:
 
 void run_mutex_model(const ModelRun& run) {
     MutexModel model(run);
-    for (uint64_t i = 0; i < run.steps; ++i) model.step();
+    for (uint64_t i = 0; i < run.steps; ++i, took_step()) model.step();
     model.finish();
 }
 

@@ -203,7 +203,8 @@ int run_tests(Session& session, const std::vector<TestCase>& tests, const std::s
     Console& console = session.console;
     std::vector<TestOutcome> outcomes(tests.size());
     std::atomic<size_t> next{0};
-    const size_t workers = std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8);
+    // One more than CPUs: some tests wait for times to pass.
+    const size_t workers = std::clamp<size_t>(std::thread::hardware_concurrency() + 1, 2, 8);
     say_on_signals("\nhelix: interrupted; what was running has no verdict\n");
     {
         Progress progress(console, tests.size());

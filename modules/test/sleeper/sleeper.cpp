@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Sleepers wake when their time has come, not before it, and on any CPU.
+// Sleepers wake when their time has come, not before it, and on any CPU; so do those who wait in vain.
 
 #include "helix/module.hpp"
 
@@ -19,9 +19,9 @@ public:
     helix::Result<void> start() override { return {}; }
     helix::Result<void> stop() override { return join(); }
 
-    /// `sleep NS` sleeps and says how much later it woke. `start NS` starts 32 threads that sleep, each a little longer
-    /// than the one before, beginning with NS; `wait` waits for them and says how many woke, how many too early, and
-    /// the most that one was late.
+    /// `sleep NS` sleeps and says how much later it woke; `wait_in_vain NS` does the same at a semaphore that nobody
+    /// signals. `start NS` starts 32 threads that sleep, each a little longer than the one before, beginning with NS; `wait` waits
+    /// for them and says how many woke, how many too early, and the most that one was late.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         uint64_t duration_ns = 0;
         const bool has_number = helix::parse_unsigned(helix::as_text(request.payload), duration_ns);
@@ -29,6 +29,16 @@ public:
             Sleep sleep{context_, duration_ns};
             run(&sleep);
             return answer(1, sleep.woke_ns < sleep.due_ns, sleep.woke_ns - sleep.due_ns);
+        }
+        if (request.request_type == "wait_in_vain" && has_number) {
+            const helix::SemaphoreId nobody_signals = TRY(context_->semaphore_create(0));
+            const uint64_t due_ns = context_->now_ns() + duration_ns;
+            const auto waited = context_->semaphore_wait(nobody_signals, duration_ns);
+            const uint64_t woke_ns = context_->now_ns();
+            TRY(context_->semaphore_destroy(nobody_signals));
+            if (waited.ok() || waited.error().code() != helix::ErrorCode::TimedOut)
+                return helix::Error(helix::ErrorCode::InvalidState, "the wait ended otherwise than by its time-out");
+            return answer(1, woke_ns < due_ns, woke_ns - due_ns);
         }
         if (request.request_type == "start" && has_number) {
             TRY(join());
