@@ -130,6 +130,7 @@ struct Cpu {
     uint64_t progress = 0;        ///< preemption points and idle rounds: standing still means an endless loop
     uint64_t stall_progress = 0;  ///< `progress` at the last real tick, and how many saw the same
     uint32_t stalled_looks = 0;
+    uint64_t stall_ticks = 0;  ///< ticks of the innermost call after the last look that gave it some
 };
 
 /// The console. `lock` is taken with preemption off and never waited for.

@@ -22,8 +22,9 @@ constexpr uint64_t kStepNs = 1'000'000;
 constexpr uint64_t kEndlessSpins = 5'000'000;
 /// So many looks in a row, time.cpp says how far apart, must have found that a CPU made no progress.
 constexpr uint32_t kStalledLooks = 3;
-/// Ticks that an endless loop gets at one look.
-constexpr int kTicksPerLook = 2000;
+/// Ticks that a CPU gets at the first look that finds it so; at each further look in the same call twice as many.
+constexpr uint64_t kTicksAtFirst = 4;
+constexpr uint32_t kDoublings = 9;
 
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators).
 uint64_t draw(Replay& replay) {
@@ -192,7 +193,8 @@ void replay_end(Port& port) {
 }
 
 /// A real tick, `frame`, came during a replay. It means nothing unless a module computes for long without passing any
-/// preemption point; then virtual time goes on, until the kernel ends the call or another thread runs on this CPU.
+/// preemption point. Then virtual time goes on: at first about as fast as real time, for many short calls may be what
+/// is seen, and faster while it is the same call, until the kernel ends that or another thread runs on this CPU.
 /// How many ticks the module gets, and when other CPUs get their turns, depends on the seed alone, which instruction
 /// they interrupt on the host: a run in which that shows is not repeated by its seed.
 void replay_stalled(Port& port, kernel::TrapFrame& frame) {
@@ -206,7 +208,12 @@ void replay_stalled(Port& port, kernel::TrapFrame& frame) {
         return;
     }
     if (++cpu.stalled_looks < kStalledLooks) return;
-    for (int i = 0; i < kTicksPerLook; ++i) {
+    // The ticks of a call only become more: fewer are those of another call.
+    const auto ticks_of_call = [] { return current_gate() == nullptr ? 0 : current_gate()->ticks; };
+    if (ticks_of_call() < cpu.stall_ticks) cpu.stalled_looks = kStalledLooks;
+    const uint32_t doublings = cpu.stalled_looks - kStalledLooks;
+    const uint64_t ticks = kTicksAtFirst << (doublings < kDoublings ? doublings : kDoublings);
+    for (uint64_t i = 0; i < ticks; ++i) {
         if (take_pending(cpu, kPendingCall) != 0) {
             kernel::on_interrupt(frame);
         } else if (take_pending(cpu, kPendingWatchdog) != 0) {
@@ -220,6 +227,7 @@ void replay_stalled(Port& port, kernel::TrapFrame& frame) {
         // Perhaps it waits for another CPU.
         if (replay.running > 1) give_turn(port, cpu, draw(replay));
     }
+    cpu.stall_ticks = ticks_of_call();
 }
 
 void replay_summary(const Port& port) {
