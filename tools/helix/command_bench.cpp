@@ -222,6 +222,7 @@ std::string table_row(const Console& console, const Json& value) {
 }  // namespace
 
 int command_bench(Session& session, const BenchOptions& options) {
+    if (!options.workload.file.empty()) return bench_workload(session, options);
     Console& console = session.console;
     std::vector<Source> sources = find_sources(session.workspace);
     std::vector<std::string> metrics, wanted;
