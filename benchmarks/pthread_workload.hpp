@@ -6,7 +6,6 @@
 #include "modules/workload/plan_parser.hpp"
 #include "modules/workload/report.hpp"
 
-#include <linux/sched/types.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -69,12 +68,10 @@ public:
             granted = set_nice(static_cast<int>(nice));
         }
         if (!wanted.reserves()) return granted;
-        sched_attr attributes{};
-        attributes.size = sizeof(attributes);
-        attributes.sched_policy = SCHED_DEADLINE;
-        attributes.sched_runtime = wanted.runtime_ns;
-        attributes.sched_deadline = wanted.due_ns();
-        attributes.sched_period = wanted.period_ns;
+        DeadlineAttributes attributes{};
+        attributes.runtime_ns = wanted.runtime_ns;
+        attributes.deadline_ns = wanted.due_ns();
+        attributes.period_ns = wanted.period_ns;
         return syscall(SYS_sched_setattr, 0, &attributes, 0) == 0 && granted;
     }
     uint64_t now_ns() {
@@ -97,6 +94,17 @@ private:
     static constexpr uint64_t kSecond = 1'000'000'000;
     static constexpr size_t kStackSize = 64 * 1024;
 
+    /// sched_setattr(2), in its first version: glibc 2.36 declares none, and Linux's own header clashes with it.
+    struct DeadlineAttributes {
+        uint32_t size = sizeof(DeadlineAttributes);
+        uint32_t policy = 6;  // SCHED_DEADLINE
+        uint64_t flags = 0;
+        int32_t nice = 0;
+        uint32_t priority = 0;
+        uint64_t runtime_ns = 0;
+        uint64_t deadline_ns = 0;
+        uint64_t period_ns = 0;
+    };
     struct Start {
         void (*entry)(void*);
         void* argument;
