@@ -83,7 +83,7 @@ TEST_F(PlanParserTest, WithoutALoopATaskGoesOnUntilTheEnd) {
     EXPECT_EQ(plan_->tasks[0].loops, Task::kForEver);
     EXPECT_EQ(plan_->tasks[1].loops, Task::kForEver);
     EXPECT_EQ(parse("{\"tasks\":{\n  \"a\":{\"loop\":1,\"run\":1}, \"b\": {\"run\":1}}}"),
-              "2:29: task \"b\" never ends: give it a \"loop\", or \"global\" a \"duration\"");
+              "2:27: task \"b\" never ends: give it a \"loop\", or \"global\" a \"duration\"");
 }
 
 TEST_F(PlanParserTest, AParserReadsOneFileAfterTheOther) {
@@ -198,7 +198,7 @@ TEST_F(PlanParserTest, EachMistakeHasItsPlaceAndItsSentence) {
          "other"},
         {R"("a": {"barrier": "b", "run": 1})", "2:7: one thread alone comes to barrier \"b\""},
         {R"("a": {"loop": 4, "barrier": "b"}, "b": {"loop": 2, "phases": {"p": {"loop": 3, "barrier": "b"}}})",
-         "2:81: threads of \"b\" come to barrier \"b\" 6 times, those of others 4 times"},
+         "2:80: threads of \"b\" come to barrier \"b\" 6 times, those of others 4 times"},
         {R"("a": {"loop": 4, "barrier": "b"}, "b": {"barrier": "b"})",
          "2:41: threads of \"b\" come to barrier \"b\" for ever, those of others 4 times"},
     };

@@ -90,8 +90,8 @@ public:
     }
 
     std::string title() const {
-        return fmt::format("{}: {}, {} of {}, {}", path_.filename().string(),
-                           counted(file_.plan->thread_count, "thread"), counted(cpus_, "CPU"), name_of(architecture_),
+        return fmt::format("{}: {}, {}, {}, {}", path_.filename().string(), counted(file_.plan->thread_count, "thread"),
+                           counted(cpus_, "CPU"), name_of(architecture_),
                            runs_ == 1 ? "one run each" : fmt::format("{} runs each", runs_));
     }
 
