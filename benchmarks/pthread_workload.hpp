@@ -147,7 +147,7 @@ inline bool run_workload(const std::string& file, uint64_t steps_in_ms, uint64_t
     workload::Runner<Pthreads> runner(system);
     if (steps_in_ms == 0) steps_in_ms = runner.calibrate();
     if (!runner.run(plan, steps_in_ms, limit_ns)) {
-        printf("error: no memory for %u threads and their semaphores\n", plan.thread_count);
+        printf("error: %u threads and their semaphores were not to be had\n", plan.thread_count);
         return runner.release() && false;
     }
     StringSink summary, details;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// workload.throughput, workload.loops, workload.wakeup: a workload file in the emulator, beside Debian's Linux kernel,
-// which runs the same file by the same code under the same command line of the emulator. The guests take turns.
+// workload.throughput, workload.wakeup and the same of sleepers: workload files in the emulator, beside Debian's Linux
+// kernel, which runs them by the same code under the same command line of the emulator. The guests take turns.
 //
 // How many steps of computation are a millisecond is measured once, in Helix, and both do as many.
 #include "debian_kernel.hpp"
@@ -19,7 +19,6 @@ namespace benchmark = helix::benchmark;
 
 constexpr int kBoots = 3;
 constexpr auto kDeadline = std::chrono::seconds(240);
-constexpr const char* kFiles[] = {"mixed", "sleepers"};
 
 MachineSpec helix_guest(const Session& session, const std::string& requests) {
     RunOptions options;
@@ -50,7 +49,8 @@ uint64_t steps_in_ms(const Session& session) {
     return best;
 }
 
-void measure_file(Session& session, const std::string& file, uint64_t steps) {
+/// `metrics` begins the names of what is measured of `file`.
+void measure_file(Session& session, const std::string& file, std::string_view metrics, uint64_t steps) {
     const std::string text = read_file(session.workspace.root / "modules/workload/examples" / (file + ".json"));
     const MachineSpec helix =
         helix_guest(session, fmt::format("request helix-workload calibrate {}; request helix-workload run '{}'; "
@@ -74,7 +74,7 @@ void measure_file(Session& session, const std::string& file, uint64_t steps) {
         };
         benchmark::Peers<double> peers;
         if (peer) peers.emplace_back("linux", all(theirs));
-        benchmark::print_metric<double>(fmt::format("workload.{}.{}", file, what).c_str(), unit, all(ours), peers);
+        benchmark::print_metric<double>(fmt::format("{}.{}", metrics, what).c_str(), unit, all(ours), peers);
     };
     print("throughput", "cpus", [](const WorkloadFigures& one) { return one.throughput; });
     print("loops", "loops/s", [](const WorkloadFigures& one) { return one.per_second(one.loops); });
@@ -83,7 +83,8 @@ void measure_file(Session& session, const std::string& file, uint64_t steps) {
 
 void measure(Session& session) {
     const uint64_t steps = steps_in_ms(session);
-    for (const char* file : kFiles) measure_file(session, file, steps);
+    measure_file(session, "mixed", "workload", steps);
+    measure_file(session, "sleepers", "workload.sleepers", steps);
 }
 
 }  // namespace
@@ -91,7 +92,7 @@ void measure(Session& session) {
 int main(int argument_count, char** arguments) {
     return benchmark::guest_main(
         argument_count, arguments,
-        {"workload.mixed.throughput", "workload.mixed.loops", "workload.mixed.wakeup", "workload.sleepers.throughput",
+        {"workload.throughput", "workload.loops", "workload.wakeup", "workload.sleepers.throughput",
          "workload.sleepers.loops", "workload.sleepers.wakeup"},
         measure);
 }

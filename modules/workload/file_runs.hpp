@@ -112,8 +112,9 @@ public:
                 "the speed of this CPU cannot be measured here; say it: calibrate STEPS-IN-A-MILLISECOND");
         has_result_ = false;
         if (!runner_.run(plan_, steps_in_ms_, limit_ns_)) {
-            const auto sentence = format("no memory for {} and their semaphores, or the run was interrupted",
-                                         counted(plan_.thread_count, "thread"));
+            const auto sentence =
+                format("{} and their semaphores were not to be had in time, or the run was interrupted",
+                       counted(plan_.thread_count, "thread"));
             return runner_.release() ? Response::err(sentence.text()) : unreleased();
         }
         has_result_ = true;

@@ -160,7 +160,8 @@ TEST_F(FileRunsTest, AThreadThatIsNotToBeHadUndoesTheRest) {
     host_.limit_threads(5);
     start();
     const std::string file = R"({"tasks": {"a": {"instance": 8, "loop": 1, "run": 1, "barrier": "b"}}})";
-    EXPECT_EQ(ask("run", file), "response: no memory for 8 threads and their semaphores, or the run was interrupted");
+    EXPECT_EQ(ask("run", file),
+              "response: 8 threads and their semaphores were not to be had in time, or the run was interrupted");
     EXPECT_TRUE(host_.all_threads_ended());
     EXPECT_EQ(host_.semaphores_alive(), 1u);
     EXPECT_EQ(ask("details"), "response: nothing was run; run FILE first");
@@ -185,7 +186,7 @@ TEST_F(FileRunsTest, ASemaphoreThatIsNotToBeHadUndoesTheRest) {
     // Three of the run, two of each meeting, one of each thread.
     for (uint32_t n = 0; n < 9; ++n) {
         g_semaphores = n;
-        EXPECT_EQ(ask("run", file).find("response: no memory for 2 threads"), 0u) << n;
+        EXPECT_EQ(ask("run", file).find("response: 2 threads and their semaphores were not to be had"), 0u) << n;
         EXPECT_EQ(host_.semaphores_alive(), 1u) << n;
     }
     g_semaphores = 9;

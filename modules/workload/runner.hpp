@@ -75,8 +75,9 @@ public:
         return steps * 1'000'000 / best;
     }
 
-    /// Runs `plan`, which stays as it is until `release`, for `limit_ns` at most. False: a thread or a semaphore was
-    /// not to be had, or a wait failed; what was measured means nothing then.
+    /// Runs `plan`, which stays as it is until `release`, for `limit_ns` at most where it names no duration; so long
+    /// all threads may take to be there, too. False: one was not, or a semaphore was not to be had, or a wait failed;
+    /// what was measured means nothing then.
     bool run(const Plan& plan, uint64_t steps_in_ms, uint64_t limit_ns) {
         plan_ = &plan;
         steps_in_ms_ = steps_in_ms;
@@ -88,7 +89,7 @@ public:
         }
         bool began = must(create_all());
         // All wait at the gate now, with what they asked of the scheduler.
-        began = began && must(system_.wait(ready_, kForever) == Wait::Taken);
+        began = began && must(system_.wait(ready_, limit_ns) == Wait::Taken);
         const uint64_t switches = system_.switches();
         begin_ns_ = end_ns_ = system_.now_ns();
         for (uint32_t i = 0; began && i < plan.thread_count; ++i) began = must(system_.signal(gate_));
