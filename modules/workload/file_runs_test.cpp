@@ -98,7 +98,8 @@ TEST_F(FileRunsTest, ATimerCountsThePeriodsItMissed) {
     // A microsecond has passed before the first of them, whatever happens; an hour has not.
     const std::string answer = ask("run", R"({"global": {"duration": 0.05}, "tasks": {
         "late": {"loop": 20, "run": 50, "timer": {"ref": "unique", "period": 1}},
-        "early": {"loop": 1, "timer": {"period": 3600000000}}}})");
+        "early": {"loop": 1, "timer": {"period": 3600000000}},
+        "never": {"instance": 2, "run": 3600000000, "timer": {"period": 10000}}}})");
     EXPECT_EQ(answer.find("{\"ended\":\"duration\","), 0u) << answer;
     EXPECT_EQ(number(answer, "loops", "late"), 20u);
     EXPECT_EQ(number(answer, "missed", "late") + number(answer, "wakeups", "late"), 20u);
@@ -106,6 +107,7 @@ TEST_F(FileRunsTest, ATimerCountsThePeriodsItMissed) {
     EXPECT_EQ(number(answer, "loops", "early"), 0u);
     EXPECT_EQ(number(answer, "missed", "early"), 0u);
     EXPECT_EQ(number(answer, "wakeups", "early"), 0u) << "the end of the run is no wake-up";
+    EXPECT_EQ(number(answer, "missed", "never"), 2u * 5) << "it did not come to its timer at all";
 }
 
 TEST_F(FileRunsTest, TheEndOfTheRunLetsEverybodyGo) {

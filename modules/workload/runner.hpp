@@ -33,7 +33,7 @@ struct Tally {
     uint64_t loops;    ///< of its task, whole ones
     uint64_t actions;  ///< whole ones
     uint64_t work_ns;  ///< computed, in time of a CPU that does nothing else
-    uint64_t missed;   ///< periods that had begun when the timer was asked to wait for them
+    uint64_t missed;   ///< periods that began before the thread came to its timer
     uint64_t migrations;
     bool refused;  ///< the scheduler did not grant the reservation
 };
@@ -247,7 +247,7 @@ private:
         if (__atomic_add_fetch(&ready_count_, 1, __ATOMIC_ACQ_REL) == plan_->thread_count) must(system_.signal(ready_));
         if (must(system_.wait(gate_, kForever) == Wait::Taken)) {
             player.cpu = system_.cpu();
-            perform(player);
+            if (!perform(player)) count_unmet_periods(player);
         }
         for (uint32_t r = 0; player.held != 0; ++r)
             if ((player.held >> r & 1) != 0) give_back(player, r);
@@ -259,19 +259,33 @@ private:
         if (__atomic_add_fetch(&ended_count_, 1, __ATOMIC_ACQ_REL) == plan_->thread_count) must(system_.signal(done_));
     }
 
-    void perform(Player& player) {
+    /// False when the run ended before the loops of the task.
+    bool perform(Player& player) {
         const Task& task = *player.task;
         player.next_period_ns = begin_ns_ + task.delay_ns;
-        if (task.delay_ns != 0 && !sleep(player, task.delay_ns)) return;
+        if (task.delay_ns != 0 && !sleep(player, task.delay_ns)) return false;
         for (uint64_t loop = 0; loop != task.loops; ++loop) {
             for (const Phase& phase : plan_->phases_of(task))
                 for (uint64_t turn = 0; turn < phase.loops; ++turn)
                     for (const Action& action : plan_->actions_of(phase)) {
-                        if (stopping() || !act(player, action)) return;
+                        if (stopping() || !act(player, action)) return false;
                         ++player.tally.actions;
                     }
             ++player.tally.loops;
         }
+        return true;
+    }
+    /// A thread that got no time did not come to its timer: what began since counts as missed all the same. Of several
+    /// timers the first says how long a period is.
+    void count_unmet_periods(Player& player) {
+        const uint64_t end_ns = plan_->duration_ns != 0 ? begin_ns_ + plan_->duration_ns : system_.now_ns();
+        for (const Phase& phase : plan_->phases_of(*player.task))
+            for (const Action& action : plan_->actions_of(phase)) {
+                if (action.step != Step::Timer) continue;
+                if (end_ns > player.next_period_ns)
+                    player.tally.missed += (end_ns - player.next_period_ns) / action.duration_ns;
+                return;
+            }
     }
 
     /// False when the run ends meanwhile.

@@ -158,6 +158,9 @@ void add_workload_options(CLI::App* app, WorkloadOptions& options) {
         file);
     add(app->add_flag("--csv", options.csv, "Comma-separated values"), file);
     add(app->add_option("--svg", options.svg, "Also draw it into this file")->type_name("FILE"), file);
+    add(app->add_flag("--icount", options.count_instructions,
+                      "Count instructions: every run is the same (x86_64; one run on one CPU unless said otherwise)"),
+        file);
     add(app->add_flag("--no-peer", options.without_peer, "Without the same file on pthreads of the host"), file);
 }
 

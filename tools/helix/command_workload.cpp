@@ -58,9 +58,11 @@ public:
         : session_(session),
           file_(load_workload(options.file)),
           path_(options.file),
-          architecture_(options.architecture.value_or(Architecture::Hosted)),
-          cpus_(options.cpus.value_or(2)),
-          runs_(options.runs.value_or(3)) {
+          architecture_(
+              options.architecture.value_or(options.count_instructions ? Architecture::X86_64 : Architecture::Hosted)),
+          count_instructions_(options.count_instructions),
+          cpus_(options.cpus.value_or(count_instructions_ ? 1 : 2)),
+          runs_(options.runs.value_or(count_instructions_ ? 1 : 3)) {
         for (const std::string& name : words(options.policies)) policies_.push_back(find_policy(session, name));
         if (policies_.empty())
             for (const char* name : kPolicies) policies_.push_back(find_policy(session, name));
@@ -91,7 +93,8 @@ public:
 
     std::string title() const {
         return fmt::format("{}: {}, {}, {}, {}", path_.filename().string(), counted(file_.plan->thread_count, "thread"),
-                           counted(cpus_, "CPU"), name_of(architecture_),
+                           counted(cpus_, "CPU"),
+                           count_instructions_ ? "x86_64, a nanosecond an instruction" : name_of(architecture_),
                            runs_ == 1 ? "one run each" : fmt::format("{} runs each", runs_));
     }
 
@@ -115,6 +118,7 @@ private:
         options.profile = (session_.workspace.root / "benchmarks/workload.toml").string();
         options.architecture = architecture_;
         options.cpus = cpus_;
+        options.count_instructions = count_instructions_;
         options.memory_mb = 256 + file_.plan->thread_count / 16;
         options.commands = commands;
         options.json = true;
@@ -174,6 +178,7 @@ private:
     WorkloadFile file_;
     fs::path path_;
     Architecture architecture_;
+    bool count_instructions_;
     uint32_t cpus_;
     uint32_t runs_;
     bool peer_ = false;

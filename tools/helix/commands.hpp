@@ -91,6 +91,7 @@ struct WorkloadOptions {
     std::optional<uint32_t> runs;
     bool csv = false;
     std::string svg;
+    bool count_instructions = false;
     bool without_peer = false;
 };
 struct BenchOptions {

@@ -111,10 +111,10 @@ private:
         uint64_t later = one.wakeups;
         for (const auto& [end_ns, count] : one.latencies) {
             const double at = x(static_cast<double>(std::min(end_ns, one.max_ns)));
-            points +=
-                fmt::format(" {:.1f},{:.1f}", at, y(static_cast<double>(later) / static_cast<double>(one.wakeups)));
+            const auto whole = static_cast<double>(one.wakeups);
+            points += fmt::format(" {:.1f},{:.1f}", at, y(static_cast<double>(later) / whole));
             later -= std::min(later, count);
-            if (later == 0) points += fmt::format(" {:.1f},{:.1f}", at, kCurveBottom);
+            points += fmt::format(" {:.1f},{:.1f}", at, y(static_cast<double>(later) / whole));
         }
         return fmt::format(R"(<polyline points="{}" fill="none" stroke="{}" stroke-width="2" stroke-linejoin="round"/>)"
                            "\n",
