@@ -55,10 +55,11 @@ TEST_F(FileRunsTest, EverythingHappensAsOftenAsTheFileSays) {
     const std::string answer = ask("run", R"({"tasks": {
         "sleeper": {"instance": 3, "loop": 4, "phases": {"p": {"loop": 5, "run": 7, "sleep": 1}, "q": {"run": 100}}},
         "meeting": {"instance": 4, "loop": 25, "run": 10, "barrier": "b"},
-        "locked": {"instance": 2, "loop": 50, "lock": "m", "run": 3, "unlock": "m", "yield": ""}}})");
+        "locked": {"instance": 2, "loop": 50, "lock": "m", "run": 3, "unlock": "m", "yield": ""},
+        "alone": {"loop": 5, "lock": "n", "run": 1, "unlock": "n"}}})");
     EXPECT_EQ(answer.find("{\"ended\":\"loops\","), 0u) << answer;
-    EXPECT_EQ(number(answer, "threads"), 9u);
-    EXPECT_EQ(number(answer, "loops"), 3u * 4 + 4 * 25 + 2 * 50);
+    EXPECT_EQ(number(answer, "threads"), 10u);
+    EXPECT_EQ(number(answer, "loops"), 3u * 4 + 4 * 25 + 2 * 50 + 5);
     EXPECT_EQ(number(answer, "loops", "sleeper"), 3u * 4);
     EXPECT_EQ(number(answer, "steps", "sleeper"), 3u * 4 * (5 * 2 + 1));
     EXPECT_EQ(number(answer, "work_ns", "sleeper"), 3u * 4 * (5 * 7'000 + 100'000));
@@ -69,11 +70,13 @@ TEST_F(FileRunsTest, EverythingHappensAsOftenAsTheFileSays) {
     EXPECT_EQ(number(answer, "steps", "meeting"), 4u * 25 * 2);
     EXPECT_EQ(number(answer, "work_ns", "locked"), 2u * 50 * 3'000);
     EXPECT_EQ(number(answer, "steps", "locked"), 2u * 50 * 4);
+    EXPECT_EQ(number(answer, "wakeups", "alone"), 0u) << "it had the lock at once each time";
     EXPECT_EQ(number(answer, "migrations"), 0u);
 
     const std::string details = ask("details");
-    EXPECT_NE(details.find("\"work_ns\":[[540000,540000,540000],[250000,250000,250000,250000],[150000,150000]]}"),
-              std::string::npos)
+    EXPECT_NE(
+        details.find("\"work_ns\":[[540000,540000,540000],[250000,250000,250000,250000],[150000,150000],[5000]]}"),
+        std::string::npos)
         << details;
     uint64_t counted = 0;
     const std::regex pair(R"(\[(\d+),(\d+)\])");
@@ -138,13 +141,25 @@ TEST_F(FileRunsTest, ARunWithoutADurationIsGivenUp) {
     EXPECT_EQ(number(answer, "steps"), 0u);
 }
 
+uint32_t g_weight;  ///< of the attributes that were granted last
+Result<void> (*g_set_attributes)(InstanceToken*, ThreadId, const SchedulingAttributes*);
+
 TEST_F(FileRunsTest, WhatTheSchedulerDoesNotGrantIsCounted) {
     start();
+    g_set_attributes = host_.services().thread_set_attributes;
+    host_.services().thread_set_attributes = [](InstanceToken* self, ThreadId id, const SchedulingAttributes* wanted) {
+        const auto result = g_set_attributes(self, id, wanted);
+        if (result.ok()) __atomic_store_n(&g_weight, wanted->weight, __ATOMIC_RELAXED);
+        return result;
+    };
     const std::string answer = ask("run", R"({"tasks": {
         "asks": {"instance": 2, "loop": 1, "weight": 2048, "dl-runtime": 10, "dl-period": 1000, "run": 1},
         "weighs": {"loop": 1, "weight": 512, "run": 1}}})");
     EXPECT_EQ(number(answer, "refused", "asks"), 2u) << answer;
     EXPECT_EQ(number(answer, "refused", "weighs"), 0u);
+    g_weight = 0;
+    ask("run", R"({"tasks": {"a": {"loop": 1, "weight": 2048, "dl-runtime": 10, "dl-period": 1000, "run": 1}}})");
+    EXPECT_EQ(g_weight, 2048u) << "what is no promise it has all the same";
 }
 
 TEST_F(FileRunsTest, AMistakeInTheFileIsNamedAndNothingRuns) {
@@ -169,6 +184,10 @@ TEST_F(FileRunsTest, AThreadThatIsNotToBeHadUndoesTheRest) {
     EXPECT_EQ(ask("details"), "response: nothing was run; run FILE first");
     host_.limit_threads(0);
     EXPECT_EQ(number(ask("run", file), "loops"), 8u);
+    EXPECT_EQ(ask("details").find("{\"latencies_ns\":"), 0u);
+    host_.limit_threads(1);
+    EXPECT_EQ(ask("run", file).find("response: 8 threads"), 0u);
+    EXPECT_EQ(ask("details"), "response: nothing was run; run FILE first") << "what was before is gone";
 }
 
 uint32_t g_semaphores;  ///< that may still be created

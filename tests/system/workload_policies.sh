@@ -5,6 +5,7 @@
 # can be counted in the file. `bench scheduler --workload` prints the figures of all in each format and draws them; a
 # mistake in the file, or a policy that there is not, is named before anything runs. Under replay a seed gives the same
 # run.
+# timeout: 300
 source "$HELIX_ROOT/tests/system/lib.sh"
 directory=$HELIX_TEST_DIRECTORY
 file=$directory/counted.json
