@@ -196,7 +196,14 @@ int bench_workload(Session& session, const BenchOptions& options) {
     if (options.json && wanted.csv) throw Failure(ExitStatus::Usage, "--json or --csv, not both");
     WorkloadBench bench(session, wanted);
     if (!wanted.svg.empty()) write_file(wanted.svg, {});  // found out before it runs, not afterwards
-    const std::vector<WorkloadFigures> figures = bench.run();
+    std::vector<WorkloadFigures> figures;
+    try {
+        figures = bench.run();
+    } catch (...) {
+        std::error_code ignored;
+        if (!wanted.svg.empty()) fs::remove(wanted.svg, ignored);
+        throw;
+    }
     session.console.data(options.json ? workload_json(figures)
                          : wanted.csv ? workload_csv(figures)
                                       : workload_table(figures));

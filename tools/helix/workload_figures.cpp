@@ -120,11 +120,15 @@ std::string workload_table(const std::vector<WorkloadFigures>& all) {
     std::string out = fmt::format("{:<{}} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>10} {:>10} {:>7} {:>7}\n",
                                   "policy", width, "throughput", "loops/s", "median", "p99", "max", "fairness",
                                   "switches/s", "migr./s", "missed", "refused");
-    for (const WorkloadFigures& one : all)
+    for (const WorkloadFigures& one : all) {
+        const auto latency = [&](uint64_t nanoseconds) {
+            return one.wakeups == 0 ? std::string("-") : duration(nanoseconds);
+        };
         out += fmt::format("{:<{}} {:>10.3f} {:>10.0f} {:>10} {:>10} {:>10} {:>8.3f} {:>10.0f} {:>10.0f} {:>7} {:>7}\n",
-                           one.name, width, one.throughput, one.per_second(one.loops), duration(one.median_ns),
-                           duration(one.p99_ns), duration(one.max_ns), one.fairness, one.per_second(one.switches),
+                           one.name, width, one.throughput, one.per_second(one.loops), latency(one.median_ns),
+                           latency(one.p99_ns), latency(one.max_ns), one.fairness, one.per_second(one.switches),
                            one.per_second(one.migrations), one.missed, one.refused);
+    }
     return out;
 }
 

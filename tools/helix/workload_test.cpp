@@ -155,6 +155,9 @@ TEST(WorkloadFigures, EachFormatHasAllFigures) {
     EXPECT_EQ(value.at("latency_ns").at("p99"), 1000u);
     EXPECT_EQ(value.at("tasks").at(0).at("name"), "a");
     EXPECT_THAT(workload_table(two_figures()), HasSubstr("\nfair        0.500         10      10 ns     1.0 us"));
+    WorkloadFigures awake;
+    awake.name = "a";
+    EXPECT_THAT(workload_table({awake}), HasSubstr("          -          -          -    1.000")) << "nobody slept";
 }
 
 TEST(WorkloadPlot, HasACurveForWhoeverSleptAndBarsForAll) {
