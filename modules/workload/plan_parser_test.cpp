@@ -91,6 +91,10 @@ TEST_F(PlanParserTest, AParserReadsOneFileAfterTheOther) {
     ASSERT_EQ(parse_tasks(R"("a": {"lock": "m", "lock1": "n", "unlock": "n", "unlock1": "m"})"), "");
     ASSERT_EQ(parse_tasks(R"("a": {"lock": "n", "lock1": "m", "unlock": "n", "unlock1": "m"})"), "");
     EXPECT_EQ(plan_->resource_count, 2u);
+    // The other way round than in the file before.
+    EXPECT_EQ(
+        parse_tasks(R"("a": {"lock": "m", "unlock": "m", "lock1": "n", "lock2": "m", "unlock2": "m", "unlock1": "n"})"),
+        "");
 }
 
 TEST_F(PlanParserTest, EachMistakeHasItsPlaceAndItsSentence) {
