@@ -72,13 +72,15 @@ DebianKernel fetch_debian_kernel(const fs::path& folder) {
     return kernel;
 }
 
-std::optional<MachineSpec> linux_guest(const Session& session, MachineSpec guest, std::string_view metrics) try {
+std::optional<MachineSpec> linux_guest(const Session& session, MachineSpec guest, std::string_view metrics,
+                                       std::string_view workload) try {
     const fs::path folder = session.workspace.build / "peers";
     const DebianKernel kernel = fetch_debian_kernel(folder);
     ArchiveWriter archive;
     archive.add_program("init", read_file(session.workspace.programs() / "helix-guest-peer"));
+    if (!workload.empty()) archive.add("workload.json", workload);
     guest.files.kernel = kernel.image;
-    guest.files.initrd = folder / "initrd";
+    guest.files.initrd = folder / (workload.empty() ? "initrd" : "initrd-workload");
     write_file(guest.files.initrd, archive.finish());
     fmt::print("note: {}: the peer linux is {}\n", metrics, kernel.release);
     return guest;

@@ -23,8 +23,8 @@ DebianKernel fetch_debian_kernel(const std::filesystem::path& folder);
 
 /// `guest` with that kernel, and an initrd whose only program is helix-guest-peer, instead of its own; nothing else of
 /// the emulator's command line changes. Prints the kernel's release as a note about `metrics`; where there is no such
-/// kernel, a note that says why, and the result is empty.
+/// kernel, a note that says why, and the result is empty. A `workload` is the file /workload.json there.
 std::optional<tool::MachineSpec> linux_guest(const tool::Session& session, tool::MachineSpec guest,
-                                             std::string_view metrics);
+                                             std::string_view metrics, std::string_view workload = {});
 
 }  // namespace helix::benchmark

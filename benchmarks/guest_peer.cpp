@@ -1,24 +1,20 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The /init of a Linux guest that times its threads as helix-benchmark-threads does, prints the samples and ends the
-// machine; with the word "first_line" it prints that and times nothing. Linked statically: it is the only program
-// there.
+// machine; with the word "first_line" it prints that and times nothing, with the words "workload STEPS" it runs the
+// file /workload.json. Linked statically: it is the only program there.
 #include "modules/benchmark/thread_timing.hpp"
+#include "pthread_workload.hpp"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <sys/io.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <termios.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <ctime>
-#include <new>
+#include <fstream>
+#include <iterator>
 
 namespace {
 
@@ -98,6 +94,15 @@ int main(int argument_count, char** arguments) {
         const bool printed = write(STDOUT_FILENO, kLine, sizeof(kLine) - 1) == sizeof(kLine) - 1;
         tcdrain(STDOUT_FILENO);
         end_machine(printed ? 0 : 1);
+    }
+
+    if (argument_count == 3 && strcmp(arguments[1], "workload") == 0) {
+        std::ifstream file("/workload.json", std::ios::binary);
+        const std::string content{std::istreambuf_iterator<char>(file), {}};
+        const bool ran = helix::benchmark::run_workload(content, strtoull(arguments[2], nullptr, 10), 600'000'000'000);
+        fflush(stdout);
+        tcdrain(STDOUT_FILENO);
+        end_machine(ran ? 0 : 1);
     }
 
     Pthreads pthreads;

@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Kernel services on pthreads, so that unit tests drive a module as an ordinary object of the test's process.
 //
-// Covers what modules here use: configuration, time, log, requests' buffers, memory, threads, semaphores, numbers.
-// Other entries of the table are null: a test that reaches one crashes. One HostServices a test, alive until every
-// thread was joined.
+// Covers what modules here use: configuration, time, log, requests' buffers, memory, threads (a reservation is
+// refused), semaphores, numbers. Other entries of the table are null: a test that reaches one crashes. One HostServices
+// a test, alive until every thread was joined.
 #pragma once
 
 #include "helix/module.hpp"
+
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -62,6 +65,7 @@ public:
             host.threads_[id] = record;
             std::thread([entry, argument, record, id] {
                 current_ = id;
+                use_cpu();
                 entry(argument);
                 std::lock_guard done(record->mutex);
                 record->ended = true;
@@ -85,6 +89,12 @@ public:
             return {};
         };
         table_.thread_current = [](InstanceToken*) { return ThreadId(current_); };
+        table_.thread_set_attributes = [](InstanceToken*, ThreadId,
+                                          const SchedulingAttributes* wanted) -> Result<void> {
+            if (!wanted->is_valid()) return ErrorCode::InvalidArgument;
+            if (wanted->reserves()) return ErrorCode::Busy;
+            return {};
+        };
         table_.semaphore_create = [](InstanceToken* self, uint32_t initial) -> Result<SemaphoreId> {
             std::lock_guard lock(of(self).mutex_);
             const uint32_t id = ++of(self).next_semaphore_;
@@ -163,6 +173,14 @@ private:
         std::condition_variable changed;
         uint32_t count;
     };
+
+    /// Threads of a module may ask on which CPU they run: all of them on CPU 0.
+    static void use_cpu() {
+        static thread_local CpuLocal local{};
+        local.self = &local;
+        constexpr int kSetGs = 0x1001;  // ARCH_SET_GS of <asm/prctl.h>
+        if (syscall(SYS_arch_prctl, kSetGs, &local) != 0) std::abort();
+    }
 
     __attribute__((noreturn)) static void end(InstanceToken*, Text reason) {
         fprintf(stderr, "module aborted: %.*s\n", static_cast<int>(reason.size()), reason.data());

@@ -1,10 +1,13 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Many threads of mixed behaviour, and the proof that each of them keeps running and none runs twice at once.
+// Many threads of mixed behaviour, and the proof that each of them keeps running and none runs twice at once; and
+// runs of workload files, which are in file_runs.hpp.
 //
 // A slot is one logical thread: a short-lived one is ended and replaced, its slot goes on. The requests run one at a
 // time (the module contract); what they share with the threads is atomic or written before the threads start.
 #pragma once
+
+#include "file_runs.hpp"
 
 #include "helix/module.hpp"
 
@@ -44,7 +47,7 @@ class Workload final : public Module {
 public:
     static constexpr auto kInfo = ModuleInfo{"helix-workload"}
                                       .version(1, 0, 0)
-                                      .description("Threads of mixed behaviour, and a proof that all keep running")
+                                      .description("Threads of mixed behaviour or as a file says; checks and measures")
                                       .author("Helix contributors")
                                       .license("MIT OR Apache-2.0")
                                       .dependencies({"helix-execution >=1.0"});
@@ -55,6 +58,8 @@ public:
         Option::integer("burst", 1, 10'000'000, 5000, "Steps of computation a thread does at most in one round"),
         Option::integer("burners", 0, 1000, 2, "How many threads compute without ever calling the kernel"),
         Option::integer("priority_spread", 0, 15, 2, "Priorities are drawn from 16 minus this to 16 plus this"),
+        Option::duration("run_limit", 1'000'000, 3'600'000'000'000, "600s",
+                         "When the run of a file that names no duration is given up"),
     };
     static constexpr uint32_t kMaximumThreads = 20'000;
 
@@ -65,6 +70,7 @@ public:
         burst_ = static_cast<uint32_t>(TRY(context.config_integer("burst")));
         burners_ = static_cast<uint32_t>(TRY(context.config_integer("burners")));
         priority_spread_ = static_cast<uint32_t>(TRY(context.config_integer("priority_spread")));
+        runs_.use(context, TRY(context.config_duration("run_limit")));
         return {};
     }
     Result<void> start() override {
@@ -72,6 +78,7 @@ public:
         return {};
     }
     Result<void> stop() override {
+        TRY(runs_.end());
         TRY(end_threads());
         return context_->semaphore_destroy(all_seen_);
     }
@@ -79,7 +86,7 @@ public:
     /// `start N`: threads of mixed behaviour. `start_equals N`: threads of equal priority that only compute, and note
     /// how long their turns are. `start_steps N`: the same, each a priority below the one before it. `attributes "SLOT
     /// WEIGHT RUNTIME DEADLINE PERIOD"`, times in microseconds: what that thread asks of the scheduler. `turns`,
-    /// `check`, `status`, `stop`: see the functions of these names.
+    /// `check`, `status`, `stop`: see the functions of these names. `run`, `details`, `calibrate`: see FileRuns.
     Result<Response> handle_request(const Request& request) override {
         if (request.request_type == "start") return start_threads(as_text(request.payload), Mix::All);
         if (request.request_type == "start_equals") return start_threads(as_text(request.payload), Mix::Equals);
@@ -87,6 +94,9 @@ public:
         if (request.request_type == "attributes") return set_attributes(as_text(request.payload));
         if (request.request_type == "turns") return turns();
         if (request.request_type == "check") return check();
+        if (request.request_type == "run") return runs_.run(as_text(request.payload));
+        if (request.request_type == "details") return runs_.details();
+        if (request.request_type == "calibrate") return runs_.calibrate(as_text(request.payload));
         if (request.request_type == "status") return Response::ok(status().text());
         if (request.request_type == "stop") {
             TRY(end_threads());
@@ -459,6 +469,7 @@ private:
     uint32_t priority_spread_ = 0;
     uint32_t count_ = 0;
     Buffer table_;
+    FileRuns runs_;
     SemaphoreId all_seen_ = SemaphoreId::None;
 
     // Shared with the threads; atomic.

@@ -190,7 +190,7 @@ bool is_of(const Subject& subject, std::string_view metric) {
 const Subject* find_subject(std::string_view name) {
     static const Subject kSubjects[] = {{"cpus", {"hold.", "thread.", "mutex.", "timer.", "guest."}},
                                         {"modules", {"call.", "module."}},
-                                        {"scheduler", {"scheduler.", "policy.", "fair."}}};
+                                        {"scheduler", {"scheduler.", "policy.", "fair.", "workload."}}};
     const auto* const found = std::ranges::find(kSubjects, name, &Subject::name);
     return found == std::end(kSubjects) ? nullptr : found;
 }
@@ -222,6 +222,7 @@ std::string table_row(const Console& console, const Json& value) {
 }  // namespace
 
 int command_bench(Session& session, const BenchOptions& options) {
+    if (!options.workload.file.empty()) return bench_workload(session, options);
     Console& console = session.console;
     std::vector<Source> sources = find_sources(session.workspace);
     std::vector<std::string> metrics, wanted;

@@ -136,6 +136,34 @@ void add_test(CLI::App& app, Action& action) {
         [options, &action] { action = [options](Session& session) { return command_test(session, *options); }; });
 }
 
+/// What `bench scheduler` runs instead of its metrics: a file, under each of some policies.
+void add_workload_options(CLI::App* app, WorkloadOptions& options) {
+    const auto add = [&](CLI::Option* option, CLI::Option* needed) { option->needs(needed)->group("Workloads"); };
+    CLI::Option* const file =
+        app->add_option("--workload", options.file, "Run this workload file under each policy (docs/workloads.md)")
+            ->type_name("FILE")
+            ->group("Workloads");
+    add(app->add_option("--policy", options.policies,
+                        "Policies, with commas: round-robin, the name of a module, a .hmod file (default: all of the "
+                        "tree)")
+            ->type_name("A,B,…"),
+        file);
+    add(add_choice(app, "--arch", options.architecture, kArchitectures,
+                   "x86_64 (QEMU) or hosted (a Linux process, the default)"),
+        file);
+    add(app->add_option("--smp", options.cpus, "CPUs (default: 2)")->check(CLI::Range(1, 64))->type_name("N"), file);
+    add(app->add_option("--runs", options.runs, "Runs of each policy, in turns (default: 3)")
+            ->check(CLI::Range(1, 100))
+            ->type_name("N"),
+        file);
+    add(app->add_flag("--csv", options.csv, "Comma-separated values"), file);
+    add(app->add_option("--svg", options.svg, "Also draw it into this file")->type_name("FILE"), file);
+    add(app->add_flag("--icount", options.count_instructions,
+                      "Count instructions: every run is the same (x86_64; one run on one CPU unless said otherwise)"),
+        file);
+    add(app->add_flag("--no-peer", options.without_peer, "Without the same file on pthreads of the host"), file);
+}
+
 void add_bench(CLI::App& app, Action& action) {
     auto options = std::make_shared<BenchOptions>();
     CLI::App* bench = app.add_subcommand("bench", "Measure, side by side with peers");
@@ -144,7 +172,11 @@ void add_bench(CLI::App& app, Action& action) {
     bench->add_flag("--json", options->json, "One JSON object a line");
     bench->add_flag("--list", options->list, "Print the names of the metrics and measure nothing");
     bench->add_flag("--long", options->with_long, "Also what takes long, which runs by its name without it");
-    bench->footer("Examples:\n  helix bench\n  helix bench boot --json\n  helix bench guest.switch_pair");
+    add_workload_options(bench, options->workload);
+    bench->footer(
+        "Examples:\n  helix bench\n  helix bench boot --json\n  helix bench guest.switch_pair\n"
+        "  helix bench scheduler --workload modules/workload/examples/mixed.json --policy round-robin,fair --svg "
+        "mixed.svg");
     bench->callback(
         [options, &action] { action = [options](Session& session) { return command_bench(session, *options); }; });
 }

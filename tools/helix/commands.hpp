@@ -82,13 +82,28 @@ struct TestOptions {
 };
 int command_test(Session& session, const TestOptions& options);
 
+/// A workload run under several policies.
+struct WorkloadOptions {
+    std::string file;      ///< empty: none is wanted
+    std::string policies;  ///< names with commas; empty: those of the tree
+    std::optional<Architecture> architecture;
+    std::optional<uint32_t> cpus;
+    std::optional<uint32_t> runs;
+    bool csv = false;
+    std::string svg;
+    bool count_instructions = false;
+    bool without_peer = false;
+};
 struct BenchOptions {
     std::string filter;
     bool json = false;
     bool list = false;
     bool with_long = false;
+    WorkloadOptions workload;
 };
 int command_bench(Session& session, const BenchOptions& options);
+/// With a workload's file.
+int bench_workload(Session& session, const BenchOptions& options);
 
 struct DemoOptions {
     std::optional<Architecture> architecture;
