@@ -36,6 +36,10 @@ void module_failed(Owner& owner, const FailureNote& note) {
     // From here on a thread of the module that is preempted does not come back to this place, but behind its gate.
     preempt_disable();
     instance.note = note;
+    if (note.thread == ThreadId::None && current_thread_or_null() != nullptr) {
+        instance.note.thread = current_thread().id;
+        instance.note.thread_name = current_thread().name;
+    }
     instance.failed_cycles = arch::cycles();
     Trace::note(TraceKind::Failure, static_cast<uint8_t>(note.failure), static_cast<uint32_t>(instance.id),
                 static_cast<uint32_t>(current_thread().id), note.instruction, instance.name());

@@ -49,6 +49,8 @@ Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& 
             return error;
         }
         instance->targets[i] = {implementation, token_of(instance)};
+        if (interfaces[i].name == InterfaceTraits<Scheduler>::kId.name)
+            instance->bounded_budget_ticks = kernel.threads.policy().call_budget();
     }
     instance->become(ModuleState::Loaded);
     return instance;
@@ -74,6 +76,7 @@ void Instance::give_back() {
     event_name_count = 0;
     if (mapping != nullptr) {
         failure_text = note.failure != GateFailure::None ? describe_failure(note, *this) : FixedText<186>();
+        function_text = cause_of(*this).function;
         Mapping::destroy(mapping);
         mapping = nullptr;
     }
@@ -118,6 +121,27 @@ LedgerTotals Instance::totals() {
     return totals;
 }
 
+FixedText<62> describe_thread(const FailureNote& note) {
+    if (note.thread == ThreadId::None) return format<62>("an idle CPU");
+    return format<62>("thread {} ({})", static_cast<uint64_t>(note.thread), note.thread_name);
+}
+
+FailureCause cause_of(const Instance& instance) {
+    const FailureNote& note = instance.note;
+    constexpr Text kNames[] = {"", "fault", "budget", "abort", ""};
+    FailureCause cause;
+    cause.rule = note.rule_name.empty() ? kNames[static_cast<size_t>(note.failure) % 5] : note.rule_name;
+    cause.thread = note.thread;
+    cause.thread_name = note.thread_name;
+    cause.function = instance.function_text;
+    if (cause.function.empty() && instance.mapping != nullptr) {
+        uint64_t offset = 0;
+        const Text symbol = instance.mapping->symbol_for(note.instruction, offset);
+        if (!symbol.empty()) cause.function.assign(function_name(symbol).text());
+    }
+    return cause;
+}
+
 FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
     if (!instance.failure_text.empty()) return instance.failure_text;
     FixedText<186> text(instance.name());
@@ -127,7 +151,12 @@ FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
     }
     text.append(" failed: ");
     if (!note.rule.empty()) {
-        text.append(note.rule);
+        const size_t place = note.rule.find('@');
+        text.append(note.rule.substr(0, place));
+        if (place != SIZE_MAX) {
+            text.append(describe_thread(note).text());
+            text.append(note.rule.substr(place + 1));
+        }
     } else if (note.failure == GateFailure::Budget) {
         text.append("its call ran over its budget of CPU time");
     } else if (note.failure == GateFailure::Abort) {

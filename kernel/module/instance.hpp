@@ -21,6 +21,10 @@ struct Instance;
 
 /// The sentence for a call that failed: "NAME failed: divide error in SYMBOL+0x12".
 FixedText<186> describe_failure(const FailureNote& note, Instance& instance);
+/// "thread 12 (NAME)", as the note has it.
+FixedText<62> describe_thread(const FailureNote& note);
+/// Why `instance` failed, for the history.
+FailureCause cause_of(const Instance& instance);
 
 /// While it lives, waits of the calling thread in the code of `owner` end at `deadline_ns`, and `owner` has failed
 /// then.
@@ -115,6 +119,7 @@ struct Instance : Owner {
     FailureNote note;
     uint64_t failed_cycles = 0;       ///< when that was
     FixedText<186> failure_text;      ///< set when the mapping goes, since symbols go with it
+    FixedText<62> function_text;      ///< likewise; where it failed
     Instance* next_failed = nullptr;  ///< in the list that module_failed pushes to
 
     Instance(Kernel& kernel, ModuleRecord& record, Image& image, InstanceId id);

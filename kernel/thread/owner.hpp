@@ -53,8 +53,20 @@ struct FailureNote {
     FaultKind kind = FaultKind::Other;
     uint64_t address = 0;      ///< what was touched, for a fault
     uint64_t instruction = 0;  ///< where; 0 when unknown
-    Text rule;                 ///< a rule that was broken, in words; a constant of the kernel
+    Text rule;                 ///< a rule that was broken, in words; a constant of the kernel; @: `thread`
+    Text rule_name;            ///< the same in one word, if it has one; a constant of the kernel
+    /// Whom the rule was broken for or with; otherwise on which thread it failed.
+    ThreadId thread = ThreadId::None;
+    FixedText<29> thread_name;
     FixedText<100> reason;     ///< what the module said when it aborted
+};
+
+/// What of a FailureNote is kept after the instance has gone.
+struct FailureCause {
+    Text rule;  ///< fault, budget, abort, or the name of the rule that a policy broke; empty: nothing failed
+    ThreadId thread = ThreadId::None;
+    FixedText<29> thread_name;
+    FixedText<62> function;  ///< in which it happened, or which gave the wrong answer; empty if that is not known
 };
 
 /// The rule that a call must leave the preemption count as it was.

@@ -54,6 +54,8 @@ public:
                          "How long a check waits for every thread to make progress"),
         Option::integer("burst", 1, 10'000'000, 5000, "Steps of computation a thread does at most in one round"),
         Option::integer("burners", 0, 1000, 2, "How many threads compute without ever calling the kernel"),
+        Option::integer("attribute_rounds", 0, 1'000'000, 0,
+                        "One of so many rounds of a thread that sleeps changes what it asks of the scheduler; 0: none"),
         Option::integer("priority_spread", 0, 15, 2, "Priorities are drawn from 16 minus this to 16 plus this"),
     };
     static constexpr uint32_t kMaximumThreads = 20'000;
@@ -64,6 +66,7 @@ public:
         check_timeout_ns_ = TRY(context.config_duration("check_timeout"));
         burst_ = static_cast<uint32_t>(TRY(context.config_integer("burst")));
         burners_ = static_cast<uint32_t>(TRY(context.config_integer("burners")));
+        attribute_rounds_ = static_cast<uint32_t>(TRY(context.config_integer("attribute_rounds")));
         priority_spread_ = static_cast<uint32_t>(TRY(context.config_integer("priority_spread")));
         return {};
     }
@@ -329,6 +332,7 @@ private:
                 case Kind::Compute:
                 case Kind::Yield: context_->thread_yield(); break;
                 case Kind::Sleep:
+                    if (attribute_rounds_ != 0 && draw(slot) % attribute_rounds_ == 0) change_attributes(slot, self);
                     if (!went_on(context_->thread_sleep(1 + draw(slot) % 20'000'000))) return;
                     break;
                 case Kind::Short:
@@ -339,6 +343,21 @@ private:
                     break;
             }
         }
+    }
+    /// Asks for another weight, for turns of another length, for a reservation, or for nothing any more. A policy may
+    /// refuse that.
+    void change_attributes(Slot& slot, ThreadId self) {
+        SchedulingAttributes wanted;
+        switch (draw(slot) % 4) {
+            case 0: wanted.weight = static_cast<uint32_t>(256 + draw(slot) % 4096); break;
+            case 1: wanted.runtime_ns = 1'000'000 + draw(slot) % 20'000'000; break;
+            case 2:
+                wanted.period_ns = 100'000'000 + draw(slot) % 900'000'000;
+                wanted.runtime_ns = wanted.period_ns / 1000;
+                break;
+            default: break;
+        }
+        (void)context_->thread_set_attributes(self, wanted).ok();
     }
     /// Starts the successor of a short-lived thread. False when there is no memory for one: then this one goes on.
     bool replace(Slot& slot, ThreadId self) {
@@ -456,6 +475,7 @@ private:
     uint64_t check_timeout_ns_ = 0;
     uint32_t burst_ = 1;
     uint32_t burners_ = 0;
+    uint32_t attribute_rounds_ = 0;
     uint32_t priority_spread_ = 0;
     uint32_t count_ = 0;
     Buffer table_;
