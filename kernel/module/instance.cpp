@@ -168,9 +168,12 @@ FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
     if (note.instruction != 0 && instance.mapping != nullptr && instance.mapping->contains(note.instruction)) {
         uint64_t offset = 0;
         const Text symbol = instance.mapping->symbol_for(note.instruction, offset);
-        text.append(" in ");
+        // Of an answer it is the method that gave it, not a place in it.
+        text.append(note.rule_name.empty() ? Text(" in ") : Text(": "));
         if (symbol.empty())
             text.append(format<60>("{}+0x{:x}", instance.name(), note.instruction - instance.mapping->base()).text());
+        else if (!note.rule_name.empty())
+            text.append(function_name(symbol).text());
         else
             text.append(format<140>("{}+0x{:x}", function_name(symbol).text(), offset).text());
     }

@@ -11,7 +11,7 @@ source "$HELIX_ROOT/tests/system/lib.sh"
 ways=(never foreign running blocked elsewhere forgets hides starves counts migration area tick spins)
 declare -A rules=([never]=no-pick [foreign]=foreign [running]='running|blocked|elsewhere' [blocked]=blocked
     [elsewhere]='elsewhere|running|blocked' [forgets]='lost|no-pick' [hides]='no-pick|starved' [starves]=starved
-    [counts]=statistics [migration]='lost|no-pick' [area]=fault [tick]=fault [spins]=budget)
+    [counts]=statistics [migration]='lost|no-pick' [area]='fault|lost|statistics' [tick]=fault [spins]=budget)
 methods='(enqueue|pick_next|yield|tick|statistics|holds|remove|insert|highest|longest_waiting|first)'
 breaker=scheduler-rule-breaker
 
@@ -25,8 +25,8 @@ break_rule() {
 }
 commands() {
     # Not the first of those that could rule, but the one that did.
-    printf '%s\n' "load helix-scheduler-priority" "swap helix.scheduler helix-scheduler-priority" "load helix-workload" \
-        "request helix-workload start 16"
+    printf '%s\n' "load helix-scheduler-fair" "swap helix.scheduler helix-scheduler-fair" "load helix-workload" \
+        "request helix-workload start 12"
     for way in "${ways[@]}"; do break_rule "$way" "$1"; done
     printf '%s\n' "history --json"
 }
@@ -38,10 +38,10 @@ check() {
     for way in "${ways[@]}"; do
         grep -qx "after $way" "$output" || fail "$name: nothing ran on after $way: $(tail -5 "$output")"
         sed -n "/^after $way\$/,/^\[{/p" "$output" |
-            grep -q '"name":"helix.scheduler","primary":"helix-scheduler-priority"' ||
+            grep -q '"name":"helix.scheduler","primary":"helix-scheduler-fair"' ||
             fail "$name: after $way another policy rules: $(grep -A3 "^after $way\$" "$output")"
     done
-    ! grep '"progressed"' "$output" | grep -qv '"progressed":16,"lost":0,"run_twice":0,"starved":0' ||
+    ! grep '"progressed"' "$output" | grep -qv '"progressed":12,"lost":0,"run_twice":0,"starved":0' ||
         fail "$name: $(grep '"progressed"' "$output")"
     grep '^\[{"id"' "$output" | sed 's/},{"id"/}\n{"id"/g' | grep '"rule":"[a-z-]' >"$output.records" || true
     [[ $(wc -l <"$output.records") == "${#ways[@]}" ]] ||

@@ -48,7 +48,7 @@ public:
                                   "hides",  "starves", "counts",  "migration", "area",    "tick",      "spins"};
         for (size_t i = 1; i < sizeof(kWays) / sizeof(kWays[0]); ++i) {
             if (as_text(request.payload) != kWays[i]) continue;
-            __atomic_store_n(&way_, static_cast<Way>(i), __ATOMIC_RELEASE);
+            __atomic_store_n(&way_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
             TRY(context_->semaphore_wait(never_, 60'000'000'000));
         }
         return Response::err("break WAY");
@@ -77,7 +77,7 @@ public:
     }
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
         SchedulerThread* wrong = nullptr;
-        switch (__atomic_load_n(&way_, __ATOMIC_ACQUIRE)) {
+        switch (static_cast<Way>(__atomic_load_n(&way_, __ATOMIC_ACQUIRE))) {
             case Way::Never: return nullptr;
             case Way::Foreign: return &own_;
             case Way::Spins:
@@ -140,7 +140,7 @@ private:
         Spins
     };
 
-    bool does(Way way) const { return __atomic_load_n(&way_, __ATOMIC_ACQUIRE) == way; }
+    bool does(Way way) const { return __atomic_load_n(&way_, __ATOMIC_ACQUIRE) == static_cast<uint32_t>(way); }
     bool is_victim(const SchedulerThread& thread) const {
         return __atomic_load_n(&victim_, __ATOMIC_ACQUIRE) == &thread;
     }
@@ -158,7 +158,7 @@ private:
     const Context* context_ = nullptr;
     SemaphoreId never_ = SemaphoreId::None;
     // Shared between CPUs; atomic.
-    Way way_ = Way::None;
+    uint32_t way_ = 0;                    ///< Way
     SchedulerThread* blocked_ = nullptr;  ///< who blocked last, until it is woken
     SchedulerThread* victim_ = nullptr;   ///< who was kept out of the queues
     CpuId victim_cpu_ = 0;
