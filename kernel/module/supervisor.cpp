@@ -66,8 +66,9 @@ void ModuleSystem::supervisor_main(void* argument) {
                 return std::exchange(rounds.wanted, false);
             },
             deadline, Cancellable::No);
-        // A failed policy is replaced at once by the mirrored one, before anything that might wait.
-        system.kernel_.threads.policy().return_to_mirror();
+        // A failed policy is replaced at once by the mirrored one, before anything that might wait. Its threads have
+        // waited long enough: what else is to be done takes longer than a tick.
+        if (system.kernel_.threads.policy().return_to_mirror()) (void)system.kernel_.threads.sleep(Threads::kTickNs).ok();
         system.supervise();
         system.send_periodic_events();
         system.rounds_.wake_all([&](Rounds& rounds) { rounds.done = round; });

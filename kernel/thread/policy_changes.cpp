@@ -159,15 +159,17 @@ void PolicySlot::stand_by() {
     threads_.unlock_all_cpus();
 }
 
-void PolicySlot::return_to_mirror() {
+bool PolicySlot::return_to_mirror() {
     threads_.lock_all_cpus();
-    if (ruling_failed() && stands_by_ && serves(mirror_)) {
+    const bool returns = ruling_failed() && stands_by_ && serves(mirror_);
+    if (returns) {
         flip();
         returned_cycles_ = arch::cycles();
         places_[mirror_] = Place{};
         mirror_ = kNone;
     }
     threads_.unlock_all_cpus();
+    return returns;
 }
 
 void PolicySlot::drop_mirror() {
