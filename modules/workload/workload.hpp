@@ -99,6 +99,7 @@ public:
     }
 
 private:
+    static constexpr uint32_t kAtOnce = 2000;  // threads that a request creates in its own call
     enum class Mix : uint32_t { All, Equals, Steps };
     static constexpr uint32_t kMaximumTurns = 1024;
 
@@ -122,7 +123,7 @@ private:
         started_ = ended_ = run_twice_ = cancelled_ = not_replaced_ = 0;
         turn_owner_ = turn_count_ = 0;
         lay_out(mix);
-        auto result = create_all();
+        auto result = count_ <= kAtOnce ? create_all() : create_all_apart();
         if (!result.ok()) {
             TRY(end_threads());
             return Response::err(result.error().sentence());
@@ -287,10 +288,24 @@ private:
         for (Slot& slot : slots())
             if (slot.kind == Kind::Ring) slot.semaphore = TRY(context_->semaphore_create(begins_ring(slot) ? 1 : 0));
         for (Slot& slot : slots()) {
+            if (stopping()) return ErrorCode::Cancelled;
             const ThreadId thread = TRY(create(slot));
             advance(slot, ThreadId::None, thread);
         }
         return {};
+    }
+    /// On a thread of its own: a call has a budget of CPU time, threads have none.
+    Result<void> create_all_apart() {
+        const auto main = [](void* workload) {
+            auto& self = *static_cast<Workload*>(workload);
+            self.created_ = self.create_all();
+        };
+        const ThreadId creator = TRY(context_->thread_create("workload-start", main, this, kPriorityLevels - 1));
+        const auto joined = context_->thread_join(creator);
+        if (joined.ok()) return std::exchange(created_, {});
+        __atomic_store_n(&stopping_, 1, __ATOMIC_SEQ_CST);
+        TRY(context_->thread_join(creator));
+        return joined;
     }
     Result<ThreadId> create(Slot& slot) {
         const auto name = format<30>("workload-{}", slot.index);
@@ -479,6 +494,7 @@ private:
     uint32_t priority_spread_ = 0;
     uint32_t count_ = 0;
     Buffer table_;
+    Result<void> created_;  ///< by create_all_apart
     SemaphoreId all_seen_ = SemaphoreId::None;
 
     // Shared with the threads; atomic.
