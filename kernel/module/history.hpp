@@ -24,6 +24,8 @@ constexpr Text describe(Phase phase) {
 inline constexpr size_t kPhases = 8;
 
 struct HistoryRecord {
+    HistoryRecord();  // out of line: it is long
+
     uint64_t id = 0;
     uint64_t time_ns = 0;     ///< since boot, when it began
     FixedText<46> interface;  ///< what was swapped, or what the module implements (the first, if several); else empty

@@ -76,7 +76,6 @@ void Instance::give_back() {
     event_name_count = 0;
     if (mapping != nullptr) {
         failure_text = note.failure != GateFailure::None ? describe_failure(note, *this) : FixedText<186>();
-        function_text = cause_of(*this).function;
         Mapping::destroy(mapping);
         mapping = nullptr;
     }
@@ -122,24 +121,16 @@ LedgerTotals Instance::totals() {
 }
 
 FixedText<62> describe_thread(const FailureNote& note) {
-    if (note.thread == ThreadId::None) return format<62>("an idle CPU");
-    return format<62>("thread {} ({})", static_cast<uint64_t>(note.thread), note.thread_name);
+    if (note.cause.thread == ThreadId::None) return FixedText<62>("an idle CPU");
+    return format<62>("thread {} ({})", static_cast<uint64_t>(note.cause.thread), note.cause.thread_name);
 }
 
-FailureCause cause_of(const Instance& instance) {
-    const FailureNote& note = instance.note;
-    constexpr Text kNames[] = {"", "fault", "budget", "abort", ""};
-    FailureCause cause;
-    cause.rule = note.rule_name.empty() ? kNames[static_cast<size_t>(note.failure) % 5] : note.rule_name;
-    cause.thread = note.thread;
-    cause.thread_name = note.thread_name;
-    cause.function = instance.function_text;
-    if (cause.function.empty() && instance.mapping != nullptr) {
-        uint64_t offset = 0;
-        const Text symbol = instance.mapping->symbol_for(note.instruction, offset);
-        if (!symbol.empty()) cause.function.assign(function_name(symbol).text());
-    }
-    return cause;
+void Instance::complete_cause() {
+    constexpr Text kNames[] = {"", "fault", "budget", "abort"};
+    if (note.cause.rule.empty()) note.cause.rule = kNames[static_cast<size_t>(note.failure) & 3];
+    uint64_t offset = 0;
+    if (mapping != nullptr)
+        note.cause.function.assign(function_name(mapping->symbol_for(note.instruction, offset)).text());
 }
 
 FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
@@ -168,11 +159,10 @@ FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
     if (note.instruction != 0 && instance.mapping != nullptr && instance.mapping->contains(note.instruction)) {
         uint64_t offset = 0;
         const Text symbol = instance.mapping->symbol_for(note.instruction, offset);
-        // Of an answer it is the method that gave it, not a place in it.
-        text.append(note.rule_name.empty() ? Text(" in ") : Text(": "));
+        text.append(note.is_answer ? Text(": ") : Text(" in "));
         if (symbol.empty())
             text.append(format<60>("{}+0x{:x}", instance.name(), note.instruction - instance.mapping->base()).text());
-        else if (!note.rule_name.empty())
+        else if (note.is_answer)
             text.append(function_name(symbol).text());
         else
             text.append(format<140>("{}+0x{:x}", function_name(symbol).text(), offset).text());

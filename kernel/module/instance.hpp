@@ -23,8 +23,6 @@ struct Instance;
 FixedText<186> describe_failure(const FailureNote& note, Instance& instance);
 /// "thread 12 (NAME)", as the note has it.
 FixedText<62> describe_thread(const FailureNote& note);
-/// Why `instance` failed, for the history.
-FailureCause cause_of(const Instance& instance);
 
 /// While it lives, waits of the calling thread in the code of `owner` end at `deadline_ns`, and `owner` has failed
 /// then.
@@ -91,6 +89,8 @@ struct Instance : Owner {
     /// Thread context, change lock held.
     void begin_restart();
     void end_restart() { __atomic_store_n(&restarting, 0, __ATOMIC_SEQ_CST); }
+    /// Adds to the note's cause what is found out while the mapping is there. It has failed; change lock held.
+    void complete_cause();
     Error failed_error() { return Error(ErrorCode::ModuleFailed, describe_failure(note, *this).text()); }
 
     Kernel& kernel;
@@ -119,7 +119,6 @@ struct Instance : Owner {
     FailureNote note;
     uint64_t failed_cycles = 0;       ///< when that was
     FixedText<186> failure_text;      ///< set when the mapping goes, since symbols go with it
-    FixedText<62> function_text;      ///< likewise; where it failed
     Instance* next_failed = nullptr;  ///< in the list that module_failed pushes to
 
     Instance(Kernel& kernel, ModuleRecord& record, Image& image, InstanceId id);

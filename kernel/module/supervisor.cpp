@@ -171,6 +171,7 @@ void ModuleSystem::look_after_failed() {
 void ModuleSystem::handle_failed(Instance& instance) {
     ModuleRecord& record = instance.record;
     const FixedText<186> sentence = describe_failure(instance.note, instance);
+    instance.complete_cause();
     kernel_.log.error("supervisor", "{}", sentence.text());
     // A sentence about a thread names it itself.
     if (instance.note.rule.find('@') == SIZE_MAX)
@@ -233,7 +234,7 @@ HistoryRecord ModuleSystem::record_of_failure(const ModuleRecord& record) const 
     entry.phase = Phase::Serving;
     entry.result = TransactionResult::Failed;
     entry.reason = record.restarts.reason;
-    entry.cause = cause_of(*record.current);
+    entry.cause = record.current->note.cause;
     return entry;
 }
 
@@ -257,27 +258,25 @@ void ModuleSystem::fail_over(InterfaceRecord& interface, Text from, uint64_t fai
         kernel_.log.error("supervisor", "no implementor of {} is left", interface.name.text());
         return;
     }
-    const auto take_over = [&](ModuleRecord& other) {
-        change_.assert_held();
-        if (other.state() != ModuleState::Running || other.current->is_ended()) return false;
-        HistoryRecord entry;
-        PhaseClock clock(kernel_.threads, entry);
-        entry.interface = interface.name;
-        entry.from.assign(from);
-        entry.to = name_with_version(other.current->info());
-        auto plugged = swap_primary(interface, other, clock);
-        if (failed_cycles != 0)
-            entry.evict_ns = kernel_.threads.cycles_to_ns(arch::cycles() - failed_cycles);
-        (void)store(clock, plugged);
-        if (!plugged.ok()) return false;
-        kernel_.log.warning("supervisor", "{} took over {}", other.name(), interface.name.text());
-        return true;
-    };
     // Who ruled before, if that is still there; else whoever can.
-    ModuleRecord* const previous = interface.previous;
-    if (previous != nullptr && take_over(*previous)) return;
-    for (Slot& slot : interface.implementors)
-        if (slot.record != previous && take_over(*slot.record)) return;
+    for (ModuleRecord* const wanted : {interface.previous, static_cast<ModuleRecord*>(nullptr)}) {
+        for (Slot& slot : interface.implementors) {
+            ModuleRecord& other = *slot.record;
+            if (wanted != nullptr ? &other != wanted : &other == interface.previous) continue;
+            if (other.state() != ModuleState::Running || other.current->is_ended()) continue;
+            HistoryRecord entry;
+            PhaseClock clock(kernel_.threads, entry);
+            entry.interface = interface.name;
+            entry.from.assign(from);
+            entry.to = name_with_version(other.current->info());
+            auto plugged = swap_primary(interface, other, clock);
+            if (failed_cycles != 0) entry.evict_ns = kernel_.threads.cycles_to_ns(arch::cycles() - failed_cycles);
+            (void)store(clock, plugged);
+            if (!plugged.ok()) continue;
+            kernel_.log.warning("supervisor", "{} took over {}", other.name(), interface.name.text());
+            return;
+        }
+    }
     kernel_.log.error("supervisor", "no implementor of {} is left: the kernel's built-in one serves",
                       interface.name.text());
 }
@@ -420,7 +419,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         entry.result = TransactionResult::RolledBack;
         entry.phase = Phase::Probation;
         entry.reason.assign(reason);
-        entry.cause = cause_of(*failed);
+        entry.cause = failed->note.cause;
         if (probation.previous_policy != nullptr)
             entry.evict_ns =
                 kernel_.threads.cycles_to_ns(kernel_.threads.policy().returned_cycles() - failed->failed_cycles);

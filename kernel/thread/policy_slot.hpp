@@ -121,6 +121,7 @@ private:
         Text name;
         Text sentence;
     };
+    static const Rule kLost;
     /// The ruling policy broke `rule`, with its method at `method` of the vtable, for `thread` or with it: its instance
     /// has failed.
     [[gnu::cold, gnu::noinline]] void break_rule(const Rule& rule, uint64_t method, const Thread* thread);

@@ -22,17 +22,17 @@ bool is_plain(const Thread& thread) {
 }
 }  // namespace
 
+constexpr PolicySlot::Rule PolicySlot::kLost{"lost", "it lost @, which waits for its turn"};
+
 void PolicySlot::break_rule(const Rule& rule, uint64_t method, const Thread* thread) {
     const Place& broken = at(ruling());
     const auto& instance = static_cast<const Instance&>(*broken.instance);
     FailureNote note;
     note.failure = GateFailure::Abort;
+    note.is_answer = true;
     note.rule = rule.sentence;
-    note.rule_name = rule.name;
-    if (thread != nullptr) {
-        note.thread = thread->id;
-        note.thread_name = thread->name;
-    }
+    note.cause.rule = rule.name;
+    if (thread != nullptr) name_thread(note, *thread);
     // Where the method is; unless the policy wrote over that.
     const uint64_t vtable = *reinterpret_cast<const uint64_t*>(broken.policy);
     if (instance.mapping != nullptr && instance.mapping->contains(vtable + method))
@@ -65,7 +65,6 @@ bool PolicySlot::holds(Cpu& cpu, Thread& thread) {
 }
 
 void PolicySlot::compare_counts(Cpu& cpu) {
-    static constexpr Rule kLost{"lost", "it lost @, which waits for its turn"};
     static constexpr Rule kStatistics{"statistics", "its statistics are wrong about how many threads wait"};
     const auto counted = ruling_statistics(cpu);
     if (!counted.ok() || counted.value().runnable == cpu.ready_count) return;
@@ -79,7 +78,6 @@ void PolicySlot::compare_counts(Cpu& cpu) {
 
 /// At a tick, while a thread of the policy class runs on `cpu`. The ruling policy serves.
 void PolicySlot::look_after_waiting(Cpu& cpu) {
-    static constexpr Rule kLost{"lost", "it lost @, which has waited longest"};
     static constexpr Rule kStarved{"starved", "it let @ wait while its equals and less urgent ones ran"};
     if (++cpu.policy_ticks % (patience_ / 4) == 0) compare_counts(cpu);
     Vigil& vigil = cpu.vigil;

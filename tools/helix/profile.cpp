@@ -357,7 +357,7 @@ private:
             if (!parse_duration(Text(watchdog->data(), watchdog->size()), ns) || ns < 10'000'000 || ns > 60'000'000'000)
                 error(*root_.at_path("scheduler.watchdog").node(),
                       "\"scheduler.watchdog\" takes a duration from 10ms to 60s");
-            out.kernel_keys["kernel.watchdog"] = *watchdog;
+            out.kernel_keys["kernel.watchdog_ms"] = std::to_string(ns / 1'000'000);
         }
         for (const char* key : {"profile.features.multicore", "profile.features.smp"})
             if (!root_.at_path(key).value_or(true)) out.kernel_keys["kernel.maximum_cpus"] = "1";
