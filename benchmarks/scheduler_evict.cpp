@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// scheduler.evict: from a fault in a pick of a policy on probation to the first pick of the one before it, with two CPUs
-// and a thousand threads.
+// scheduler.evict: from a fault in a pick of a policy on probation to the first pick of the one before it, with two
+// CPUs and a thousand threads.
 #include "hosted_kernel.hpp"
 #include "metric.hpp"
 
@@ -55,7 +55,8 @@ Result<void> measure(kernel::Kernel& kernel) {
 
 int main(int argument_count, char** arguments) {
     if (benchmark::only_lists(argument_count, arguments, {"scheduler.evict"})) return 0;
-    if (!benchmark::run_in_kernel({"helix-workload", "helix-benchmark-eviction", "helix-benchmark-witness"}, measure, 2))
+    if (!benchmark::run_in_kernel({"helix-workload", "helix-benchmark-eviction", "helix-benchmark-witness"}, measure,
+                                  2))
         return 1;
     benchmark::print_metric("scheduler.evict", "ns", {evictions, evictions + kEvictions});
     return 0;

@@ -30,6 +30,8 @@ void on_fault(TrapFrame& frame, const Fault& fault) {
     arch::trap_resume_at_gate(frame, *gate, GateFailure::Fault);
 }
 
+FailureNote::FailureNote() = default;
+
 void name_thread(FailureNote& note, const Thread& thread) {
     note.cause.thread = thread.id;
     note.cause.thread_name = thread.name;

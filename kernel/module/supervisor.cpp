@@ -15,7 +15,7 @@ namespace helix::kernel {
 namespace {
 constexpr uint64_t kDefaultProbationNs = 1'000'000'000;
 constexpr uint64_t kBusyProbationNs =
-    50'000'000;                            // how much longer it lasts, again and again, while a call is under way
+    50'000'000;  // how much longer it lasts, again and again, while a call is under way
 constexpr uint64_t kTickEventNs = 1'000'000'000;
 }  // namespace
 
@@ -68,7 +68,8 @@ void ModuleSystem::supervisor_main(void* argument) {
             deadline, Cancellable::No);
         // A failed policy is replaced at once by the mirrored one, before anything that might wait. Its threads have
         // waited long enough: what else is to be done takes longer than a tick.
-        if (system.kernel_.threads.policy().return_to_mirror()) (void)system.kernel_.threads.sleep(Threads::kTickNs).ok();
+        if (system.kernel_.threads.policy().return_to_mirror())
+            (void)system.kernel_.threads.sleep(Threads::kTickNs).ok();
         system.supervise();
         system.send_periodic_events();
         system.rounds_.wake_all([&](Rounds& rounds) { rounds.done = round; });

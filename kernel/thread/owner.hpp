@@ -62,6 +62,8 @@ struct FailureCause {
 
 /// Why an instance failed, noted where it happened. Plain data: written in interrupt and fault context.
 struct FailureNote {
+    FailureNote();  // out of line: it is long
+
     GateFailure failure = GateFailure::None;
     FaultKind kind = FaultKind::Other;
     uint64_t address = 0;      ///< what was touched, for a fault
@@ -69,7 +71,7 @@ struct FailureNote {
     bool is_answer = false;    ///< a method's answer was wrong: `instruction` is where the method begins
     Text rule;                 ///< a rule that was broken, in words; a constant of the kernel; @: `thread`
     FailureCause cause;
-    FixedText<100> reason;     ///< what the module said when it aborted
+    FixedText<100> reason;  ///< what the module said when it aborted
 };
 
 /// The rule that a call must leave the preemption count as it was.

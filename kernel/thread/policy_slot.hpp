@@ -63,7 +63,8 @@ public:
     void flip() HELIX_REQUIRES(all_cpu_locks);
     /// The mirrored policy ruled before: it may be returned to. Set by flip; needed where one is mirrored again.
     void stand_by();
-    /// If the ruling policy failed and the mirrored one stands by, that one rules from now on; true if that came to pass.
+    /// If the ruling policy failed and the mirrored one stands by, that one rules from now on; true if that came to
+    /// pass.
     bool return_to_mirror();
     /// When that last came to pass, in cycles.
     uint64_t returned_cycles() const HELIX_READS_UNLOCKED { return returned_cycles_; }

@@ -5,9 +5,9 @@
 // What a tick looks at costs the same however many threads wait: how many the policy says there are, and the first of
 // the kernel's own list, which has waited longest. That one stays the first until it is picked, so a thread that is
 // never picked is the first sooner or later. Time counts against the policy that went to threads with no better right:
-// no more urgent, and without wishes of their own, which a policy may take as it likes. So nobody is blamed for a thread
-// that has its CPU by right, be it a more urgent one, one with a reservation, or any under a policy that promises no
-// turns.
+// no more urgent, and without wishes of their own, which a policy may take as it likes. So nobody is blamed for a
+// thread that has its CPU by right, be it a more urgent one, one with a reservation, or any under a policy that
+// promises no turns.
 
 #include "kernel/kernel.hpp"
 #include "kernel/thread/policy_calls.hpp"

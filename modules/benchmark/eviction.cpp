@@ -25,8 +25,8 @@ public:
             .provides({"helix.scheduler"});
 
     /// Of the witness: `arm`: its next pick is timed; answers with the address, in decimal, where it takes the time of
-    /// the fault. `times`: of the fault and of that pick, in cycles; 0 until then. Of the other: `fault ADDRESS`: its next
-    /// pick writes the time there, and faults.
+    /// the fault. `times`: of the fault and of that pick, in cycles; 0 until then. Of the other: `fault ADDRESS`: its
+    /// next pick writes the time there, and faults.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "arm") {
             fault_cycles_ = pick_cycles_ = 0;

@@ -44,8 +44,8 @@ public:
     ///   spins      does not return from a pick
     Result<Response> handle_request(const Request& request) override {
         if (request.request_type != "break") return OddPolicy::handle_request(request);
-        constexpr Text kWays[] = {"",       "never",   "foreign", "running",   "blocked", "elsewhere", "forgets",
-                                  "hides",  "starves", "counts",  "migration", "area",    "tick",      "spins"};
+        constexpr Text kWays[] = {"",      "never",   "foreign", "running",   "blocked", "elsewhere", "forgets",
+                                  "hides", "starves", "counts",  "migration", "area",    "tick",      "spins"};
         for (size_t i = 1; i < sizeof(kWays) / sizeof(kWays[0]); ++i) {
             if (as_text(request.payload) != kWays[i]) continue;
             __atomic_store_n(&way_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
