@@ -277,6 +277,8 @@ private:
                 }
                 default: break;
             }
+            // A ring of one would never wait for anybody, and have its CPU for good where nobody is preempted.
+            if (slot.kind == Kind::Ring && slot.next == i) slot.kind = Kind::Yield;
         }
     }
     /// The first of each ring holds its token at the beginning: the one that others lead back to.
