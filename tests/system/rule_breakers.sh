@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # A policy that breaks a rule, whichever, is taken out, and the one before it put back with its threads: on probation,
-# and when it has ruled for long. The report names the rule, a thread and the function. In both ports, on two CPUs.
-# timeout: 200
+# and, hosted, when it has ruled for long. The report names the rule, a thread and the function. On two CPUs.
+# timeout: 400
 source "$HELIX_ROOT/tests/system/lib.sh"
 
 # How it breaks a rule, which may be found out (the queues of a CPU may run empty before a count is looked at, and
@@ -62,12 +62,13 @@ check() {
 
 for arch in hosted x86_64; do
     for when in on_probation long_after; do
+        [[ $arch-$when != x86_64-long_after ]] || continue
         [[ $when == on_probation ]] && shell_profile=$HELIX_TEST_DIRECTORY/on_probation.toml ||
             shell_profile=$HELIX_ROOT/tests/system/rule_breakers.toml
         sed 's/probation = "1ms"/probation = "60s"/' "$HELIX_ROOT/tests/system/rule_breakers.toml" \
             >"$HELIX_TEST_DIRECTORY/on_probation.toml"
         output=$HELIX_TEST_DIRECTORY/$arch-$when
-        commands "$when" | helix_shell "$arch" --smp 2 --timeout 90 >"$output" 2>&1
+        commands "$when" | helix_shell "$arch" --smp 2 --timeout 150 >"$output" 2>&1
         check "$arch, $when" "$output"
     done
 done
