@@ -148,6 +148,7 @@ bool run_in_kernel(const std::vector<std::string>& loadable, Result<void> (*meas
     options.initrd = bytes_of(initrd_bytes);
     options.input = -1;
     options.cpu_count = wanted.cpus;
+    options.memory_bytes = wanted.memory_mb << 20;
     options.replay = wanted.seed.has_value();
     options.seed = wanted.seed.value_or(0);
     options.output = 2;

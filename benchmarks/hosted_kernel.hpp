@@ -15,7 +15,8 @@ namespace helix::benchmark {
 
 /// How a kernel is started; the rest is as in the minimal profile.
 struct KernelOptions {
-    uint32_t cpus = 1;             ///< 1 to 64
+    uint32_t cpus = 1;  ///< 1 to 64
+    uint64_t memory_mb = 256;
     std::optional<uint64_t> seed;  ///< replay with this seed, instead of real time
     std::string scheduler = "helix-scheduler-round-robin";
     bool strip = true;  ///< modules without debug information and symbols, as archives carry them

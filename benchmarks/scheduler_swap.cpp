@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// scheduler.swap.pause: how long the scheduler is held while it is swapped under a thousand threads.
+// scheduler.swap.pause: how long two CPUs are held while the scheduler is swapped under ten thousand threads.
 #include "hosted_kernel.hpp"
 #include "metric.hpp"
 
@@ -16,7 +16,8 @@ uint64_t pauses[kSwaps];
 Result<void> measure(kernel::Kernel& kernel) {
     constexpr Text kPolicies[] = {"helix-scheduler-priority", "helix-scheduler-round-robin"};
     TRY(kernel.modules.load("helix-workload"));
-    TRY(kernel.modules.request(nullptr, "helix-workload", "start", as_bytes(Text("1000"))));
+    const Response started = TRY(kernel.modules.request(nullptr, "helix-workload", "start", as_bytes(Text("10000"))));
+    if (!started.is_ok()) return Error(ErrorCode::InvalidState, started.sentence());
     uint64_t seen = 0;
     for (size_t i = 0; i < kSwaps; ++i) {
         TRY(kernel.threads.sleep(kBetweenNs));
@@ -36,7 +37,10 @@ Result<void> measure(kernel::Kernel& kernel) {
 
 int main(int argument_count, char** arguments) {
     if (benchmark::only_lists(argument_count, arguments, {"scheduler.swap.pause"})) return 0;
-    if (!benchmark::run_in_kernel({"helix-workload", "helix-scheduler-priority"}, measure)) return 1;
+    benchmark::KernelOptions options;
+    options.cpus = 2;
+    options.memory_mb = 1024;
+    if (!benchmark::run_in_kernel({"helix-workload", "helix-scheduler-priority"}, measure, options)) return 1;
     benchmark::print_metric("scheduler.swap.pause", "ns", {pauses, pauses + kSwaps});
     return 0;
 }

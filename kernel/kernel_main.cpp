@@ -82,6 +82,8 @@ void kernel_main(const arch::BootInfo& boot) {
                               : boot.cpu_count;
     const size_t cpus = most < boot.cpu_count ? most : boot.cpu_count;
     require(kernel.threads.init(cpus, stack_kb * 1024 + boot.stack_overhead), "threads");
+    if (const auto watchdog_ms = kernel.profile.number("kernel.watchdog_ms"); watchdog_ms.ok())
+        kernel.threads.policy().set_patience(static_cast<uint32_t>(watchdog_ms.value()));
     start_trace(kernel);
     auto started = kernel.threads.create("main", main_thread, &kernel, {.kind = ThreadClass::Kernel});
     if (!started.ok()) panic(started.error().sentence());

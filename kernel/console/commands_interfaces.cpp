@@ -17,6 +17,11 @@ void write_record(JsonWriter& json, const HistoryRecord& record) {
     json.field("result", describe(record.result));
     json.field("phase", describe(record.phase));
     json.field("reason", record.reason.text());
+    json.field("rule", record.cause.rule);
+    json.field("thread", static_cast<uint64_t>(record.cause.thread));
+    json.field("thread_name", record.cause.thread_name.text());
+    json.field("function", record.cause.function.text());
+    json.field("evict_ns", record.evict_ns);
     json.field("pause_ns", record.pause_ns);
     json.field("prepare_ns", record.prepare_ns);
     json.field("state_bytes", record.state_bytes);

@@ -30,12 +30,20 @@ void on_fault(TrapFrame& frame, const Fault& fault) {
     arch::trap_resume_at_gate(frame, *gate, GateFailure::Fault);
 }
 
+FailureNote::FailureNote() = default;
+
+void name_thread(FailureNote& note, const Thread& thread) {
+    note.cause.thread = thread.id;
+    note.cause.thread_name = thread.name;
+}
+
 void module_failed(Owner& owner, const FailureNote& note) {
     auto& instance = static_cast<Instance&>(owner);
     if (__atomic_exchange_n(&instance.noted, 1, __ATOMIC_ACQ_REL) != 0) return;
     // From here on a thread of the module that is preempted does not come back to this place, but behind its gate.
     preempt_disable();
     instance.note = note;
+    if (note.cause.thread == ThreadId::None) name_thread(instance.note, current_thread());
     instance.failed_cycles = arch::cycles();
     Trace::note(TraceKind::Failure, static_cast<uint8_t>(note.failure), static_cast<uint32_t>(instance.id),
                 static_cast<uint32_t>(current_thread().id), note.instruction, instance.name());

@@ -3,6 +3,7 @@
 // History: a record of every load, unload, reload and swap, and of every failure that the supervisor handled.
 #pragma once
 
+#include "kernel/thread/owner.hpp"
 #include "kernel/thread/spin_lock.hpp"
 
 namespace helix::kernel {
@@ -23,6 +24,8 @@ constexpr Text describe(Phase phase) {
 inline constexpr size_t kPhases = 8;
 
 struct HistoryRecord {
+    HistoryRecord();  // out of line: it is long
+
     uint64_t id = 0;
     uint64_t time_ns = 0;     ///< since boot, when it began
     FixedText<46> interface;  ///< what was swapped, or what the module implements (the first, if several); else empty
@@ -36,6 +39,8 @@ struct HistoryRecord {
     uint64_t prepare_ns = 0;          ///< time before the hold
     uint64_t phase_ns[kPhases] = {};  ///< of each phase up to Commit; the pause is Hold to Commit
     uint64_t state_bytes = 0;
+    FailureCause cause;     ///< of a failure that the supervisor looked after
+    uint64_t evict_ns = 0;  ///< of a policy: from its failure until another ruled in its place
 };
 
 /// The newest records, in a ring. Any thread context.

@@ -49,6 +49,8 @@ Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& 
             return error;
         }
         instance->targets[i] = {implementation, token_of(instance)};
+        if (interfaces[i].name == InterfaceTraits<Scheduler>::kId.name)
+            instance->bounded_budget_ticks = kernel.threads.policy().call_budget();
     }
     instance->become(ModuleState::Loaded);
     return instance;
@@ -118,6 +120,19 @@ LedgerTotals Instance::totals() {
     return totals;
 }
 
+FixedText<62> describe_thread(const FailureNote& note) {
+    if (note.cause.thread == ThreadId::None) return FixedText<62>("an idle CPU");
+    return format<62>("thread {} ({})", static_cast<uint64_t>(note.cause.thread), note.cause.thread_name);
+}
+
+void Instance::complete_cause() {
+    constexpr Text kNames[] = {"", "fault", "budget", "abort"};
+    if (note.cause.rule.empty()) note.cause.rule = kNames[static_cast<size_t>(note.failure) & 3];
+    uint64_t offset = 0;
+    if (mapping != nullptr)
+        note.cause.function.assign(function_name(mapping->symbol_for(note.instruction, offset)).text());
+}
+
 FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
     if (!instance.failure_text.empty()) return instance.failure_text;
     FixedText<186> text(instance.name());
@@ -127,7 +142,12 @@ FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
     }
     text.append(" failed: ");
     if (!note.rule.empty()) {
-        text.append(note.rule);
+        const size_t place = note.rule.find('@');
+        text.append(note.rule.substr(0, place));
+        if (place != SIZE_MAX) {
+            text.append(describe_thread(note).text());
+            text.append(note.rule.substr(place + 1));
+        }
     } else if (note.failure == GateFailure::Budget) {
         text.append("its call ran over its budget of CPU time");
     } else if (note.failure == GateFailure::Abort) {
@@ -139,9 +159,11 @@ FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
     if (note.instruction != 0 && instance.mapping != nullptr && instance.mapping->contains(note.instruction)) {
         uint64_t offset = 0;
         const Text symbol = instance.mapping->symbol_for(note.instruction, offset);
-        text.append(" in ");
+        text.append(note.is_answer ? Text(": ") : Text(" in "));
         if (symbol.empty())
             text.append(format<60>("{}+0x{:x}", instance.name(), note.instruction - instance.mapping->base()).text());
+        else if (note.is_answer)
+            text.append(function_name(symbol).text());
         else
             text.append(format<140>("{}+0x{:x}", function_name(symbol).text(), offset).text());
     }

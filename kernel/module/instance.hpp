@@ -21,6 +21,8 @@ struct Instance;
 
 /// The sentence for a call that failed: "NAME failed: divide error in SYMBOL+0x12".
 FixedText<186> describe_failure(const FailureNote& note, Instance& instance);
+/// "thread 12 (NAME)", as the note has it.
+FixedText<62> describe_thread(const FailureNote& note);
 
 /// While it lives, waits of the calling thread in the code of `owner` end at `deadline_ns`, and `owner` has failed
 /// then.
@@ -87,6 +89,8 @@ struct Instance : Owner {
     /// Thread context, change lock held.
     void begin_restart();
     void end_restart() { __atomic_store_n(&restarting, 0, __ATOMIC_SEQ_CST); }
+    /// Adds to the note's cause what is found out while the mapping is there. It has failed; change lock held.
+    void complete_cause();
     Error failed_error() { return Error(ErrorCode::ModuleFailed, describe_failure(note, *this).text()); }
 
     Kernel& kernel;

@@ -30,6 +30,8 @@ struct InterfaceRecord : boost::intrusive::list_base_hook<> {
     ModuleRecord* primary_record = nullptr;
     /// Whom the profile or the last swap plugged in; another may serve since that one failed, or nobody.
     ModuleRecord* choice = nullptr;
+    /// Who served before, where the kernel itself plugs in: it takes over if the primary one fails.
+    ModuleRecord* previous = nullptr;
     boost::intrusive::list<Slot> implementors;  ///< their own slots, in order of publishing
     uint32_t module_slots = 0;                  ///< own slots of modules, published or not
 

@@ -286,7 +286,7 @@ private:
     void handle_failed(Instance& instance) HELIX_REQUIRES(change_);
     void retire_failed(ModuleRecord& record) HELIX_REQUIRES(change_);
     void abandon_heap_blocks(Instance& instance) HELIX_REQUIRES(change_);
-    void fail_over(InterfaceRecord& interface, Text from) HELIX_REQUIRES(change_);
+    void fail_over(InterfaceRecord& interface, Text from, uint64_t failed_cycles = 0) HELIX_REQUIRES(change_);
     HistoryRecord record_of_failure(const ModuleRecord& record) const HELIX_REQUIRES(change_);
     // health.cpp
     static void health_main(void* system);

@@ -14,8 +14,18 @@ void PhaseClock::tick() {
     last_cycles_ = now;
 }
 
-void PhaseClock::note_phase() const {
-    Trace::note(TraceKind::Phase, static_cast<uint8_t>(entry_.phase), 0, static_cast<uint32_t>(current_thread().id));
+void PhaseClock::note_phase(Phase phase) const {
+    Trace::note_at(entered_cycles_[static_cast<size_t>(phase)], TraceKind::Phase, static_cast<uint8_t>(phase), 0,
+                   static_cast<uint32_t>(current_thread().id));
+}
+
+void PhaseClock::stop() {
+    tick();
+    running_ = false;
+    if (!holds_notes_ || !is_recorded_) return;
+    holds_notes_ = false;
+    for (size_t i = static_cast<size_t>(Phase::Hold); i <= static_cast<size_t>(entry_.phase); ++i)
+        if (entered_cycles_[i] != 0) note_phase(static_cast<Phase>(i));
 }
 
 void PhaseClock::finish() {

@@ -30,30 +30,33 @@ public:
         tick();
         entry_.phase = next;
         held_ |= next == Phase::Hold || next == Phase::Commit;
-        if (is_recorded_) note_phase();
+        entered_cycles_[static_cast<size_t>(next)] = last_cycles_;
+        if (is_recorded_ && !holds_notes_) note_phase(next);
     }
+    /// From here to `stop` entries of the trace wait, so that a hold is not longer for them. The thread stays on its
+    /// CPU, and nothing else is traced there.
+    void hold_notes() { holds_notes_ = true; }
     /// What is timed leaves no record, and no trace.
     void leave_no_trace() { is_recorded_ = false; }
     /// The time of the phase in which the transaction ended is over; what follows is cleaning up.
-    void stop() {
-        tick();
-        running_ = false;
-    }
+    void stop();
     /// Writes the times into the record. Once, at the end.
     void finish();
 
 private:
     void tick();
-    void note_phase() const;
+    void note_phase(Phase phase) const;
 
     const Threads& threads_;
     HistoryRecord& entry_;
     uint64_t last_cycles_;
     const Phase first_held_ = Phase::Hold;
     uint64_t cycles_[kPhases] = {};
+    uint64_t entered_cycles_[kPhases] = {};
     bool running_ = true;
     bool held_ = false;  ///< callers were, at some time
     bool is_recorded_ = true;
+    bool holds_notes_ = false;
 };
 
 /// The clock of what leaves no record.

@@ -129,6 +129,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         MutexGuard guard(registry_);
         if (in_place) decided = check_holders(record, *candidate.descriptor);
         preempt_disable();  // so that the end is read before others run again
+        clock.hold_notes();
         clock.enter(Phase::Hold);
         kernel_.threads.lock_all_cpus();
         if (decided.ok())
@@ -144,6 +145,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
             InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Scheduler>::kId.name);
             previous_record = interface.primary_record;
             interface.primary_record = &record;
+            if (previous_record != nullptr && !in_place) interface.previous = previous_record;
             if (in_place) {
                 record.current = &candidate;
                 ++record.generation;

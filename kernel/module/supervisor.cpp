@@ -15,8 +15,7 @@ namespace helix::kernel {
 namespace {
 constexpr uint64_t kDefaultProbationNs = 1'000'000'000;
 constexpr uint64_t kBusyProbationNs =
-    50'000'000;                            // how much longer it lasts, again and again, while a call is under way
-constexpr uint64_t kAuditNs = 20'000'000;  // between two looks at a policy on probation
+    50'000'000;  // how much longer it lasts, again and again, while a call is under way
 constexpr uint64_t kTickEventNs = 1'000'000'000;
 }  // namespace
 
@@ -57,8 +56,6 @@ void ModuleSystem::supervisor_main(void* argument) {
             for (const Probation& probation : system.probations_) {
                 if (!probation.active) continue;
                 if (probation.deadline_ns < deadline) deadline = probation.deadline_ns;
-                const uint64_t audit_ns = arch::now_ns() + kAuditNs;
-                if (probation.previous_policy != nullptr && audit_ns < deadline) deadline = audit_ns;
             }
             if (const uint64_t restart_ns = system.next_restart_ns(); restart_ns < deadline) deadline = restart_ns;
         }
@@ -69,9 +66,10 @@ void ModuleSystem::supervisor_main(void* argument) {
                 return std::exchange(rounds.wanted, false);
             },
             deadline, Cancellable::No);
-        if (system.kernel_.threads.policy().has_mirror()) system.kernel_.threads.policy().audit_ruling();
-        // A failed policy is replaced at once by the mirrored one, before anything that might wait.
-        system.kernel_.threads.policy().return_to_mirror();
+        // A failed policy is replaced at once by the mirrored one, before anything that might wait. Its threads have
+        // waited long enough: what else is to be done takes longer than a tick.
+        if (system.kernel_.threads.policy().return_to_mirror())
+            (void)system.kernel_.threads.sleep(Threads::kTickNs).ok();
         system.supervise();
         system.send_periodic_events();
         system.rounds_.wake_all([&](Rounds& rounds) { rounds.done = round; });
@@ -174,7 +172,11 @@ void ModuleSystem::look_after_failed() {
 void ModuleSystem::handle_failed(Instance& instance) {
     ModuleRecord& record = instance.record;
     const FixedText<186> sentence = describe_failure(instance.note, instance);
+    instance.complete_cause();
     kernel_.log.error("supervisor", "{}", sentence.text());
+    // A sentence about a thread names it itself.
+    if (instance.note.rule.find('@') == SIZE_MAX)
+        kernel_.log.error("supervisor", "{} failed on {}", instance.name(), describe_thread(instance.note));
     for (Probation& probation : probations_) {
         if (!probation.active) continue;
         if (probation.record == &record && record.current == &instance) {
@@ -218,7 +220,7 @@ void ModuleSystem::handle_failed(Instance& instance) {
         ruled->primary->fill(nullptr);
     }
     abandon_heap_blocks(instance);
-    fail_over(*ruled, name_with_version(instance.info()).text());
+    fail_over(*ruled, name_with_version(instance.info()).text(), instance.failed_cycles);
 }
 
 /// What the history says of the last failure of `record`, until it is known what came of it.
@@ -233,13 +235,14 @@ HistoryRecord ModuleSystem::record_of_failure(const ModuleRecord& record) const 
     entry.phase = Phase::Serving;
     entry.result = TransactionResult::Failed;
     entry.reason = record.restarts.reason;
+    entry.cause = record.current->note.cause;
     return entry;
 }
 
 /// Sees to it that another running implementor is the primary one of `interface`. Where the kernel itself plugs in, its
 /// own last resort serves until then, and for good if there is none; elsewhere withdraw_interfaces has chosen. `from`
 /// is who served before, with version; empty if nobody did.
-void ModuleSystem::fail_over(InterfaceRecord& interface, Text from) {
+void ModuleSystem::fail_over(InterfaceRecord& interface, Text from, uint64_t failed_cycles) {
     if (const ModuleRecord* const heir = interface.primary_record; heir != nullptr) {
         HistoryRecord entry;
         entry.time_ns = arch::now_ns();
@@ -256,19 +259,24 @@ void ModuleSystem::fail_over(InterfaceRecord& interface, Text from) {
         kernel_.log.error("supervisor", "no implementor of {} is left", interface.name.text());
         return;
     }
-    for (Slot& slot : interface.implementors) {
-        ModuleRecord& other = *slot.record;
-        if (other.state() != ModuleState::Running || other.current->is_ended()) continue;
-        HistoryRecord entry;
-        PhaseClock clock(kernel_.threads, entry);
-        entry.interface = interface.name;
-        entry.from.assign(from);
-        entry.to = name_with_version(other.current->info());
-        auto plugged = swap_primary(interface, other, clock);
-        (void)store(clock, plugged);
-        if (!plugged.ok()) continue;
-        kernel_.log.warning("supervisor", "{} took over {}", other.name(), interface.name.text());
-        return;
+    // Who ruled before, if that is still there; else whoever can.
+    for (ModuleRecord* const wanted : {interface.previous, static_cast<ModuleRecord*>(nullptr)}) {
+        for (Slot& slot : interface.implementors) {
+            ModuleRecord& other = *slot.record;
+            if (wanted != nullptr ? &other != wanted : &other == interface.previous) continue;
+            if (other.state() != ModuleState::Running || other.current->is_ended()) continue;
+            HistoryRecord entry;
+            PhaseClock clock(kernel_.threads, entry);
+            entry.interface = interface.name;
+            entry.from.assign(from);
+            entry.to = name_with_version(other.current->info());
+            auto plugged = swap_primary(interface, other, clock);
+            if (failed_cycles != 0) entry.evict_ns = kernel_.threads.cycles_to_ns(arch::cycles() - failed_cycles);
+            (void)store(clock, plugged);
+            if (!plugged.ok()) continue;
+            kernel_.log.warning("supervisor", "{} took over {}", other.name(), interface.name.text());
+            return;
+        }
     }
     kernel_.log.error("supervisor", "no implementor of {} is left: the kernel's built-in one serves",
                       interface.name.text());
@@ -412,6 +420,10 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         entry.result = TransactionResult::RolledBack;
         entry.phase = Phase::Probation;
         entry.reason.assign(reason);
+        entry.cause = failed->note.cause;
+        if (probation.previous_policy != nullptr)
+            entry.evict_ns =
+                kernel_.threads.cycles_to_ns(kernel_.threads.policy().returned_cycles() - failed->failed_cycles);
         Trace::note(TraceKind::Transaction, static_cast<uint8_t>(entry.result), 0,
                     static_cast<uint32_t>(current_thread().id), 0, entry.from.text());
     });

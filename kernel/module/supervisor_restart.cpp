@@ -224,7 +224,7 @@ void ModuleSystem::give_up(ModuleRecord& record) {
     } else if (essential) {
         panic(format("the essential module {}", restarts.reason).text());
     }
-    for (uint32_t i = 0; i < orphans; ++i) fail_over(*orphaned[i], from.text());
+    for (uint32_t i = 0; i < orphans; ++i) fail_over(*orphaned[i], from.text(), record.current->failed_cycles);
 }
 
 }  // namespace helix::kernel

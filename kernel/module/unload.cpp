@@ -157,8 +157,10 @@ Result<void> ModuleSystem::retire(ModuleRecord& record, ModuleHold& hold, const 
     {
         MutexGuard guard(registry_);
         records_.erase(records_.iterator_to(record));
-        for (InterfaceRecord& interface : interfaces_)
+        for (InterfaceRecord& interface : interfaces_) {
             if (interface.choice == &record) interface.choice = nullptr;
+            if (interface.previous == &record) interface.previous = nullptr;
+        }
     }
     // Calls that found the record before it left the registry see that it has no instance, and go.
     __atomic_store_n(&record.current, nullptr, __ATOMIC_RELEASE);

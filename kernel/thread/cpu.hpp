@@ -45,6 +45,16 @@ private:
 class HELIX_CAPABILITY("all CPU locks") AllCpuLocks {};
 extern AllCpuLocks all_cpu_locks HELIX_RANKED(Cpu);
 
+/// What was seen at ticks of the thread that has waited longest on a CPU; policy_watch.cpp.
+struct Vigil {
+    const Thread* thread = nullptr;
+    uint64_t switches = 0;     ///< of that thread; if they change, it ran in between
+    uint32_t reign = 0;        ///< of the policy that let it wait
+    uint32_t ticks = 0;        ///< for how long it has been the first
+    uint32_t passed_over = 0;  ///< how many of them went to others that had no better right
+    size_t most = 0;           ///< so many waited at the same time
+};
+
 struct alignas(64) Cpu {
     CpuLocal local{};  ///< first: `%gs` points here
     Kernel* kernel = nullptr;
@@ -67,6 +77,8 @@ struct alignas(64) Cpu {
     /// All runnable threads of the policy class: the kernel's truth, and its FIFO.
     ReadyList policy_ready HELIX_GUARDED_BY(lock);
     uint64_t fifo_picks HELIX_GUARDED_BY(lock) = 0;  ///< threads that the built-in FIFO had to pick
+    Vigil vigil HELIX_GUARDED_BY(lock);
+    uint32_t policy_ticks HELIX_GUARDED_BY(lock) = 0;  ///< looked at by it, modulo 2^32
     SchedulerCpu view[Thread::kPolicies] HELIX_GUARDED_BY(lock) = {};
 
     Thread idle_thread;

@@ -8,6 +8,8 @@
 
 namespace helix::kernel {
 
+struct Thread;
+
 struct Owner {
     /// The instance failed or is being ended by force: calls inside it end, its threads end. Atomic; never cleared.
     uint32_t ended = 0;
@@ -47,19 +49,36 @@ constexpr Text describe(FaultKind kind) {
     return "fault";
 }
 
+/// What of a FailureNote the history keeps.
+struct FailureCause {
+    /// The name of the rule that a policy broke; the supervisor adds fault, budget or abort. Empty: nothing failed.
+    Text rule;
+    /// Whom the rule was broken for or with; otherwise on which thread it failed.
+    ThreadId thread = ThreadId::None;
+    FixedText<29> thread_name;
+    /// In which it happened, or which gave the wrong answer; the supervisor's to find out. Empty: it is not known.
+    FixedText<62> function;
+};
+
 /// Why an instance failed, noted where it happened. Plain data: written in interrupt and fault context.
 struct FailureNote {
+    FailureNote();  // out of line: it is long
+
     GateFailure failure = GateFailure::None;
     FaultKind kind = FaultKind::Other;
     uint64_t address = 0;      ///< what was touched, for a fault
     uint64_t instruction = 0;  ///< where; 0 when unknown
-    Text rule;                 ///< a rule that was broken, in words; a constant of the kernel
-    FixedText<100> reason;     ///< what the module said when it aborted
+    bool is_answer = false;    ///< a method's answer was wrong: `instruction` is where the method begins
+    Text rule;                 ///< a rule that was broken, in words; a constant of the kernel; @: `thread`
+    FailureCause cause;
+    FixedText<100> reason;  ///< what the module said when it aborted
 };
 
 /// The rule that a call must leave the preemption count as it was.
 inline constexpr Text kPreemptionRule = "it returned with preemption off, or enabled once too often";
 
+/// Notes which thread `note` is about.
+void name_thread(FailureNote& note, const Thread& thread);
 /// Marks `owner` as ended, keeps the first note and tells the supervisor. Any context, any lock held; does not block.
 void module_failed(Owner& owner, const FailureNote& note);
 /// The supervisor has failed instances to look after: wakes its thread. Preemption count one, no lock held.

@@ -39,19 +39,14 @@ bool PolicySlot::ask_seldom(uint32_t place, Out* out, Arguments&&... arguments) 
     return true;
 }
 
-inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer) {
+inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer, uint64_t method) {
     const uint32_t place = ruling();
     Thread* const thread = threads_.thread_of_view(place, answer);
     if (__builtin_expect(thread != nullptr && thread->state == ThreadState::Runnable && thread->cpu == cpu.local.cpu &&
                              (thread->queued_in & bit_of(place)) != 0,
                          1))
         return thread;
-    if (answer == nullptr)
-        break_rule(place, "it picked no thread although some are runnable");
-    else if (thread == nullptr)
-        break_rule(place, "it picked something that is not a thread");
-    else
-        break_rule(place, "it picked a thread that is not runnable here");
+    picked_wrongly(cpu, method, answer, thread);
     return nullptr;
 }
 
@@ -64,7 +59,7 @@ inline __attribute__((always_inline)) Thread& PolicySlot::yield(Cpu& cpu, Thread
         thread.view[place].cpu = cpu.local.cpu;
         SchedulerThread* answer = nullptr;
         if (ask<&Scheduler::yield>(place, &answer, cpu.view[place], thread.view[place], reason))
-            picked = validated(cpu, answer);
+            picked = validated(cpu, answer, detail::vtable_offset(&Scheduler::yield));
     }
     if (__builtin_expect(picked == nullptr, 0)) {
         picked = &cpu.policy_ready.front();

@@ -150,6 +150,7 @@ void PolicySlot::flip() {
     ruling_ = mirror_;
     mirror_ = old;
     stands_by_ = true;
+    ++reign_;
 }
 
 void PolicySlot::stand_by() {
@@ -158,27 +159,17 @@ void PolicySlot::stand_by() {
     threads_.unlock_all_cpus();
 }
 
-void PolicySlot::audit_ruling() {
-    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
-        preempt_disable();
-        Cpu& cpu = threads_.cpu(id);
-        cpu.lock.acquire();
-        auto statistics = ruling_statistics(cpu);
-        if (statistics.ok() && statistics.value().runnable != cpu.ready_count)
-            break_rule(ruling(), "it does not hold the threads that are runnable");
-        cpu.lock.release();
-        preempt_enable();
-    }
-}
-
-void PolicySlot::return_to_mirror() {
+bool PolicySlot::return_to_mirror() {
     threads_.lock_all_cpus();
-    if (ruling_failed() && stands_by_ && serves(mirror_)) {
+    const bool returns = ruling_failed() && stands_by_ && serves(mirror_);
+    if (returns) {
         flip();
+        returned_cycles_ = arch::cycles();
         places_[mirror_] = Place{};
         mirror_ = kNone;
     }
     threads_.unlock_all_cpus();
+    return returns;
 }
 
 void PolicySlot::drop_mirror() {

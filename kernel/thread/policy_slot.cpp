@@ -13,13 +13,6 @@ namespace {
 constexpr void* kNothing = nullptr;  // a method that answers nothing
 }
 
-void PolicySlot::break_rule(uint32_t place, Text rule) {
-    FailureNote note;
-    note.failure = GateFailure::Abort;
-    note.rule = rule;
-    module_failed(*at(place).instance, note);
-}
-
 void PolicySlot::enqueue(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     cpu.policy_ready.push_back(thread);
     cpu.ready_count = cpu.ready_count + 1;
@@ -50,7 +43,8 @@ Thread* PolicySlot::pick(Cpu& cpu) {
     Thread* picked = nullptr;
     if (serves(ruling())) {
         SchedulerThread* answer = nullptr;
-        if (ask<&Scheduler::pick_next>(ruling(), &answer, cpu.view[ruling()])) picked = validated(cpu, answer);
+        if (ask<&Scheduler::pick_next>(ruling(), &answer, cpu.view[ruling()]))
+            picked = validated(cpu, answer, detail::vtable_offset(&Scheduler::pick_next));
     }
     if (__builtin_expect(picked == nullptr, 0)) {
         picked = &cpu.policy_ready.front();
@@ -97,8 +91,10 @@ TickDecision PolicySlot::ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns) {
 
 bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
     if (serves(mirrored())) (void)ask_tick(mirrored(), cpu, now_ns);
-    if (!serves(ruling())) return !cpu.policy_ready.empty();
-    return ask_tick(ruling(), cpu, now_ns) == TickDecision::Preempt;
+    bool preempts = serves(ruling()) && ask_tick(ruling(), cpu, now_ns) == TickDecision::Preempt;
+    if (serves(ruling())) look_after_waiting(cpu);
+    if (!serves(ruling())) preempts = !cpu.policy_ready.empty();
+    return preempts;
 }
 
 bool PolicySlot::should_preempt(Cpu& cpu, Thread& woken) {

@@ -61,17 +61,23 @@ public:
     Result<void> mirror(Scheduler* policy, Owner* instance);
     /// The mirrored policy rules from now on and the one that ruled becomes the mirror. All CPU locks held.
     void flip() HELIX_REQUIRES(all_cpu_locks);
-    /// Compares what the ruling policy counts with what is runnable, one CPU at a time; a policy that lost a thread, or
-    /// made one up, has failed. Preemption on.
-    void audit_ruling();
     /// The mirrored policy ruled before: it may be returned to. Set by flip; needed where one is mirrored again.
     void stand_by();
-    /// If the ruling policy failed and the mirrored one stands by, that one rules from now on.
-    void return_to_mirror();
+    /// If the ruling policy failed and the mirrored one stands by, that one rules from now on; true if that came to
+    /// pass.
+    bool return_to_mirror();
+    /// When that last came to pass, in cycles.
+    uint64_t returned_cycles() const HELIX_READS_UNLOCKED { return returned_cycles_; }
     /// Ends the mirroring; the place is free again. Afterwards no CPU is inside that policy.
     void drop_mirror();
     /// Nobody rules any more: the built-in FIFO serves. For the last resort.
     void drop_ruling();
+
+    /// So many ticks may pass from when it could be noticed that a policy breaks a rule until another rules: the
+    /// watchdog's budget. Before the first policy is plugged in.
+    void set_patience(uint32_t ticks) { patience_ = ticks < kLeastPatience ? kLeastPatience : ticks; }
+    /// A call of a policy may take half of that.
+    uint32_t call_budget() const { return patience_ / 2; }
 
     bool has_ruling() const { return ruling() != kNone; }
     bool has_mirror() const { return mirrored() != kNone; }
@@ -111,8 +117,22 @@ private:
     static constexpr size_t kWords = 4;
     [[gnu::noinline]] bool ask_words(uint32_t place, uint64_t vtable_offset, const uint64_t (&words)[kWords],
                                      uint64_t& answer);
-    /// The policy in `place` broke `rule`, a constant text: its instance has failed.
-    [[gnu::cold, gnu::noinline]] void break_rule(uint32_t place, Text rule);
+    /// A rule for policies: in a word, and as a sentence, in which @ stands for the thread.
+    struct Rule {
+        Text name;
+        Text sentence;
+    };
+    static const Rule kLost;
+    /// The ruling policy broke `rule`, with its method at `method` of the vtable, for `thread` or with it: its instance
+    /// has failed.
+    [[gnu::cold, gnu::noinline]] void break_rule(const Rule& rule, uint64_t method, const Thread* thread);
+    /// The ruling policy's method at `method` picked `answer`, in which `thread`, if that is not null, shows itself.
+    [[gnu::cold, gnu::noinline]] void picked_wrongly(Cpu& cpu, uint64_t method, const SchedulerThread* answer,
+                                                     const Thread* thread) HELIX_REQUIRES(cpu.lock);
+    // policy_watch.cpp
+    void look_after_waiting(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
+    bool holds(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
+    void compare_counts(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     void note_time(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock) {
         if (__builtin_expect((at(place).traits & kWantsTime) != 0, 0)) tell_time(place, cpu);
     }
@@ -126,13 +146,14 @@ private:
     [[gnu::noinline]] void tell_block(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
     Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     /// The thread that the ruling policy's `answer` means; null, and the policy has failed, if it may not run here.
-    Thread* validated(Cpu& cpu, SchedulerThread* answer);
+    Thread* validated(Cpu& cpu, SchedulerThread* answer, uint64_t method) HELIX_REQUIRES(cpu.lock);
     /// Wherever its instance failed, in this interface or elsewhere: it is not asked again.
     bool serves(uint32_t place) const { return place != kNone && !at(place).instance->is_ended(); }
 
     // As of now with any CPU lock held, otherwise perhaps of a moment ago.
     uint32_t ruling() const HELIX_READS_UNLOCKED { return ruling_; }
     uint32_t mirrored() const HELIX_READS_UNLOCKED { return mirror_; }
+    uint32_t reign() const HELIX_READS_UNLOCKED { return reign_; }
     const Place& at(uint32_t place) const HELIX_READS_UNLOCKED { return places_[place]; }
 
     Threads& threads_;
@@ -140,6 +161,10 @@ private:
     uint32_t ruling_ HELIX_GUARDED_BY(all_cpu_locks) = kNone;
     uint32_t mirror_ HELIX_GUARDED_BY(all_cpu_locks) = kNone;
     bool stands_by_ HELIX_GUARDED_BY(all_cpu_locks) = false;  // the mirror ruled before and may rule again
+    uint32_t reign_ HELIX_GUARDED_BY(all_cpu_locks) = 0;      // a new one begins with each flip
+    uint64_t returned_cycles_ HELIX_GUARDED_BY(all_cpu_locks) = 0;
+    static constexpr uint32_t kLeastPatience = 10;
+    uint32_t patience_ = 100;
 };
 
 }  // namespace helix::kernel

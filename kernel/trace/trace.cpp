@@ -24,8 +24,15 @@ bool Trace::init(size_t entries, TraceScope scope) {
 
 void Trace::note(TraceKind kind, uint8_t detail, uint32_t subject, uint32_t other, uint64_t address, Text text) {
     preempt_disable();
+    note_at(arch::cycles(), kind, detail, subject, other, address, text);
+    preempt_enable();
+}
+
+void Trace::note_at(uint64_t cycles, TraceKind kind, uint8_t detail, uint32_t subject, uint32_t other, uint64_t address,
+                    Text text) {
+    preempt_disable();
     TraceRing& ring = this_cpu().trace;
-    if (is_change(kind) || ring.keeps_all()) ring.add(arch::cycles(), kind, detail, subject, other, address, text);
+    if (is_change(kind) || ring.keeps_all()) ring.add(cycles, kind, detail, subject, other, address, text);
     preempt_enable();
 }
 

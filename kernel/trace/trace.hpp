@@ -24,6 +24,9 @@ public:
     /// this by itself.
     static void note(TraceKind kind, uint8_t detail, uint32_t subject, uint32_t other = 0, uint64_t address = 0,
                      Text text = {});
+    /// The same of something that happened at `cycles`, on this CPU, with nothing added since.
+    static void note_at(uint64_t cycles, TraceKind kind, uint8_t detail, uint32_t subject, uint32_t other = 0,
+                        uint64_t address = 0, Text text = {});
     /// Whether anything is noted, and whether everything is and not changes alone.
     static bool is_on();
     static bool notes_all();

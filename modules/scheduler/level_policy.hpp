@@ -36,6 +36,8 @@ public:
                                 .text());
     }
 
+    SchedulerTraits plug_in() override { return SchedulerTraits::Preempts | turns_of(slice_ns_); }
+
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         ThreadState& state = state_of(thread);
         if (state.queued) return disagree();

@@ -57,6 +57,8 @@ public:
                          "How long a check waits for every thread to make progress"),
         Option::integer("burst", 1, 10'000'000, 5000, "Steps of computation a thread does at most in one round"),
         Option::integer("burners", 0, 1000, 2, "How many threads compute without ever calling the kernel"),
+        Option::integer("attribute_rounds", 0, 1'000'000, 0,
+                        "One of so many rounds of a thread that sleeps changes what it asks of the scheduler; 0: none"),
         Option::integer("priority_spread", 0, 15, 2, "Priorities are drawn from 16 minus this to 16 plus this"),
         Option::duration("run_limit", 1'000'000, 3'600'000'000'000, "600s",
                          "When the run of a file that names no duration is given up"),
@@ -69,6 +71,7 @@ public:
         check_timeout_ns_ = TRY(context.config_duration("check_timeout"));
         burst_ = static_cast<uint32_t>(TRY(context.config_integer("burst")));
         burners_ = static_cast<uint32_t>(TRY(context.config_integer("burners")));
+        attribute_rounds_ = static_cast<uint32_t>(TRY(context.config_integer("attribute_rounds")));
         priority_spread_ = static_cast<uint32_t>(TRY(context.config_integer("priority_spread")));
         runs_.use(context, TRY(context.config_duration("run_limit")));
         return {};
@@ -106,6 +109,7 @@ public:
     }
 
 private:
+    static constexpr uint32_t kAtOnce = 2000;  // threads that a request creates in its own call
     enum class Mix : uint32_t { All, Equals, Steps };
     static constexpr uint32_t kMaximumTurns = 1024;
 
@@ -129,7 +133,7 @@ private:
         started_ = ended_ = run_twice_ = cancelled_ = not_replaced_ = 0;
         turn_owner_ = turn_count_ = 0;
         lay_out(mix);
-        auto result = create_all();
+        auto result = count_ <= kAtOnce ? create_all() : create_all_apart();
         if (!result.ok()) {
             TRY(end_threads());
             return Response::err(result.error().sentence());
@@ -283,6 +287,8 @@ private:
                 }
                 default: break;
             }
+            // A ring of one would never wait for anybody, and have its CPU for good where nobody is preempted.
+            if (slot.kind == Kind::Ring && slot.next == i) slot.kind = Kind::Yield;
         }
     }
     /// The first of each ring holds its token at the beginning: the one that others lead back to.
@@ -294,10 +300,24 @@ private:
         for (Slot& slot : slots())
             if (slot.kind == Kind::Ring) slot.semaphore = TRY(context_->semaphore_create(begins_ring(slot) ? 1 : 0));
         for (Slot& slot : slots()) {
+            if (stopping()) return ErrorCode::Cancelled;
             const ThreadId thread = TRY(create(slot));
             advance(slot, ThreadId::None, thread);
         }
         return {};
+    }
+    /// On a thread of its own: a call has a budget of CPU time, threads have none.
+    Result<void> create_all_apart() {
+        const auto main = [](void* workload) {
+            auto& self = *static_cast<Workload*>(workload);
+            self.created_ = self.create_all();
+        };
+        const ThreadId creator = TRY(context_->thread_create("workload-start", main, this, kPriorityLevels - 1));
+        const auto joined = context_->thread_join(creator);
+        if (joined.ok()) return std::exchange(created_, {});
+        __atomic_store_n(&stopping_, 1, __ATOMIC_SEQ_CST);
+        TRY(context_->thread_join(creator));
+        return joined;
     }
     Result<ThreadId> create(Slot& slot) {
         const auto name = format<30>("workload-{}", slot.index);
@@ -339,6 +359,7 @@ private:
                 case Kind::Compute:
                 case Kind::Yield: context_->thread_yield(); break;
                 case Kind::Sleep:
+                    if (attribute_rounds_ != 0 && draw(slot) % attribute_rounds_ == 0) change_attributes(slot, self);
                     if (!went_on(context_->thread_sleep(1 + draw(slot) % 20'000'000))) return;
                     break;
                 case Kind::Short:
@@ -349,6 +370,21 @@ private:
                     break;
             }
         }
+    }
+    /// Asks for another weight, for turns of another length, for a reservation, or for nothing any more. A policy may
+    /// refuse that.
+    void change_attributes(Slot& slot, ThreadId self) {
+        SchedulingAttributes wanted;
+        switch (draw(slot) % 4) {
+            case 0: wanted.weight = static_cast<uint32_t>(256 + draw(slot) % 4096); break;
+            case 1: wanted.runtime_ns = 1'000'000 + draw(slot) % 20'000'000; break;
+            case 2:
+                wanted.period_ns = 100'000'000 + draw(slot) % 900'000'000;
+                wanted.runtime_ns = wanted.period_ns / 1000;
+                break;
+            default: break;
+        }
+        (void)context_->thread_set_attributes(self, wanted).ok();
     }
     /// Starts the successor of a short-lived thread. False when there is no memory for one: then this one goes on.
     bool replace(Slot& slot, ThreadId self) {
@@ -466,10 +502,12 @@ private:
     uint64_t check_timeout_ns_ = 0;
     uint32_t burst_ = 1;
     uint32_t burners_ = 0;
+    uint32_t attribute_rounds_ = 0;
     uint32_t priority_spread_ = 0;
     uint32_t count_ = 0;
     Buffer table_;
     FileRuns runs_;
+    Result<void> created_;  ///< by create_all_apart
     SemaphoreId all_seen_ = SemaphoreId::None;
 
     // Shared with the threads; atomic.

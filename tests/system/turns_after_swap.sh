@@ -25,18 +25,18 @@ measure() {
     "$HELIX" run turns.toml -q "$@" --exec "${commands//$'\n'/; }" >output 2>&1 || fail "$*: $(cat output)"
     [[ $(grep -c '"turns":' output) == 4 && $(grep -c ', committed;' output) == 2 ]] || fail "$*: $(cat output)"
     # A slice ends at the first tick that finds it used, and the tick at which it began does not count: slice + 2 ticks.
-    # A thread sees its turn begin and end up to a tick late and early. The third report is of the probation, in which
-    # the kernel looks after the policy every 20 ms, and takes the CPU to do so.
-    for line in 1 2 4; do
-        local median shortest=$(((slice - 1) * 1000)) longest=$(((slice + 2) * 1000))
+    # A thread sees its turn begin and end up to a tick late and early. The third report is of the probation.
+    for line in 1 2 3 4; do
+        local time=1500 median shortest=$(((slice - 1) * 1000)) longest=$(((slice + 2) * 1000))
         median=$(turns $line median_us)
         ((median >= shortest && median <= longest)) ||
             fail "$*: turns of $median us in report $line, with a slice of $slice ms: $(cat output)"
         # Whoever runs during a swap begins a new slice with the new policy.
-        ((line == 2)) && longest=$((2 * longest))
+        ((line == 3)) && time=1100
+        ((line == 2 || line == 3)) && longest=$((2 * longest))
         (($(turns $line longest_us) <= longest)) || fail "$*: a turn was too long in report $line: $(cat output)"
         # Nothing but the waking shell ends a turn early. A turn is counted when its thread has the next one.
-        (($(turns $line turns) >= 1500 / (slice + 2) - 4)) || fail "$*: too few turns in report $line: $(cat output)"
+        (($(turns $line turns) >= time / (slice + 2) - 4)) || fail "$*: too few turns in report $line: $(cat output)"
     done
 }
 

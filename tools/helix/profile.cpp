@@ -352,6 +352,13 @@ private:
                       "\"modules.probation\" takes a duration such as \"2s\" or \"500ms\"");
             out.kernel_keys["kernel.probation"] = probation;
         }
+        if (const auto watchdog = root_.at_path("scheduler.watchdog").value<std::string>()) {
+            uint64_t ns = 0;
+            if (!parse_duration(Text(watchdog->data(), watchdog->size()), ns) || ns < 10'000'000 || ns > 60'000'000'000)
+                error(*root_.at_path("scheduler.watchdog").node(),
+                      "\"scheduler.watchdog\" takes a duration from 10ms to 60s");
+            out.kernel_keys["kernel.watchdog_ms"] = std::to_string(ns / 1'000'000);
+        }
         for (const char* key : {"profile.features.multicore", "profile.features.smp"})
             if (!root_.at_path(key).value_or(true)) out.kernel_keys["kernel.maximum_cpus"] = "1";
         if (const int64_t size = integer_at("memory.stack_size_kb", 0); size != 0)

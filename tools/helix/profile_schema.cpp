@@ -72,6 +72,7 @@ constexpr ProfileKey kKeys[] = {
     integer("scheduler.priority_levels", 0, 0, kPolicy),
     boolean("scheduler.load_balancing", kPolicy, "false"),
     boolean("scheduler.interactive_boost", kPolicy, "false"),
+    string("scheduler.watchdog"),
     string("scheduler.preemption", "none|voluntary|full", "kernel threads are always preemptive", "full"),
 
     string("allocator.heap"),

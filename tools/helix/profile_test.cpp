@@ -168,6 +168,9 @@ TEST(Profile, PassesProbationTimesOn) {
     const Profile profile =
         parse_profile("[modules]\nprobation = \"500ms\"\n[module.\"x\"]\nprobation = \"2s\"\n", "p");
     EXPECT_EQ(profile.kernel_keys.at("kernel.probation"), "500ms");
+    EXPECT_EQ(parse_profile("[scheduler]\nwatchdog = \"250ms\"\n", "p").kernel_keys.at("kernel.watchdog_ms"), "250");
+    for (const char* bad : {"\"9ms\"", "\"61s\"", "\"soon\"", "\"\""})
+        EXPECT_THAT(refusal(fmt::format("[scheduler]\nwatchdog = {}\n", bad)), HasSubstr("from 10ms to 60s")) << bad;
     EXPECT_EQ(profile.modules.at("x").probation, "2s");
     EXPECT_THAT(refusal("[modules]\nprobation = \"soon\"\n"), HasSubstr("takes a duration"));
     EXPECT_THAT(refusal("[module.\"x\"]\nprobation = 2\n"), HasSubstr("takes a duration"));

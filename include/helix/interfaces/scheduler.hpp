@@ -88,12 +88,26 @@ enum class SchedulerTraits : uint32_t {
     WantsBlock = 1 << 1,    ///< `block` is called
     WantsTime = 1 << 2,     ///< `now_ns` of a CPU, and `runtime_ns` of its `current`, are up to date in more methods
     PlacesThreads = 1 << 3  ///< `may_move` is called
+    // The upper half is a number: see turns_of.
 };
 constexpr SchedulerTraits operator|(SchedulerTraits a, SchedulerTraits b) {
     return static_cast<SchedulerTraits>(static_cast<uint32_t>(a) | static_cast<uint32_t>(b));
 }
 constexpr bool has(SchedulerTraits set, SchedulerTraits trait) {
     return (static_cast<uint32_t>(set) & static_cast<uint32_t>(trait)) != 0;
+}
+/// Promise of a policy that Preempts: where n threads wait that want nothing beyond their priority, none of them waits
+/// while its equals and less urgent ones run for much longer than n turns of `ns`: four times that. Counts in
+/// milliseconds, up to 65 seconds; a policy that says nothing of turns promises those of a second.
+constexpr SchedulerTraits turns_of(uint64_t ns) {
+    const uint64_t ms = (ns + 999'999) / 1'000'000;
+    return static_cast<SchedulerTraits>((ms < 1 ? 1 : ms > 65'535 ? 65'535 : ms) << 16);
+}
+/// The turns that a policy promises, in milliseconds; 0: it promises none.
+constexpr uint32_t promised_turn_ms(SchedulerTraits set) {
+    if (!has(set, SchedulerTraits::Preempts)) return 0;
+    const uint32_t ms = static_cast<uint32_t>(set) >> 16;
+    return ms != 0 ? ms : 1000;
 }
 
 struct SchedulerStatistics {

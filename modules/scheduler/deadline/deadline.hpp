@@ -61,7 +61,7 @@ public:
     SchedulerTraits plug_in() override {
         utilisation_.clear();
         return SchedulerTraits::Preempts | SchedulerTraits::WantsBlock | SchedulerTraits::WantsTime |
-               SchedulerTraits::PlacesThreads;
+               SchedulerTraits::PlacesThreads | turns_of(slice_ns_);
     }
     void cpu_changed(SchedulerCpu& cpu, bool online) override { utilisation_.set_online(cpu.id, online); }
 

@@ -40,7 +40,8 @@ public:
     }
 
     SchedulerTraits plug_in() override {
-        return SchedulerTraits::Preempts | SchedulerTraits::WantsBlock | SchedulerTraits::WantsTime;
+        return SchedulerTraits::Preempts | SchedulerTraits::WantsBlock | SchedulerTraits::WantsTime |
+               turns_of(slice_ns_);
     }
 
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {

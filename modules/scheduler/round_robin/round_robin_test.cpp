@@ -59,6 +59,16 @@ TEST_F(RoundRobinTest, DeclaredDefaultsAreAccepted) {
     EXPECT_TRUE(policy_.init(host_.context()).ok());
 }
 
+TEST_F(RoundRobinTest, ItsTurnsArePromised) {
+    init("30", "32", "200");
+    EXPECT_EQ(promised_turn_ms(policy_.plug_in()), 30u);
+    EXPECT_EQ(promised_turn_ms(SchedulerTraits::Preempts), 1000u);
+    EXPECT_EQ(promised_turn_ms(SchedulerTraits::Preempts | turns_of(kMs + 1)), 2u);
+    EXPECT_EQ(promised_turn_ms(SchedulerTraits::Preempts | turns_of(UINT64_MAX / 2)), 65'535u);
+    EXPECT_EQ(promised_turn_ms(SchedulerTraits::WantsTime | turns_of(kMs)), 0u);  // only who preempts can keep it
+    EXPECT_FALSE(has(turns_of(UINT64_MAX / 2), SchedulerTraits::PlacesThreads));
+}
+
 TEST_F(RoundRobinTest, AValueThatIsNoNumberFailsInit) {
     host_.declare(scheduling::RoundRobinPolicy::kOptions);
     host_.set("time_slice_ms", "soon");

@@ -1,0 +1,103 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// PolicySlot: whether the ruling policy keeps the rules, looked at with each pick and each tick.
+//
+// What a tick looks at costs the same however many threads wait: how many the policy says there are, and the first of
+// the kernel's own list, which has waited longest. That one stays the first until it is picked, so a thread that is
+// never picked is the first sooner or later. Time counts against the policy that went to threads with no better right:
+// no more urgent, and without wishes of their own, which a policy may take as it likes. So nobody is blamed for a
+// thread that has its CPU by right, be it a more urgent one, one with a reservation, or any under a policy that
+// promises no turns.
+
+#include "kernel/kernel.hpp"
+#include "kernel/thread/policy_calls.hpp"
+
+namespace helix::kernel {
+
+namespace {
+/// It asks for nothing beyond its priority.
+bool is_plain(const Thread& thread) {
+    const SchedulingAttributes& wanted = thread.view[0].attributes;
+    return (wanted.weight | wanted.runtime_ns | wanted.period_ns) == 0;
+}
+}  // namespace
+
+constexpr PolicySlot::Rule PolicySlot::kLost{"lost", "it lost @, which waits for its turn"};
+
+void PolicySlot::break_rule(const Rule& rule, uint64_t method, const Thread* thread) {
+    const Place& broken = at(ruling());
+    const auto& instance = static_cast<const Instance&>(*broken.instance);
+    FailureNote note;
+    note.failure = GateFailure::Abort;
+    note.is_answer = true;
+    note.rule = rule.sentence;
+    note.cause.rule = rule.name;
+    if (thread != nullptr) name_thread(note, *thread);
+    // Where the method is; unless the policy wrote over that.
+    const uint64_t vtable = *reinterpret_cast<const uint64_t*>(broken.policy);
+    if (instance.mapping != nullptr && instance.mapping->contains(vtable + method))
+        note.instruction = *reinterpret_cast<const uint64_t*>(vtable + method);
+    module_failed(*broken.instance, note);
+}
+
+void PolicySlot::picked_wrongly(Cpu& cpu, uint64_t method, const SchedulerThread* answer, const Thread* thread) {
+    static constexpr Rule kNobody{"no-pick", "it picked nobody although @ waits"};
+    static constexpr Rule kForeign{"foreign", "it picked something that is no thread of the policy's"};
+    static constexpr Rule kRunning{"running", "it picked @, which runs already"};
+    static constexpr Rule kBlocked{"blocked", "it picked @, which is not runnable"};
+    static constexpr Rule kElsewhere{"elsewhere", "it picked @, which waits on another CPU"};
+    if (answer == nullptr) return break_rule(kNobody, method, &cpu.policy_ready.front());
+    if (thread == nullptr || thread->kind != ThreadClass::Policy) return break_rule(kForeign, method, thread);
+    const ThreadState state = thread->state;  // of a moment ago, if another CPU has it
+    switch (state) {
+        case ThreadState::Running: return break_rule(kRunning, method, thread);
+        case ThreadState::Runnable: return break_rule(kElsewhere, method, thread);
+        default: return break_rule(kBlocked, method, thread);
+    }
+}
+
+/// False if the ruling policy, which serves, says that `thread`, which waits, is not in its queues.
+bool PolicySlot::holds(Cpu& cpu, Thread& thread) {
+    bool held = true;
+    if ((thread.queued_in & bit_of(ruling())) != 0)
+        (void)ask_seldom<&Scheduler::self_check>(ruling(), &held, cpu.view[ruling()], thread.view[ruling()]);
+    return held;
+}
+
+void PolicySlot::compare_counts(Cpu& cpu) {
+    static constexpr Rule kStatistics{"statistics", "its statistics are wrong about how many threads wait"};
+    const auto counted = ruling_statistics(cpu);
+    if (!counted.ok() || counted.value().runnable == cpu.ready_count) return;
+    // It is taken out in any case; whom it lost is worth a look at each.
+    for (Thread& thread : cpu.policy_ready) {
+        if (!serves(ruling())) return;
+        if (!holds(cpu, thread)) return break_rule(kLost, detail::vtable_offset(&Scheduler::enqueue), &thread);
+    }
+    break_rule(kStatistics, detail::vtable_offset(&Scheduler::statistics), nullptr);
+}
+
+/// At a tick, while a thread of the policy class runs on `cpu`. The ruling policy serves.
+void PolicySlot::look_after_waiting(Cpu& cpu) {
+    static constexpr Rule kStarved{"starved", "it let @ wait while its equals and less urgent ones ran"};
+    if (++cpu.policy_ticks % (patience_ / 4) == 0) compare_counts(cpu);
+    Vigil& vigil = cpu.vigil;
+    if (cpu.policy_ready.empty() || !serves(ruling())) {
+        vigil.thread = nullptr;
+        return;
+    }
+    Thread& first = cpu.policy_ready.front();
+    const Thread& runs = *cpu.current;
+    if (vigil.thread != &first || vigil.switches != first.switches || vigil.reign != reign())
+        vigil = {&first, first.switches, reign()};
+    ++vigil.ticks;
+    if (cpu.ready_count > vigil.most) vigil.most = cpu.ready_count;
+    vigil.passed_over += is_plain(first) && is_plain(runs) && runs.priority <= first.priority;
+    const uint64_t method = detail::vtable_offset(&Scheduler::pick_next);
+    if (vigil.ticks % (patience_ / 2) == 0 && !holds(cpu, first)) return break_rule(kLost, method, &first);
+    // A turn may be a tick longer than was meant.
+    const uint64_t turn = promised_turn_ms(static_cast<SchedulerTraits>(at(ruling()).traits));
+    if (turn != 0 && vigil.passed_over > 4 * (vigil.most + 1) * (turn + 1) + patience_)
+        break_rule(kStarved, method, &first);
+}
+
+}  // namespace helix::kernel

@@ -1,0 +1,168 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A scheduler that breaks the rule it is told to is found out, whichever that is.
+
+#include "../odd_policy.hpp"
+
+using namespace helix;
+
+class SchedulerRuleBreaker final : public test_support::OddPolicy {
+public:
+    static constexpr auto kInfo =
+        ModuleInfo{"scheduler-rule-breaker"}
+            .version(1, 0, 0)
+            .flags(ModuleFlags::Scheduler | ModuleFlags::HotReloadable | ModuleFlags::Experimental)
+            .dependencies({"helix-execution >=1.0"})
+            .provides({"helix.scheduler"});
+
+    Result<void> init(const Context& context) override {
+        context_ = &context;
+        return OddPolicy::init(context);
+    }
+    Result<void> start() override {
+        never_ = TRY(context_->semaphore_create(0));
+        return OddPolicy::start();
+    }
+    Result<void> stop() override {
+        TRY(context_->semaphore_destroy(never_));
+        return OddPolicy::stop();
+    }
+
+    /// `break WAY`: from now on, and does not return before that was found out.
+    ///   never      picks nobody
+    ///   foreign    picks memory of its own
+    ///   running    picks a thread that runs on another CPU
+    ///   blocked    picks a thread that has just blocked
+    ///   elsewhere  picks a thread that waits on another CPU
+    ///   forgets    forgets a thread, and says so in its statistics
+    ///   hides      forgets a thread, and says that it has it
+    ///   starves    keeps a thread for when there is no other
+    ///   counts     says that one more waits than does
+    ///   migration  forgets who comes from another CPU
+    ///   area       writes over its own area of a CPU
+    ///   tick       faults at a tick
+    ///   spins      does not return from a pick
+    Result<Response> handle_request(const Request& request) override {
+        if (request.request_type != "break") return OddPolicy::handle_request(request);
+        constexpr Text kWays[] = {"",      "never",   "foreign", "running",   "blocked", "elsewhere", "forgets",
+                                  "hides", "starves", "counts",  "migration", "area",    "tick",      "spins"};
+        for (size_t i = 1; i < sizeof(kWays) / sizeof(kWays[0]); ++i) {
+            if (as_text(request.payload) != kWays[i]) continue;
+            __atomic_store_n(&way_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
+            TRY(context_->semaphore_wait(never_, 60'000'000'000));
+        }
+        return Response::err("break WAY");
+    }
+
+    SchedulerTraits plug_in() override { return OddPolicy::plug_in() | SchedulerTraits::WantsBlock; }
+
+    void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        __atomic_store_n(&cpus_[cpu.id % kCpus], &cpu, __ATOMIC_RELEASE);
+        SchedulerThread* self = &thread;
+        __atomic_compare_exchange_n(&blocked_, &self, nullptr, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+        if (does(Way::Migration) && reason == EnqueueReason::Migrated) return;
+        // Of those that others are no more urgent than.
+        if ((does(Way::Forgets) || does(Way::Hides) || does(Way::Starves)) && thread.priority > kDefaultPriority) {
+            SchedulerThread* nobody = nullptr;
+            if (__atomic_compare_exchange_n(&victim_, &nobody, &thread, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+                __atomic_store_n(&victim_cpu_, cpu.id, __ATOMIC_RELEASE);
+                return;
+            }
+        }
+        OddPolicy::enqueue(cpu, thread, reason);
+    }
+    void dequeue(SchedulerCpu& cpu, SchedulerThread& thread, DequeueReason reason) override {
+        if (is_victim(thread)) return __atomic_store_n(&victim_, nullptr, __ATOMIC_RELEASE);
+        OddPolicy::dequeue(cpu, thread, reason);
+    }
+    SchedulerThread* pick_next(SchedulerCpu& cpu) override {
+        SchedulerThread* wrong = nullptr;
+        switch (static_cast<Way>(__atomic_load_n(&way_, __ATOMIC_ACQUIRE))) {
+            case Way::Never: return nullptr;
+            case Way::Foreign: return &own_;
+            case Way::Spins:
+                for (;;) asm volatile("");
+            case Way::Running: wrong = on_another(cpu, [](SchedulerCpu& other) { return other.current; }); break;
+            case Way::Elsewhere:
+                wrong = on_another(cpu, [](SchedulerCpu& other) -> SchedulerThread* {
+                    const auto& queue = queues(other);
+                    return queue.empty() ? nullptr : queue.first[queue.highest()];
+                });
+                break;
+            case Way::Blocked: wrong = __atomic_load_n(&blocked_, __ATOMIC_ACQUIRE); break;
+            default: break;
+        }
+        if (wrong != nullptr) return wrong;
+        SchedulerThread* const thread = OddPolicy::pick_next(cpu);
+        if (thread != nullptr || !does(Way::Starves) || __atomic_load_n(&victim_cpu_, __ATOMIC_ACQUIRE) != cpu.id)
+            return thread;
+        return __atomic_exchange_n(&victim_, nullptr, __ATOMIC_ACQ_REL);
+    }
+    void block(SchedulerCpu& cpu, SchedulerThread& thread, BlockReason reason) override {
+        if (reason == BlockReason::Blocked) __atomic_store_n(&blocked_, &thread, __ATOMIC_RELEASE);
+        OddPolicy::block(cpu, thread, reason);
+    }
+    TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
+        if (does(Way::Tick)) asm volatile("ud2");
+        if (does(Way::Area)) __builtin_memset(cpu.area, 0xa5, sizeof(cpu.area));
+        return OddPolicy::tick(cpu, now_ns);
+    }
+    void priority_changed(SchedulerCpu& cpu, SchedulerThread& thread, uint32_t old, bool queued) override {
+        if (!is_victim(thread)) OddPolicy::priority_changed(cpu, thread, old, queued);
+    }
+    SchedulerStatistics statistics(const SchedulerCpu& cpu) const override {
+        SchedulerStatistics answer = OddPolicy::statistics(cpu);
+        const bool keeps = __atomic_load_n(&victim_, __ATOMIC_ACQUIRE) != nullptr &&
+                           __atomic_load_n(&victim_cpu_, __ATOMIC_ACQUIRE) == cpu.id;
+        if (does(Way::Counts) || (keeps && !does(Way::Forgets))) ++answer.runnable;
+        return answer;
+    }
+    bool self_check(const SchedulerCpu& cpu, const SchedulerThread& thread) const override {
+        if (is_victim(thread)) return !does(Way::Forgets);
+        return OddPolicy::self_check(cpu, thread);
+    }
+
+private:
+    enum class Way : uint32_t {
+        None,
+        Never,
+        Foreign,
+        Running,
+        Blocked,
+        Elsewhere,
+        Forgets,
+        Hides,
+        Starves,
+        Counts,
+        Migration,
+        Area,
+        Tick,
+        Spins
+    };
+
+    bool does(Way way) const { return __atomic_load_n(&way_, __ATOMIC_ACQUIRE) == static_cast<uint32_t>(way); }
+    bool is_victim(const SchedulerThread& thread) const {
+        return __atomic_load_n(&victim_, __ATOMIC_ACQUIRE) == &thread;
+    }
+    /// What `find` finds on a CPU beside `cpu`; null if nothing. Without that CPU's lock: it may be of a moment ago.
+    template <typename Find>
+    SchedulerThread* on_another(const SchedulerCpu& cpu, Find find) {
+        for (SchedulerCpu*& place : cpus_) {
+            SchedulerCpu* const other = __atomic_load_n(&place, __ATOMIC_ACQUIRE);
+            if (other == nullptr || other == &cpu) continue;
+            if (SchedulerThread* const found = find(*other); found != nullptr) return found;
+        }
+        return nullptr;
+    }
+
+    const Context* context_ = nullptr;
+    SemaphoreId never_ = SemaphoreId::None;
+    // Shared between CPUs; atomic.
+    uint32_t way_ = 0;                    ///< Way
+    SchedulerThread* blocked_ = nullptr;  ///< who blocked last, until it is woken
+    SchedulerThread* victim_ = nullptr;   ///< who was kept out of the queues
+    CpuId victim_cpu_ = 0;
+    SchedulerCpu* cpus_[kCpus] = {};
+    SchedulerThread own_{};
+};
+HELIX_MODULE(SchedulerRuleBreaker)
