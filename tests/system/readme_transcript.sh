@@ -17,7 +17,8 @@ eval "arguments=($command)"
 
 normalised() {
     sed -E 's/\+0x[0-9a-f]+/+OFFSET/g; s/^\[ *[0-9.]+\]/[TIME]/; s/[0-9]+(\.[0-9]+)* (ns|us|ms|s)\b/DURATION/g;
-        s/"(slowest_id|slowest_ms|ended_as_planned|progress)":[0-9]+/"\1":N/g; s/[0-9]+ bytes of state/N bytes of state/' "$1"
+        s/"(slowest_id|slowest_ms|ended_as_planned|progress)":[0-9]+/"\1":N/g; s/[0-9]+ bytes of state/N bytes of state/;
+        s/failed on thread [0-9]+ \(.*\)/failed on THREAD/' "$1"
 }
 diff <(normalised "$HELIX_TEST_DIRECTORY/written") <(normalised "$HELIX_TEST_DIRECTORY/printed") ||
     fail "README.md (<) and reality (>) differ"
