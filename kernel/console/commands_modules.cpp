@@ -389,8 +389,21 @@ Result<void> run_unload(Invocation& invocation) {
 }
 
 Result<void> run_reload(Invocation& invocation) {
-    const uint64_t id = TRY(invocation.kernel.modules.reload(invocation.arguments[0], invocation.argument(1)));
-    print_transaction(invocation, id, invocation.arguments[0]);
+    const Span<const Text> words = invocation.arguments;
+    Wanted wanted[CommandWords::kMaximum / 2 + 1];
+    const size_t count = words.size() / 2 + words.size() % 2;
+    if (words.size() > 2 && words.size() % 2 != 0)
+        return Error(ErrorCode::InvalidArgument,
+                     format("{} has no file; usage: reload {}", words[words.size() - 1], invocation.command.usage)
+                         .text());
+    for (size_t i = 0; i < count; ++i) wanted[i] = {words[2 * i], invocation.argument(2 * i + 1)};
+    const uint64_t id = TRY(invocation.kernel.modules.reload(Span<const Wanted>(wanted, count)));
+    const bool list = invocation.json && count > 1;
+    if (list) invocation.out.write("[");
+    for (size_t i = 0; i < count; ++i) {  // the records of several follow each other
+        print_transaction(invocation, id + i, wanted[i].name);
+        invocation.out.write(!list ? Text("\n") : i + 1 < count ? Text(",") : Text("]\n"));
+    }
     return {};
 }
 

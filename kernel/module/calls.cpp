@@ -120,20 +120,26 @@ bool ModuleSystem::ask_health(Text name) {
 
 Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module) {
     MutexGuard guard(registry_);
-    InterfaceRecord* const found = interfaces_.find(interface);
+    InterfaceRecord* found = interfaces_.find(interface);
+    if (instance.replaces)
+        if (InterfaceRecord* const coming = interfaces_.find(interface, major)) found = coming;
     const auto nobody = [&] {
         return Error(ErrorCode::NotFound, format("nobody implements {} {}.{}", interface, major, minor).text());
     };
-    if (found == nullptr || !found->is_known()) return nobody();
+    const bool comes = found != nullptr && instance.replaces && found->implementors.empty();
+    if (found == nullptr || (comes ? found->minor < minor : !found->is_known())) return nobody();
     Slot* slot = found->primary;
     const ModuleRecord* server = found->primary_record;
     if (!module.empty()) {
         slot = nullptr;
         for (Slot& candidate : found->implementors)
             if (candidate.record->name() == module) slot = &candidate;
+        for (ModuleRecord& record : records_)
+            for (uint32_t i = 0; comes && record.name() == module && i < record.slot_count; ++i)
+                if (&record.slots[i]->interface == found) slot = record.slots[i];
         if (slot == nullptr)
             return Error(ErrorCode::NotFound, format("{} does not implement {}", module, interface).text());
-        server = slot->record;
+        if (!comes) server = slot->record;
     }
     if (server != nullptr) {
         const ModuleDescriptor& implementor = *server->current->descriptor;
@@ -168,7 +174,8 @@ void ModuleSystem::release_handles_of(Instance& instance) {
 }
 
 Result<void> ModuleSystem::check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const {
-    TRY(interfaces_.check_majors(module));
+    change_.assert_held();
+    TRY(interfaces_.check_majors(module, changing_));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const Slot& own = *record.slots[i];
         TRY(interfaces_.check_holders(own, module));
