@@ -24,6 +24,13 @@ public:
 
 Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
     const uint64_t deadline_ns = deadline_after(kCallWaitNs);
+    if (source == nullptr)
+        return request(Asking{InstanceId::None, kernel_ledger_, deadline_ns, nullptr}, target, type, payload);
+    return request(Asking{source->id, source->ledger, deadline_ns, nullptr}, target, type, payload);
+}
+
+Result<Response> ModuleSystem::request(const Asking& asking, Text target, Text type, Bytes payload) {
+    const uint64_t deadline_ns = asking.deadline_ns;
     for (;; wait_for_supervisor()) {  // it failed, or is to be replaced or removed: whoever serves afterwards is asked
         const RecordPin record = find(target);
         if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
@@ -42,10 +49,14 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
                                                          .text());
             continue;
         }
+        if (asking.given_up != nullptr && __atomic_load_n(asking.given_up, __ATOMIC_ACQUIRE) != 0) {
+            record->call_lock.unlock();
+            return ErrorCode::Cancelled;
+        }
         const bool undecided = !is_decided(&*record) && may_wait_for_supervisor();
         if (!undecided) {
             awaiting.end();
-            auto result = request_locked(source, *record, type, payload);
+            auto result = request_locked(asking, *record, type, payload);
             record->call_lock.unlock();
             if (result.ok() || result.error().code() != ErrorCode::Restart || !may_wait_for_supervisor()) return result;
         } else {
@@ -55,12 +66,12 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
 }
 
 /// The request itself, made once.
-Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload) {
+Result<Response> ModuleSystem::request_locked(const Asking& asking, ModuleRecord& record, Text type, Bytes payload) {
     if (record.current == nullptr || record.state() != ModuleState::Running)
         return Error(ErrorCode::InvalidState, format("{} is not running", record.name()).text());
     Instance& instance = *record.current;
     __atomic_fetch_add(&record.calls, 1, __ATOMIC_ACQ_REL);
-    const Request request{source == nullptr ? InstanceId::None : source->id, type, payload};
+    const Request request{asking.source, type, payload};
     note_call(TraceKind::Request, TraceCall::Begin, instance, type);
     auto response = instance.call<&Module::handle_request>(request);
     const bool well = response.ok() ? response.value().is_ok() : response.error().code() == ErrorCode::Restart;
@@ -72,8 +83,7 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
         return response;
     }
     if (const Bytes answer = response.value().payload().bytes(); answer.data() != nullptr || !answer.empty()) {
-        Ledger& asking = source == nullptr ? kernel_ledger_ : source->ledger;
-        if (!instance.ledger.hand_over(answer.data(), answer.size(), asking)) {
+        if (!instance.ledger.hand_over(answer.data(), answer.size(), asking.ledger)) {
             response.value().payload().release();
             return Error(
                 ErrorCode::ModuleFailed,
@@ -84,8 +94,12 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
 }
 
 Result<void> ModuleSystem::wait_open(Slot& slot, uint64_t timeout_ns) {
-    if (slot.is_closed_for_failed() && !may_wait_for_supervisor())
-        return Error(ErrorCode::ModuleFailed, "the module that serves there failed");
+    if (!may_wait_for_supervisor()) {  // a transaction's thread does not wait for its end
+        if (slot.is_closed_for_failed()) return Error(ErrorCode::ModuleFailed, "the module that serves there failed");
+        if (__atomic_load_n(&slot.closed, __ATOMIC_ACQUIRE) != 0)
+            return Error(ErrorCode::Busy,
+                         format("{} is held by the change that this call is part of", slot.interface.name).text());
+    }
     const Awaiting awaiting(&slot);
     return slot.wait_open(timeout_ns);
 }

@@ -355,21 +355,21 @@ Result<void> ElfModule::check_info(Text file_name) const {
     if (info.license().size() > 46 || !is_printable(info.license())) return bad("license");
     constexpr uint32_t kKnownFlags = (1u << (sizeof(kModuleFlagNames) / sizeof(Text))) - 1;
     if ((static_cast<uint32_t>(info.flags()) & ~kKnownFlags) != 0) return bad("set of flags");
-    if (info.dependencies().size() > 8) return bad("list of dependencies");
-    if (info.conflicts().size() > 4) return bad("list of conflicts");
-    for (size_t i = 0; i < info.dependencies().size() + info.conflicts().size(); ++i) {
-        const bool is_need = i < info.dependencies().size();
-        const size_t number = is_need ? i : i - info.dependencies().size();
-        const Text text = is_need ? info.dependencies()[i] : info.conflicts()[number];
-        if (text.size() > 62) return bad(is_need ? Text("list of dependencies") : Text("list of conflicts"));
-        const Result<Requirement> requirement = Requirement::parse(text);
-        if (!requirement.ok())
-            return refuse(ErrorCode::Corrupt, file_name,
-                          format("{} {}: {}", is_need ? Text("dependency") : Text("conflict"), number + 1,
-                                 requirement.error().sentence())
-                              .text(),
-                          is_need ? Text("correct dependencies()") : Text("correct conflicts()"));
-    }
+    const auto check_requirements = [&](const auto& list, size_t most, Text one, Text all, Text call) -> Result<void> {
+        if (list.size() > most) return bad(all);
+        for (size_t i = 0; i < list.size(); ++i) {
+            if (list[i].size() > 62) return bad(all);
+            const Result<Requirement> requirement = Requirement::parse(list[i]);
+            if (!requirement.ok())
+                return refuse(ErrorCode::Corrupt, file_name,
+                              format("{} {}: {}", one, i + 1, requirement.error().sentence()).text(), call);
+        }
+        return {};
+    };
+    TRY(check_requirements(info.dependencies(), 8, "dependency", "list of dependencies", "correct dependencies()"));
+    TRY(check_requirements(info.conflicts(), 4, "conflict", "list of conflicts", "correct conflicts()"));
+    TRY(check_requirements(info.optional(), 4, "optional dependency", "list of optional dependencies",
+                           "correct optional()"));
     if (info.provides().size() > 6) return bad("list of capabilities");
     for (size_t i = 0; i < info.provides().size(); ++i)
         if (info.provides()[i].size() > 46 || !is_valid_name(info.provides()[i])) return bad("list of capabilities");

@@ -15,6 +15,7 @@
 #include "kernel/module/history.hpp"
 #include "kernel/module/instance.hpp"
 #include "kernel/module/interface_registry.hpp"
+#include "kernel/module/pending_requests.hpp"
 #include "kernel/module/phase_clock.hpp"
 #include "kernel/module/probation.hpp"
 #include "kernel/module/profile.hpp"
@@ -78,6 +79,8 @@ public:
     /// `source`. Errors: NotFound, InvalidState (not running), Busy (it is being called by this thread already),
     /// TimedOut, ModuleFailed, and the module's own.
     Result<Response> request(Instance* source, Text target, Text type, Bytes payload);
+    Result<Response> request(const Asking& asking, Text target, Text type, Bytes payload);
+    PendingRequests& pending_requests() { return pending_requests_; }
     /// Queues a Custom event for its subscribers. Errors: Busy (queue full), OutOfMemory.
     Result<void> emit(Text name, Bytes data);
     Result<void> emit(const Event& event) { return events_.push(kernel_, event); }
@@ -164,7 +167,7 @@ private:
     static constexpr uint64_t kCallWaitNs = 5'000'000'000;
 
     // calls.cpp
-    Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload)
+    Result<Response> request_locked(const Asking& asking, ModuleRecord& record, Text type, Bytes payload)
         HELIX_REQUIRES(record.call_lock);
     /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
     /// Incompatible. Registry lock held.
@@ -349,6 +352,7 @@ private:
     History history_;
     EventQueue events_;
     SemaphoreTable semaphores_;
+    PendingRequests pending_requests_;
     Ledger kernel_ledger_;
     uint32_t last_instance_id_ = 0;
     uint32_t last_hold_number_ HELIX_GUARDED_BY(change_) = 0;

@@ -183,11 +183,14 @@ void ModuleSystem::Replacing::sort() {
 bool ModuleSystem::Replacing::needs(const Replacement& one, const Replacement& other) {
     const ModuleInfo& info = other.image->info();
     const ResolverNode node = {info.name(), info.version(), &info};
-    const auto& dependencies = one.image->info().dependencies();
-    for (size_t i = 0; i < dependencies.size(); ++i) {
-        const auto requirement = Requirement::parse(dependencies[i]);
-        if (requirement.ok() && provider_of({&node, 1}, requirement.value()).ok()) return true;
-    }
+    const auto is_met = [&](const auto& list) {
+        for (size_t i = 0; i < list.size(); ++i) {
+            const auto requirement = Requirement::parse(list[i]);
+            if (requirement.ok() && provider_of({&node, 1}, requirement.value()).ok()) return true;
+        }
+        return false;
+    };
+    if (is_met(one.image->info().dependencies()) || is_met(one.image->info().optional())) return true;
     bool found = false;
     MutexGuard guard(system_.registry_);
     system_.interfaces_.for_each_holding([&](const Instance& by, const Slot& slot) {

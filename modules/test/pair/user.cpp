@@ -25,7 +25,12 @@ public:
         named_ = TRY(context.bind<Pair>("pair-provider"));
         return {};
     }
-    helix::Result<void> start() override { return {}; }
+    helix::Result<void> start() override {
+#ifdef PAIR_ASKS
+        TRY(primary_.call<&Pair::count>());
+#endif
+        return {};
+    }
     helix::Result<void> stop() override {
         primary_ = {};
         named_ = {};
