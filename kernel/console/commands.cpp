@@ -33,7 +33,7 @@ constexpr Command kCommands[] = {
      "--cascade"},
     {"reload",
      "NAME [FILE] [NAME FILE]...",
-     "Replace a running module, by the same file or another, keeping its state; or several, all or none.",
+     "Replace modules, by the same file or another, with their state; all or none.",
      run_reload,
      1,
      Command::kAnyNumber,

@@ -24,9 +24,9 @@ public:
 
 Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
     const uint64_t deadline_ns = deadline_after(kCallWaitNs);
-    if (source == nullptr)
-        return request(Asking{InstanceId::None, kernel_ledger_, deadline_ns, nullptr}, target, type, payload);
-    return request(Asking{source->id, source->ledger, deadline_ns, nullptr}, target, type, payload);
+    Ledger& ledger = source == nullptr ? kernel_ledger_ : source->ledger;
+    const InstanceId id = source == nullptr ? InstanceId::None : source->id;
+    return request(Asking{id, ledger, deadline_ns, nullptr}, target, type, payload);
 }
 
 Result<Response> ModuleSystem::request(const Asking& asking, Text target, Text type, Bytes payload) {
@@ -97,8 +97,7 @@ Result<void> ModuleSystem::wait_open(Slot& slot, uint64_t timeout_ns) {
     if (!may_wait_for_supervisor()) {  // a transaction's thread does not wait for its end
         if (slot.is_closed_for_failed()) return Error(ErrorCode::ModuleFailed, "the module that serves there failed");
         if (__atomic_load_n(&slot.closed, __ATOMIC_ACQUIRE) != 0)
-            return Error(ErrorCode::Busy,
-                         format("{} is held by the change that this call is part of", slot.interface.name).text());
+            return Error(ErrorCode::Busy, format("{} is held by this very change", slot.interface.name).text());
     }
     const Awaiting awaiting(&slot);
     return slot.wait_open(timeout_ns);

@@ -355,21 +355,30 @@ Result<void> ElfModule::check_info(Text file_name) const {
     if (info.license().size() > 46 || !is_printable(info.license())) return bad("license");
     constexpr uint32_t kKnownFlags = (1u << (sizeof(kModuleFlagNames) / sizeof(Text))) - 1;
     if ((static_cast<uint32_t>(info.flags()) & ~kKnownFlags) != 0) return bad("set of flags");
-    const auto check_requirements = [&](const auto& list, size_t most, Text one, Text all, Text call) -> Result<void> {
-        if (list.size() > most) return bad(all);
-        for (size_t i = 0; i < list.size(); ++i) {
-            if (list[i].size() > 62) return bad(all);
-            const Result<Requirement> requirement = Requirement::parse(list[i]);
+    struct List {
+        size_t size, most;
+        Text (*at)(const ModuleInfo& info, size_t i);
+        Text one, all, call;
+    };
+    const List lists[] = {
+        {info.dependencies().size(), 8, [](const ModuleInfo& of, size_t i) { return of.dependencies()[i]; },
+         "dependency", "list of dependencies", "correct dependencies()"},
+        {info.conflicts().size(), 4, [](const ModuleInfo& of, size_t i) { return of.conflicts()[i]; }, "conflict",
+         "list of conflicts", "correct conflicts()"},
+        {info.optional().size(), 4, [](const ModuleInfo& of, size_t i) { return of.optional()[i]; },
+         "optional dependency", "list of optional dependencies", "correct optional()"},
+    };
+    for (const List& list : lists) {
+        if (list.size > list.most) return bad(list.all);
+        for (size_t i = 0; i < list.size; ++i) {
+            const Text text = list.at(info, i);
+            if (text.size() > 62) return bad(list.all);
+            const Result<Requirement> requirement = Requirement::parse(text);
             if (!requirement.ok())
                 return refuse(ErrorCode::Corrupt, file_name,
-                              format("{} {}: {}", one, i + 1, requirement.error().sentence()).text(), call);
+                              format("{} {}: {}", list.one, i + 1, requirement.error().sentence()).text(), list.call);
         }
-        return {};
-    };
-    TRY(check_requirements(info.dependencies(), 8, "dependency", "list of dependencies", "correct dependencies()"));
-    TRY(check_requirements(info.conflicts(), 4, "conflict", "list of conflicts", "correct conflicts()"));
-    TRY(check_requirements(info.optional(), 4, "optional dependency", "list of optional dependencies",
-                           "correct optional()"));
+    }
     if (info.provides().size() > 6) return bad("list of capabilities");
     for (size_t i = 0; i < info.provides().size(); ++i)
         if (info.provides()[i].size() > 46 || !is_valid_name(info.provides()[i])) return bad("list of capabilities");

@@ -59,8 +59,8 @@ public:
     /// The one that everybody sees: of several major versions that which somebody implements, else one that is known.
     InterfaceRecord* find(Text name);
     InterfaceRecord* find(Text name, uint16_t major);
-    /// Whether `module` can be there beside all others, or will be when `changing` (null: nothing) is done: an interface
-    /// has one major version at a time. Errors: Incompatible.
+    /// Whether `module` can be there beside all others, or will be when `changing` (null: nothing) is done: an
+    /// interface has one major version at a time. Errors: Incompatible.
     Result<void> check_majors(const ModuleDescriptor& module, const Replacements* changing) const;
     /// Whether `module` can serve all handles that lead to `slot`. Errors: Incompatible.
     Result<void> check_holders(const Slot& slot, const ModuleDescriptor& module) const;

@@ -10,9 +10,10 @@
 
 namespace helix::kernel {
 
+/// `id` None: any of `by`.
 PendingRequests::Pending* PendingRequests::find(State& state, const Instance& by, RequestId id) {
     for (Pending& pending : state.all)
-        if (pending.id == id && pending.by == &by) return &pending;
+        if (pending.by == &by && (pending.id == id || id == RequestId::None)) return &pending;
     return nullptr;
 }
 
@@ -31,8 +32,7 @@ Result<RequestId> PendingRequests::start(Instance& by, Text target, Text type, B
         __atomic_fetch_sub(&by.requests, 1, __ATOMIC_ACQ_REL);
         return Error(ErrorCode::Busy, format("{} has {} requests pending", by.name(), kMaximum).text());
     }
-    Heap& heap = by.kernel.heap;
-    auto* const pending = make<Pending>(heap);
+    auto* const pending = make<Pending>(by.kernel.heap);
     if (pending == nullptr) {
         __atomic_fetch_sub(&by.requests, 1, __ATOMIC_ACQ_REL);
         return ErrorCode::OutOfMemory;
@@ -52,11 +52,8 @@ Result<RequestId> PendingRequests::start(Instance& by, Text target, Text type, B
     });
     const auto thread = by.kernel.threads.create("request", thread_main, pending, {});
     if (thread.ok()) return id;
-    state_.with([&](State& state) {
-        pending->done = true;
-        let_go(state, *pending);
-    });
-    unmake(heap, pending);
+    pending->done = true;  // there is no thread
+    (void)cancel(by, id).ok();
     return thread.error();
 }
 
@@ -101,11 +98,11 @@ Result<Response> PendingRequests::wait(Instance& by, RequestId id, uint64_t time
         until_ns < deadline_ns ? until_ns : deadline_ns);
     if (reason == WakeReason::Cancelled) return ErrorCode::Cancelled;
     if (reason == WakeReason::TimedOut) {
-        if (arch::now_ns() < deadline_ns) return Error(ErrorCode::Busy, "there is no answer yet");
-        const Error error(ErrorCode::TimedOut, "the request was not answered in time");
-        return cancel(by, id).ok() ? error : Error(ErrorCode::NotFound, "no such request");
+        if (arch::now_ns() < deadline_ns) return Error(ErrorCode::Busy, "no answer yet");
+        const Error error(ErrorCode::TimedOut, "no answer in time");
+        return cancel(by, id).ok() ? error : Error(ErrorCode::NotFound);
     }
-    if (!over) return Error(ErrorCode::NotFound, "no such request");
+    if (!over) return ErrorCode::NotFound;
     Result<Response> result = std::move(pending->result);
     unmake(by.kernel.heap, pending);
     if (result.ok()) {
@@ -124,17 +121,11 @@ Result<void> PendingRequests::cancel(Instance& by, RequestId id) {
         if (pending != nullptr) over = let_go(state, *pending);
     });
     if (over) unmake(by.kernel.heap, pending);
-    return pending != nullptr ? Result<void>() : Error(ErrorCode::NotFound, "no such request");
+    return pending != nullptr ? Result<void>() : Error(ErrorCode::NotFound);
 }
 
 void PendingRequests::release_all(Instance& by) {
-    while (__atomic_load_n(&by.requests, __ATOMIC_ACQUIRE) != 0) {
-        RequestId id = RequestId::None;
-        state_.with([&](State& state) {
-            for (const Pending& pending : state.all)
-                if (pending.by == &by) id = pending.id;
-        });
-        (void)cancel(by, id).ok();
+    while (cancel(by, RequestId::None).ok()) {
     }
 }
 

@@ -15,8 +15,8 @@ struct Instance;
 /// On whose behalf a request is made.
 struct Asking {
     InstanceId source;
-    Ledger& ledger;           ///< gets the response's buffer
-    uint64_t deadline_ns;     ///< for the module's turn, and for its restart; not for its answer
+    Ledger& ledger;            ///< gets the response's buffer
+    uint64_t deadline_ns;      ///< for the module's turn, and for its restart; not for its answer
     const uint32_t* given_up;  ///< not 0: what has not begun does not begin any more; atomic; may be null
 };
 

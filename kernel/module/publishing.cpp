@@ -34,8 +34,7 @@ void ModuleSystem::trim_slots(ModuleRecord& record) {
             if (!probation.active || !probation.is_of(record)) continue;
             const Replacement* const member = probation.group.find(record);
             Instance* const back = member != nullptr ? member->spare : probation.previous_policy;
-            if (back != nullptr && &back->record == &record && target_of(*back, slot.interface) != nullptr)
-                return true;
+            if (back != nullptr && &back->record == &record && target_of(*back, slot.interface) != nullptr) return true;
         }
         return false;
     };

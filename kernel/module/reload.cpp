@@ -26,7 +26,7 @@ public:
     Replacing(const Replacing&) = delete;
     Replacing& operator=(const Replacing&) = delete;
 
-    Result<void> run();
+    Result<void> run() { return execute() ? Result<void>() : Result<void>(error_); }
 
 private:
     /// While it lives, modules are looked at as if the transaction were done.
@@ -47,27 +47,26 @@ private:
         ModuleSystem& system_;
     };
 
-    Result<void> read(Replacement& replacement);
+    bool execute();
+    bool read(Replacement& replacement);
     void sort();
     bool needs(const Replacement& one, const Replacement& other);
-    Result<void> check();
-    Result<void> make_candidates();
+    bool check();
+    bool make_candidates();
     void make_spares();
-    Result<void> hold();
-    Result<void> transfer();
-    Result<void> commit();
+    bool hold();
+    bool transfer();
+    bool commit();
     void finish();
     void mark_leaving(bool leaves);
-    void release();
-    /// `result`, whose sentence says that it is about that module.
-    static Result<void> about(const Replacement& replacement, const Result<void>& result) {
-        if (result.ok()) return {};
-        return naming(replacement.record.name(), result.error());
-    }
+    // False means that it failed, with this.
+    bool fail(const Error& error);
+    bool well(const Replacement& about, const Result<void>& result);
 
     ModuleSystem& system_;
     Replacements& group_;
     PhaseClock& clock_;
+    Error error_ = ErrorCode::InvalidState;
     InterfaceRecord* ruled_ = nullptr;  // by the one module that is replaced
     bool was_running_ = true;
     bool marked_ = false;
@@ -91,77 +90,89 @@ ModuleSystem::Replacing::~Replacing() {
     }
 }
 
-Result<void> ModuleSystem::Replacing::run() {
+bool ModuleSystem::Replacing::fail(const Error& error) {
+    error_ = error;
+    return false;
+}
+
+/// An error is about that module, and says so.
+bool ModuleSystem::Replacing::well(const Replacement& about, const Result<void>& result) {
+    return result.ok() || fail(naming(about.record.name(), result.error()));
+}
+
+bool ModuleSystem::Replacing::execute() {
     system_.change_.assert_held();
     Replacement& first = group_[0];
     was_running_ = first.record.state() == ModuleState::Running;
     if (first.record.state() == ModuleState::Restarting && !first.record.restarts.emptied &&
         !system_.empty_failed(first.record, kHoldDeadlineNs))
-        return Error(ErrorCode::TimedOut, format("{} did not leave the failed {}",
-                                                 ModuleHold::describe_caller(*first.record.current), first.record.name())
-                                              .text());
+        return fail(
+            Error(ErrorCode::TimedOut, format("{} did not leave the failed {}",
+                                              ModuleHold::describe_caller(*first.record.current), first.record.name())
+                                           .text()));
     // Prepare: everything that can fail without anybody noticing.
-    for (Replacement& replacement : group_) TRY(read(replacement));
+    for (Replacement& replacement : group_)
+        if (!read(replacement)) return false;
     sort();
-    TRY(check());
-    TRY(make_candidates());
+    if (!check() || !make_candidates()) return false;
     if (ruled_ != nullptr && ruled_->name == InterfaceTraits<Scheduler>::kId.name) {
         first.interface = ruled_->name;
-        TRY(about(first, first.candidate->call_in_time<&Module::start>()));
+        if (!well(first, first.candidate->call_in_time<&Module::start>())) return false;
         first.candidate->become(ModuleState::Running);
         mark_leaving(false);
         first.candidate->replaces = false;
         committed_ = true;  // or undone by the swap itself
-        const auto plugged = about(
-            first, system_.plug_in_scheduler(first.record, *std::exchange(first.candidate, nullptr), clock_));
-        if (plugged.ok()) std::swap(first.record.file, first.file);
-        return plugged;
+        if (!well(first, system_.plug_in_scheduler(first.record, *std::exchange(first.candidate, nullptr), clock_)))
+            return false;
+        std::swap(first.record.file, first.file);
+        return true;
     }
     if (was_running_) make_spares();
     for (Replacement& replacement : group_) {
         auto buffer = Buffer::create(kStateCapacity);
-        if (!buffer.ok()) return about(replacement, buffer.error());
+        if (!buffer.ok()) return well(replacement, buffer.error());
         replacement.buffer = buffer.take();
     }
     // From here on others notice.
     HistoryRecord& entry = clock_.entry();
     clock_.enter(Phase::Hold);
     entry.result = TransactionResult::Cancelled;
-    auto done = hold();
-    if (done.ok()) {
+    bool done = hold();
+    if (done) {
         entry.result = TransactionResult::RolledBack;
         done = transfer();
         for (const Replacement& replacement : group_)
             if (replacement.old->is_ended()) entry.result = TransactionResult::Cancelled;
     }
-    if (done.ok()) done = commit();
-    release();
+    done = done && commit();
+    for (size_t i = 0; i < group_.size(); ++i) group_[i].hold.release();
     clock_.stop();
-    if (!done.ok()) return done;
+    if (!done) return false;
     entry.result = TransactionResult::Committed;
     committed_ = true;
     finish();
-    return {};
+    return true;
 }
 
-Result<void> ModuleSystem::Replacing::read(Replacement& replacement) {
+bool ModuleSystem::Replacing::read(Replacement& replacement) {
     ModuleRecord& record = replacement.record;
-    const Bytes bytes = TRY(system_.find_file(
-        replacement.wanted.empty() ? record.file.text() : replacement.wanted, replacement.file));
-    auto created = Image::create(system_.kernel_.memory, bytes, replacement.file.text());
-    if (!created.ok()) return naming(replacement.file.text(), created.error());
+    const auto bytes =
+        system_.find_file(replacement.wanted.empty() ? record.file.text() : replacement.wanted, replacement.file);
+    if (!bytes.ok()) return fail(bytes.error());
+    auto created = Image::create(system_.kernel_.memory, bytes.value(), replacement.file.text());
+    if (!created.ok()) return fail(naming(replacement.file.text(), created.error()));
     replacement.image = created.value();
     const ModuleInfo& info = replacement.image->info();
     replacement.to = name_with_version(info);
     if (info.name() != record.name())
-        return Error(ErrorCode::InvalidArgument,
-                     format("{} holds {}, not {}; use swap to put another module in its place", replacement.file,
-                            info.name(), record.name())
-                         .text());
+        return fail(
+            Error(ErrorCode::InvalidArgument, format("{} holds {}, not {}; use swap to put another module in its place",
+                                                     replacement.file, info.name(), record.name())
+                                                  .text()));
     if (group_.size() > 1 && record.state() != ModuleState::Running)
-        return Error(ErrorCode::InvalidState,
-                     format("{} is {}; reload it by itself first", record.name(), describe(record.state())).text());
-    return {};
+        return fail(Error(ErrorCode::InvalidState,
+                          format("{} is {}; reload it alone first", record.name(), describe(record.state())).text()));
+    return true;
 }
 
 /// Providers first, otherwise as they were asked for. In a circle somebody begins.
@@ -200,43 +211,45 @@ bool ModuleSystem::Replacing::needs(const Replacement& one, const Replacement& o
     return found;
 }
 
-Result<void> ModuleSystem::Replacing::check() {
+bool ModuleSystem::Replacing::check() {
     system_.change_.assert_held();
     const Changing changing(system_, group_);
     mark_leaving(true);
     for (const Replacement& replacement : group_) {
         ModuleRecord& record = replacement.record;
-        TRY(about(replacement, system_.check_reloadable(record, *replacement.image)));
+        if (!well(replacement, system_.check_reloadable(record, *replacement.image))) return false;
         InterfaceRecord* const ruled = system_.ruled_by(record);
         if (ruled == nullptr || find_interface(replacement.image->descriptor(), ruled->name.text()) == nullptr)
             continue;
         if (group_.size() > 1)
-            return Error(ErrorCode::NotSupported,
-                         format("{} rules {} and is replaced by itself only", record.name(), ruled->name).text());
+            return fail(Error(ErrorCode::NotSupported,
+                              format("{} rules {}; reload it alone", record.name(), ruled->name).text()));
         if (ruled->name == InterfaceTraits<Allocator>::kId.name && ruled->primary_record == &record)
-            return Error(ErrorCode::NotSupported,
-                         format("{}: the ruling allocator is replaced by swap, not by reload", record.name()).text());
+            return fail(
+                Error(ErrorCode::NotSupported,
+                      format("{}: the ruling allocator is replaced by swap, not by reload", record.name()).text()));
         ruled_ = ruled;
     }
-    return system_.check_dependents();
+    return well(group_[0], system_.check_dependents());
 }
 
 /// What is to be published is there, for the new ones alone, before the first of them is initialised.
-Result<void> ModuleSystem::Replacing::make_candidates() {
+bool ModuleSystem::Replacing::make_candidates() {
     system_.change_.assert_held();
     const Changing changing(system_, group_);
     for (const Replacement& replacement : group_)
-        TRY(about(replacement, system_.add_slots(replacement.record, replacement.image->descriptor())));
+        if (!well(replacement, system_.add_slots(replacement.record, replacement.image->descriptor()))) return false;
     for (size_t i = 0; i < group_.size(); ++i) {
         auto made = system_.make_candidate(group_[i].record, *group_[i].image, clock_);
-        if (!made.ok()) return about(group_[i], made.error());
+        if (!made.ok()) return well(group_[i], made.error());
         group_[i].candidate = made.value();
     }
     // Now it is known which handles the new ones hold.
     MutexGuard guard(system_.registry_);
     for (const Replacement& replacement : group_)
-        TRY(about(replacement, system_.check_holders(replacement.record, replacement.image->descriptor())));
-    return {};
+        if (!well(replacement, system_.check_holders(replacement.record, replacement.image->descriptor())))
+            return false;
+    return true;
 }
 
 /// What comes back if a new instance fails on probation: the previous images, initialised. Of all or, with a word in
@@ -261,44 +274,45 @@ void ModuleSystem::Replacing::make_spares() {
 }
 
 /// Dependents before providers, so that their calls come to an end. Errors: TimedOut, and who did not leave.
-Result<void> ModuleSystem::Replacing::hold() {
+bool ModuleSystem::Replacing::hold() {
     const uint64_t deadline_ns = deadline_after(kHoldDeadlineNs);
     for (Replacement& replacement : group_) replacement.old = replacement.record.current;
     for (size_t i = group_.size(); i-- > 0;) {
         const uint64_t now_ns = arch::now_ns();
         const auto held = group_[i].hold.acquire(deadline_ns > now_ns ? deadline_ns - now_ns : 0);
         if (!held.ok())
-            return Error(held.error().code(), format("{} within {} s; the reload was cancelled",
-                                                     held.error().sentence(), kHoldDeadlineNs / 1'000'000'000)
-                                                  .text());
+            return fail(Error(held.error().code(), format("{} within {} s; the reload was cancelled",
+                                                          held.error().sentence(), kHoldDeadlineNs / 1'000'000'000)
+                                                       .text()));
     }
-    return {};
+    return true;
 }
 
-Result<void> ModuleSystem::Replacing::transfer() {
+bool ModuleSystem::Replacing::transfer() {
     system_.change_.assert_held();
     clock_.enter(Phase::Transfer);
     for (size_t i = 0; i < group_.size() && was_running_; ++i)
-        TRY(about(group_[i], system_.save_state_of(*group_[i].old, group_[i].buffer, group_[i].state)));
+        if (!well(group_[i], system_.save_state_of(*group_[i].old, group_[i].buffer, group_[i].state))) return false;
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
-        TRY(about(group_[i], system_.restore_state_of(candidate, group_[i].state)));
-        TRY(about(group_[i], candidate.call_in_time<&Module::start>()));
+        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state))) return false;
+        if (!well(group_[i], candidate.call_in_time<&Module::start>())) return false;
         candidate.become(ModuleState::Running);
     }
     clock_.enter(Phase::Verify);
     for (const Replacement& replacement : group_)
-        TRY(about(replacement, system_.check_health(*replacement.candidate)));
-    return {};
+        if (!well(replacement, system_.check_health(*replacement.candidate))) return false;
+    return true;
 }
 
-Result<void> ModuleSystem::Replacing::commit() {
+bool ModuleSystem::Replacing::commit() {
     system_.change_.assert_held();
     clock_.enter(Phase::Commit);
     const Changing changing(system_, group_);
     MutexGuard guard(system_.registry_);
     for (const Replacement& replacement : group_)  // more may have been bound meanwhile
-        TRY(about(replacement, system_.check_holders(replacement.record, replacement.image->descriptor())));
+        if (!well(replacement, system_.check_holders(replacement.record, replacement.image->descriptor())))
+            return false;
     for (size_t i = 0; i < group_.size(); ++i) {
         ModuleRecord& record = group_[i].record;
         Instance* const candidate = std::exchange(group_[i].candidate, nullptr);
@@ -309,11 +323,7 @@ Result<void> ModuleSystem::Replacing::commit() {
     for (size_t i = 0; i < group_.size(); ++i) system_.refill_slots(group_[i].record, *group_[i].record.current);
     for (const Replacement& replacement : group_)
         if (replacement.spare != nullptr) replacement.spare->leaves = false;
-    return {};
-}
-
-void ModuleSystem::Replacing::release() {
-    for (size_t i = 0; i < group_.size(); ++i) group_[i].hold.release();
+    return true;
 }
 
 /// Everybody serves. What was before goes, and what may come back is kept.
@@ -334,8 +344,7 @@ void ModuleSystem::Replacing::finish() {
             replacement.state = replacement.buffer.bytes();
         }
     }
-    for (size_t i = group_.size(); i-- > 0;)
-        system_.retire_replaced(*std::exchange(group_[i].old, nullptr));
+    for (size_t i = group_.size(); i-- > 0;) system_.retire_replaced(*std::exchange(group_[i].old, nullptr));
     if (ruled_ != nullptr) system_.let_allocator_rule(group_[0].record, clock_);
     clock_.entry().phase = spares ? Phase::Probation : Phase::Serving;
 }
@@ -359,16 +368,17 @@ Result<uint64_t> ModuleSystem::reload(Span<const Wanted> wanted) {
     MutexGuard guard(change_);
     look_after_failed();
     if (wanted.empty() || wanted.size() > Replacements::kMaximum)
-        return Error(ErrorCode::OutOfRange,
-                     format("a transaction replaces 1 to {} modules", Replacements::kMaximum).text());
+        return Error(ErrorCode::OutOfRange, format("up to {} modules at once", Replacements::kMaximum).text());
     Replacements group;
     if (!group.reserve(kernel_.heap, wanted.size()))
         return Error(ErrorCode::OutOfMemory, format("{}: out of memory", wanted[0].name).text());
     for (const Wanted& each : wanted) {
         ModuleRecord* const record = find_record(each.name);
-        if (record == nullptr) return Error(ErrorCode::NotFound, format("no module {} is loaded", each.name).text());
-        if (group.find(*record) != nullptr)
-            return Error(ErrorCode::InvalidArgument, format("{} is named twice", each.name).text());
+        if (record == nullptr || group.find(*record) != nullptr)
+            return Error(record == nullptr ? ErrorCode::NotFound : ErrorCode::InvalidArgument,
+                         format("{}{}{}", record == nullptr ? Text("no module ") : Text(), each.name,
+                                record == nullptr ? Text(" is loaded") : Text(" is named twice"))
+                             .text());
         group.add(*record, each.file);
         Replacement& added = group.end()[-1];
         added.from = name_with_version(record->current->info());

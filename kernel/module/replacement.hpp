@@ -18,10 +18,10 @@ struct Wanted {
 /// One module of a transaction. Changed with the change lock held.
 struct Replacement {
     ModuleRecord& record;
-    const Text wanted;         ///< the file that was asked for; while the transaction lasts
-    Image* image = nullptr;    ///< of the instance that is to come; while the transaction lasts
-    FixedText<62> file;        ///< of the new instance; once that serves, of the one before
-    FixedText<46> interface;   ///< for the history, as the next two
+    const Text wanted;        ///< the file that was asked for; while the transaction lasts
+    Image* image = nullptr;   ///< of the instance that is to come; while the transaction lasts
+    FixedText<62> file;       ///< of the new instance; once that serves, of the one before
+    FixedText<46> interface;  ///< for the history, as the next two
     FixedText<46> from;
     FixedText<46> to;
     Instance* old = nullptr;        ///< who served when the hold began

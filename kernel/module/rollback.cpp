@@ -10,33 +10,35 @@
 namespace helix::kernel {
 
 void ModuleSystem::roll_back(Probation& probation, Text reason) {
-    amend_history_of(probation, [&](HistoryRecord& entry) {
-        entry.result = TransactionResult::RolledBack;
-        entry.phase = Phase::Probation;
-        entry.reason.assign(reason);
-        Trace::note(TraceKind::Transaction, static_cast<uint8_t>(entry.result), 0,
-                    static_cast<uint32_t>(current_thread().id), 0, entry.from.text());
-    });
+    const size_t records = probation.group.size() == 0 ? 1 : probation.group.size();
+    const auto note = [&](TransactionResult result, Text why) {
+        for (size_t i = 0; i < records; ++i) {
+            history_.amend(probation.history_id + i, [&](HistoryRecord& entry) {
+                entry.result = result;
+                entry.phase = Phase::Probation;
+                entry.reason.assign(why);
+                Trace::note(TraceKind::Transaction, static_cast<uint8_t>(result), 0,
+                            static_cast<uint32_t>(current_thread().id), 0, entry.from.text());
+            });
+        }
+    };
     probation.active = false;
-    if (probation.previous_policy != nullptr) return roll_back_policy(probation);
-
+    if (probation.previous_policy != nullptr) {
+        note(TransactionResult::RolledBack, reason);
+        return roll_back_policy(probation);
+    }
     Replacements group = std::move(probation.group);
     for (const Replacement& member : group)
         if (member.record.current->is_ended()) kernel_.threads.cancel_threads_of(*member.record.current);
     const auto returned = let_spares_serve(group);
+    if (!returned.ok())
+        kernel_.log.error("supervisor", "{}: the previous version could not return: {}", group[0].record.name(),
+                          returned.error().sentence());
+    note(returned.ok() ? TransactionResult::RolledBack : TransactionResult::Cancelled,
+         returned.ok() ? reason : returned.error().sentence());
     for (size_t i = 0; i < group.size(); ++i) {
         group[i].record.open_after_failed();
         group[i].hold.release();
-    }
-    if (!returned.ok()) {
-        kernel_.log.error("supervisor", "{}: the previous version could not return: {}", group[0].record.name(),
-                          returned.error().sentence());
-        for (size_t i = 0; i < group.size(); ++i) {
-            history_.amend(probation.history_id + i, [&](HistoryRecord& entry) {
-                entry.result = TransactionResult::Cancelled;
-                entry.reason.assign(returned.error().sentence());
-            });
-        }
     }
     // Whoever does not serve goes, dependents first.
     for (size_t i = group.size(); i-- > 0;) {

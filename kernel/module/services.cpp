@@ -206,8 +206,7 @@ void heap_pages_free(Instance& instance, void* pages, size_t count) {
 struct CopiedRequest {
     CopiedRequest(Instance& instance, Text to, Text what) : target(instance, to), type(instance, what) {}
     Result<void> copy(Instance& instance, Bytes from) {
-        if (!target.ok || !type.ok || from.size() > size_t{1} << 26)
-            return Error(ErrorCode::InvalidArgument, kBadText);
+        if (!target.ok || !type.ok || from.size() > size_t{1} << 26) return Error(ErrorCode::InvalidArgument, kBadText);
         payload = TRY(Buffer::create(from.size()));
         if (!copy_in(instance, payload.mutable_bytes().data(), from.data(), from.size()))
             return Error(ErrorCode::InvalidArgument, kBadText);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Swap as a transaction, and what it shares with reload (reload.cpp): prepare, hold, transfer, verify, commit, probation,
-// and back out of any step.
+// Swap as a transaction, and what it shares with reload (reload.cpp): prepare, hold, transfer, verify, commit,
+// probation, and back out of any step.
 
 #include "kernel/kernel.hpp"
 #include "kernel/module/module_hold.hpp"
