@@ -80,8 +80,8 @@ public:
     /// signalled when there is an answer or will be none. Errors: OutOfMemory; Busy (64 are pending).
     Result<PendingRequest> start_request(Text target, const Request& request, uint64_t timeout_ns = kForever,
                                          SemaphoreId answered = SemaphoreId::None) const {
-        const RequestId id = TRY(services_->request_start(instance_, target, request.request_type, request.payload,
-                                                          timeout_ns, answered));
+        const RequestId id = TRY(
+            services_->request_start(instance_, target, request.request_type, request.payload, timeout_ns, answered));
         return PendingRequest(id, services_, instance_);
     }
     /// From now on handle_event gets events of `kind` that were sent after this module was started; Custom ones by

@@ -397,9 +397,9 @@ Result<void> run_reload(Invocation& invocation) {
     Wanted wanted[CommandWords::kMaximum / 2 + 1];
     const size_t count = words.size() / 2 + words.size() % 2;
     if (words.size() > 2 && words.size() % 2 != 0)
-        return Error(ErrorCode::InvalidArgument,
-                     format("{} has no file; usage: reload {}", words[words.size() - 1], invocation.command.usage)
-                         .text());
+        return Error(
+            ErrorCode::InvalidArgument,
+            format("{} has no file; usage: reload {}", words[words.size() - 1], invocation.command.usage).text());
     for (size_t i = 0; i < count; ++i) wanted[i] = {words[2 * i], invocation.argument(2 * i + 1)};
     const uint64_t id = TRY(invocation.kernel.modules.reload(Span<const Wanted>(wanted, count)));
     const bool list = invocation.json && count > 1;

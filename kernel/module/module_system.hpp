@@ -109,7 +109,7 @@ public:
     void for_each_interface(Visit visit) {
         MutexGuard guard(registry_);
         for (InterfaceRecord& interface : interfaces_)
-            if (interface.is_known()) visit(interface);
+            if (interface.is_known() && interfaces_.find(interface.name.text()) == &interface) visit(interface);
     }
     /// Also those that nobody sees.
     size_t count_interfaces();

@@ -82,9 +82,9 @@ private:
         Service previous = {};  ///< on probation: what returns
         uint64_t probation_end_ns = 0;
         uint32_t partner = kNodes;  ///< on probation: who was replaced together with it
-        uint32_t attempts = 0;  ///< to restart it, since somebody started it
-        uint32_t restarts = 0;  ///< since it was loaded
-        uint64_t due_ns = 0;    ///< while it is Restarting, or a little later
+        uint32_t attempts = 0;      ///< to restart it, since somebody started it
+        uint32_t restarts = 0;      ///< since it was loaded
+        uint64_t due_ns = 0;        ///< while it is Restarting, or a little later
 
         bool is_loaded() const { return state != ModuleState::Registered; }
         bool is_wanted() const { return runs() || state == ModuleState::Restarting; }
@@ -366,8 +366,8 @@ private:
             if (!is_met(need)) return false;
         return true;
     }
-    /// Whether all who run with what they need from `node`, or would if that ran, would go on with `file` of it; but for
-    /// `partner`.
+    /// Whether all who run with what they need from `node`, or would if that ran, would go on with `file` of it; but
+    /// for `partner`.
     bool serves_dependents(uint32_t node, NodeGraph::File file, uint32_t partner = kNodes) const {
         for (uint32_t other = 0; other < kNodes; ++other) {
             if (other == node || other == partner || !nodes_[other].is_wanted()) continue;

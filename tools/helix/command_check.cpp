@@ -38,10 +38,9 @@ std::string as_json(const BootPlan& plan) {
         Json needs = Json::array();
         for (const Dependency& dependency : plan.dependencies)
             if (dependency.from == i)
-                needs.push_back(
-                    {{"requirement", dependency.requirement},
-                     {"module", plan.modules[dependency.to].name()},
-                     {"optional", dependency.optional}});
+                needs.push_back({{"requirement", dependency.requirement},
+                                 {"module", plan.modules[dependency.to].name()},
+                                 {"optional", dependency.optional}});
         out["modules"].push_back({{"name", module.name()},
                                   {"version", describe(module.info.version())},
                                   {"link", i < plan.static_count ? "static" : "dynamic"},

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A request that was started is answered, given up, or over in time, and nothing of it is left. It can use the answerer,
-// and goes without it; as asker-alone it leaves its requests behind when it stops.
+// A request that was started is answered, given up, or over in time, and nothing of it is left. It can use the
+// answerer, and goes without it; as asker-alone it leaves its requests behind when it stops.
 
 #include "gate.hpp"
 #include "helix/module.hpp"
