@@ -18,6 +18,7 @@ class Context;
 
 enum class LogLevel : uint32_t { Debug = 0, Info = 1, Warning = 2, Error = 3 };
 enum class SemaphoreId : uint32_t { None = 0 };
+enum class RequestId : uint32_t { None = 0 };
 using ThreadEntry = void (*)(void*);
 
 /// Numbers of the running system, as helix-execution and helix-memory report them.
@@ -94,6 +95,12 @@ struct Services {
 
     // More of threads.
     Result<void> (*thread_set_attributes)(InstanceToken*, ThreadId, const SchedulingAttributes*);
+
+    // Requests that are not waited for at once.
+    Result<RequestId> (*request_start)(InstanceToken*, Text target, Text type, Bytes payload, uint64_t timeout_ns,
+                                       SemaphoreId answered);
+    Result<Response> (*request_wait)(InstanceToken*, RequestId, uint64_t timeout_ns);
+    Result<void> (*request_cancel)(InstanceToken*, RequestId);
 };
 
 /// One interface that a module implements.

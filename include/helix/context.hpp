@@ -7,6 +7,7 @@
 #include "helix/event.hpp"
 #include "helix/format.hpp"
 #include "helix/handle.hpp"
+#include "helix/pending_request.hpp"
 #include "helix/units.hpp"
 
 namespace helix {
@@ -71,8 +72,17 @@ public:
 
     /// Asks module `target` and waits for its response.
     /// Errors: NotFound (no such module), NotImplemented (no such request), ModuleFailed, TimedOut.
-    Result<Response> request(Text target, Text type, Bytes payload = {}) const {
-        return services_->request(instance_, target, type, payload);
+    Result<Response> request(Text target, const Request& request) const {
+        return services_->request(instance_, target, request.request_type, request.payload);
+    }
+    /// The same without waiting: a thread of the kernel asks. Everything is copied, once. After `timeout_ns` a request
+    /// that has not begun never does, and whoever waits is told TimedOut. `answered`, a semaphore of this module, is
+    /// signalled when there is an answer or will be none. Errors: OutOfMemory; Busy (64 are pending).
+    Result<PendingRequest> start_request(Text target, const Request& request, uint64_t timeout_ns = kForever,
+                                         SemaphoreId answered = SemaphoreId::None) const {
+        const RequestId id = TRY(
+            services_->request_start(instance_, target, request.request_type, request.payload, timeout_ns, answered));
+        return PendingRequest(id, services_, instance_);
     }
     /// From now on handle_event gets events of `kind` that were sent after this module was started; Custom ones by
     /// name, see below.

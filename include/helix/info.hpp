@@ -67,6 +67,7 @@ public:
     using Dependencies = TextList<8, 62>;
     using Provides = TextList<6, 46>;
     using Conflicts = TextList<4, 62>;
+    using Optional = TextList<4, 62>;
 
     template <size_t N>
     consteval explicit ModuleInfo(const char (&name)[N]) : name_(name) {}
@@ -109,6 +110,14 @@ public:
         copy.dependencies_ = Dependencies(texts);
         return copy;
     }
+    /// What it can do without, written like dependencies. Where one of them is there, in a version that will do, it is
+    /// started before this module and stopped after it. It may come and go otherwise, and nobody waits for it.
+    template <size_t N>
+    consteval ModuleInfo optional(const Text (&texts)[N]) const {
+        ModuleInfo copy = *this;
+        copy.optional_ = Optional(texts);
+        return copy;
+    }
     /// Capabilities; every interface that the module implements is one of them. Each has the module's version.
     template <size_t N>
     consteval ModuleInfo provides(const Text (&texts)[N]) const {
@@ -141,6 +150,7 @@ public:
     constexpr const Dependencies& dependencies() const { return dependencies_; }
     constexpr const Provides& provides() const { return provides_; }
     constexpr const Conflicts& conflicts() const { return conflicts_; }
+    constexpr const Optional& optional() const { return optional_; }
     constexpr uint32_t state_schema() const { return state_schema_; }
 
 private:
@@ -154,6 +164,7 @@ private:
     Dependencies dependencies_;
     Provides provides_;
     Conflicts conflicts_;
+    Optional optional_;
 };
 
 enum class OptionType : uint32_t {

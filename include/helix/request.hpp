@@ -77,11 +77,31 @@ private:
     size_t size_ = 0;
 };
 
+/// The bytes of `value`, for a payload that both sides know as a T. They live as long as `value`.
+template <typename T>
+Bytes bytes_of(const T& value) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return {reinterpret_cast<const uint8_t*>(&value), sizeof(T)};
+}
+/// The T that was sent as bytes_of. Errors: InvalidArgument, where these are not as many bytes.
+template <typename T>
+Result<T> value_of(Bytes bytes) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (bytes.size() != sizeof(T)) return Error(ErrorCode::InvalidArgument, "a payload of another size was expected");
+    T value;
+    __builtin_memcpy(&value, bytes.data(), sizeof(T));
+    return value;
+}
+
 /// Who asks, for what, with which payload. Texts and payload die with the call.
 struct Request {
-    InstanceId source;  ///< InstanceId::None when the kernel or its shell asks
+    InstanceId source = InstanceId::None;  ///< the kernel fills it in; None when it asks itself, or its shell does
     Text request_type;
     Bytes payload;
+
+    /// For who asks: `context.request("counter", {"add", as_bytes("2")})`.
+    constexpr Request(Text type, Bytes with = {}) : request_type(type), payload(with) {}
+    constexpr Request(InstanceId from, Text type, Bytes with) : source(from), request_type(type), payload(with) {}
 };
 
 class Response {
@@ -99,6 +119,11 @@ public:
         return ok(buffer.take());
     }
     static Response ok(Text payload) { return ok(as_bytes(payload)); }
+    /// A response with a value that value_of reads.
+    template <typename T>
+    static Response ok_value(const T& value) {
+        return ok(bytes_of(value));
+    }
     static Response err(Text sentence) {
         Response response;
         response.is_error_ = true;

@@ -72,6 +72,12 @@ struct Command {
     Text option = {};  ///< of its own; empty: none
 
     static constexpr uint8_t kAnyNumber = 255;
+
+    /// Where any number is taken, the first two kinds come in turn.
+    ArgumentKind kind(size_t i) const {
+        if (accepted == kAnyNumber) return kinds[i % 2];
+        return i < kMaximumArguments ? kinds[i] : ArgumentKind::Other;
+    }
 };
 
 /// Every command, in the order in which `help` prints them.

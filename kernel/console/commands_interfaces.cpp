@@ -10,6 +10,11 @@ namespace helix::kernel {
 void write_record(JsonWriter& json, const HistoryRecord& record) {
     json.begin_object();
     json.field("id", record.id);
+    json.key("group");
+    if (record.group == 0)
+        json.null();
+    else
+        json.value(record.group);
     json.field("time_ns", record.time_ns);
     json.field("interface", record.interface.text());
     json.field("from", record.from.text());
@@ -52,7 +57,6 @@ void print_transaction(Invocation& invocation, uint64_t id, Text subject) {
         out.print("pause {}, prepared in {}, {} of state", describe_duration(record.pause_ns),
                   describe_duration(record.prepare_ns), counted(record.state_bytes, "byte"));
     }
-    out.write("\n");
 }
 
 Result<void> run_interfaces(Invocation& invocation) {
@@ -108,6 +112,7 @@ Result<void> run_interfaces(Invocation& invocation) {
 Result<void> run_swap(Invocation& invocation) {
     const uint64_t id = TRY(invocation.kernel.modules.swap(invocation.arguments[0], invocation.arguments[1]));
     print_transaction(invocation, id, invocation.arguments[0]);
+    invocation.out.write("\n");
     return {};
 }
 

@@ -89,6 +89,7 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
         json.field("author", instance.info().author());
         json.field("license", instance.info().license());
         write_texts(json, "dependencies", instance.info().dependencies());
+        write_texts(json, "optional", instance.info().optional());
         write_texts(json, "conflicts", instance.info().conflicts());
         json.key("interfaces");
         json.begin_array();
@@ -108,6 +109,7 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
         json.field("semaphores", owned.semaphores);
         json.field("handles", owned.handles);
         json.field("subscriptions", owned.subscriptions);
+        json.field("requests", owned.requests);
         json.end_object();
         if (instance.state == ModuleState::Failed) json.field("failure", instance.failed_error().sentence());
     }
@@ -201,13 +203,15 @@ void print_details(Output& out, ModuleRecord& record) {
         }
         print_line(out, "flags", flags.text());
         print_list(out, "needs", info.dependencies());
+        print_list(out, "can use", info.optional());
         print_list(out, "provides", info.provides());
         print_list(out, "conflicts", info.conflicts());
         const LedgerTotals owned = instance.totals();
         print_line(out, "owns",
-                   format("{} in {}, {}, {}, {}, {}", counted(owned.bytes, "byte"), counted(owned.blocks, "block"),
+                   format("{} in {}, {}, {}, {}, {}, {}", counted(owned.bytes, "byte"), counted(owned.blocks, "block"),
                           counted(owned.threads, "thread"), counted(owned.semaphores, "semaphore"),
-                          counted(owned.handles, "handle"), counted(owned.subscriptions, "subscription"))
+                          counted(owned.handles, "handle"), counted(owned.subscriptions, "subscription"),
+                          counted(owned.requests, "pending request"))
                        .text());
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
@@ -389,8 +393,21 @@ Result<void> run_unload(Invocation& invocation) {
 }
 
 Result<void> run_reload(Invocation& invocation) {
-    const uint64_t id = TRY(invocation.kernel.modules.reload(invocation.arguments[0], invocation.argument(1)));
-    print_transaction(invocation, id, invocation.arguments[0]);
+    const Span<const Text> words = invocation.arguments;
+    Wanted wanted[CommandWords::kMaximum / 2 + 1];
+    const size_t count = words.size() / 2 + words.size() % 2;
+    if (words.size() > 2 && words.size() % 2 != 0)
+        return Error(
+            ErrorCode::InvalidArgument,
+            format("{} has no file; usage: reload {}", words[words.size() - 1], invocation.command.usage).text());
+    for (size_t i = 0; i < count; ++i) wanted[i] = {words[2 * i], invocation.argument(2 * i + 1)};
+    const uint64_t id = TRY(invocation.kernel.modules.reload(Span<const Wanted>(wanted, count)));
+    const bool list = invocation.json && count > 1;
+    if (list) invocation.out.write("[");
+    for (size_t i = 0; i < count; ++i) {  // the records of several follow each other
+        print_transaction(invocation, id + i, wanted[i].name);
+        invocation.out.write(!list ? Text("\n") : i + 1 < count ? Text(",") : Text("]\n"));
+    }
     return {};
 }
 

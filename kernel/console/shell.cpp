@@ -166,15 +166,15 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
                                                       : Text("takes fewer arguments (quote one with spaces)"),
                             command->name, command->usage.empty() ? Text() : Text(" "), command->usage)
                          .text());
-    for (size_t i = 0; i < count && i < Command::kMaximumArguments; ++i)
-        if (arguments[i].empty() && command->kinds[i] != ArgumentKind::Other)
+    for (size_t i = 0; i < count; ++i)
+        if (arguments[i].empty() && command->kind(i) != ArgumentKind::Other)
             return Error(ErrorCode::InvalidArgument,
                          format("\"\" is no name; usage: {} {}", command->name, command->usage).text());
     const auto result = command->run(invocation);
     if (result.ok()) return {};
     // The word that was not found is most likely the first one that names nothing.
-    for (size_t i = 0; i < count && i < Command::kMaximumArguments; ++i) {
-        const Error better = with_suggestion(kernel_, result.error(), command->kinds[i],
+    for (size_t i = 0; i < count; ++i) {
+        const Error better = with_suggestion(kernel_, result.error(), command->kind(i),
                                              Span<const Text>(words.words, words.count), arguments[i]);
         if (better.sentence() != result.error().sentence()) return better;
     }
@@ -299,8 +299,8 @@ void Shell::complete(Text before, CompletionCandidates& out) {
         out.offer("--help");
         return;
     }
-    if (command == nullptr || words.count > Command::kMaximumArguments) return;
-    offer_candidates(kernel_, command->kinds[words.count - 1], Span<const Text>(words.words, words.count), out);
+    if (command == nullptr) return;
+    offer_candidates(kernel_, command->kind(words.count - 1), Span<const Text>(words.words, words.count), out);
 }
 
 }  // namespace

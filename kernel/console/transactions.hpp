@@ -8,7 +8,7 @@
 
 namespace helix::kernel {
 
-/// Prints record `id` of the history, as JSON or in a line that begins with `subject`.
+/// Prints record `id` of the history, as JSON or as a sentence that begins with `subject`, without a line break.
 void print_transaction(Invocation& invocation, uint64_t id, Text subject);
 void write_record(JsonWriter& json, const HistoryRecord& record);
 

@@ -24,6 +24,13 @@ public:
 
 Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
     const uint64_t deadline_ns = deadline_after(kCallWaitNs);
+    Ledger& ledger = source == nullptr ? kernel_ledger_ : source->ledger;
+    const InstanceId id = source == nullptr ? InstanceId::None : source->id;
+    return request(Asking{id, ledger, deadline_ns, nullptr}, target, type, payload);
+}
+
+Result<Response> ModuleSystem::request(const Asking& asking, Text target, Text type, Bytes payload) {
+    const uint64_t deadline_ns = asking.deadline_ns;
     for (;; wait_for_supervisor()) {  // it failed, or is to be replaced or removed: whoever serves afterwards is asked
         const RecordPin record = find(target);
         if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
@@ -42,10 +49,14 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
                                                          .text());
             continue;
         }
+        if (asking.given_up != nullptr && __atomic_load_n(asking.given_up, __ATOMIC_ACQUIRE) != 0) {
+            record->call_lock.unlock();
+            return ErrorCode::Cancelled;
+        }
         const bool undecided = !is_decided(&*record) && may_wait_for_supervisor();
         if (!undecided) {
             awaiting.end();
-            auto result = request_locked(source, *record, type, payload);
+            auto result = request_locked(asking, *record, type, payload);
             record->call_lock.unlock();
             if (result.ok() || result.error().code() != ErrorCode::Restart || !may_wait_for_supervisor()) return result;
         } else {
@@ -55,12 +66,12 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
 }
 
 /// The request itself, made once.
-Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload) {
+Result<Response> ModuleSystem::request_locked(const Asking& asking, ModuleRecord& record, Text type, Bytes payload) {
     if (record.current == nullptr || record.state() != ModuleState::Running)
         return Error(ErrorCode::InvalidState, format("{} is not running", record.name()).text());
     Instance& instance = *record.current;
     __atomic_fetch_add(&record.calls, 1, __ATOMIC_ACQ_REL);
-    const Request request{source == nullptr ? InstanceId::None : source->id, type, payload};
+    const Request request{asking.source, type, payload};
     note_call(TraceKind::Request, TraceCall::Begin, instance, type);
     auto response = instance.call<&Module::handle_request>(request);
     const bool well = response.ok() ? response.value().is_ok() : response.error().code() == ErrorCode::Restart;
@@ -72,8 +83,7 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
         return response;
     }
     if (const Bytes answer = response.value().payload().bytes(); answer.data() != nullptr || !answer.empty()) {
-        Ledger& asking = source == nullptr ? kernel_ledger_ : source->ledger;
-        if (!instance.ledger.hand_over(answer.data(), answer.size(), asking)) {
+        if (!instance.ledger.hand_over(answer.data(), answer.size(), asking.ledger)) {
             response.value().payload().release();
             return Error(
                 ErrorCode::ModuleFailed,
@@ -84,8 +94,11 @@ Result<Response> ModuleSystem::request_locked(Instance* source, ModuleRecord& re
 }
 
 Result<void> ModuleSystem::wait_open(Slot& slot, uint64_t timeout_ns) {
-    if (slot.is_closed_for_failed() && !may_wait_for_supervisor())
-        return Error(ErrorCode::ModuleFailed, "the module that serves there failed");
+    if (!may_wait_for_supervisor()) {  // a transaction's thread does not wait for its end
+        if (slot.is_closed_for_failed()) return Error(ErrorCode::ModuleFailed, "the module that serves there failed");
+        if (__atomic_load_n(&slot.closed, __ATOMIC_ACQUIRE) != 0)
+            return Error(ErrorCode::Busy, format("{} is held by this very change", slot.interface.name).text());
+    }
     const Awaiting awaiting(&slot);
     return slot.wait_open(timeout_ns);
 }
@@ -120,20 +133,26 @@ bool ModuleSystem::ask_health(Text name) {
 
 Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module) {
     MutexGuard guard(registry_);
-    InterfaceRecord* const found = interfaces_.find(interface);
+    InterfaceRecord* found = interfaces_.find(interface);
+    if (instance.replaces)
+        if (InterfaceRecord* const coming = interfaces_.find(interface, major)) found = coming;
     const auto nobody = [&] {
         return Error(ErrorCode::NotFound, format("nobody implements {} {}.{}", interface, major, minor).text());
     };
-    if (found == nullptr || !found->is_known()) return nobody();
+    const bool comes = found != nullptr && instance.replaces && found->implementors.empty();
+    if (found == nullptr || (comes ? found->minor < minor : !found->is_known())) return nobody();
     Slot* slot = found->primary;
     const ModuleRecord* server = found->primary_record;
     if (!module.empty()) {
         slot = nullptr;
         for (Slot& candidate : found->implementors)
             if (candidate.record->name() == module) slot = &candidate;
+        for (ModuleRecord& record : records_)
+            for (uint32_t i = 0; comes && record.name() == module && i < record.slot_count; ++i)
+                if (&record.slots[i]->interface == found) slot = record.slots[i];
         if (slot == nullptr)
             return Error(ErrorCode::NotFound, format("{} does not implement {}", module, interface).text());
-        server = slot->record;
+        if (!comes) server = slot->record;
     }
     if (server != nullptr) {
         const ModuleDescriptor& implementor = *server->current->descriptor;
@@ -168,7 +187,8 @@ void ModuleSystem::release_handles_of(Instance& instance) {
 }
 
 Result<void> ModuleSystem::check_holders(const ModuleRecord& record, const ModuleDescriptor& module) const {
-    TRY(interfaces_.check_majors(module));
+    change_.assert_held();
+    TRY(interfaces_.check_majors(module, changing_));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const Slot& own = *record.slots[i];
         TRY(interfaces_.check_holders(own, module));

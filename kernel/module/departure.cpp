@@ -145,6 +145,11 @@ Span<ModuleRecord* const> ModuleSystem::Departure::in_order() {
                 const auto requirement = Requirement::parse(needs[n]);
                 if (requirement.ok() && provider_of({&nodes_[i], 1}, requirement.value()).ok()) return true;
             }
+            const auto& uses = nodes_[k].info->optional();
+            for (size_t n = 0; n < uses.size(); ++n) {
+                const auto requirement = Requirement::parse(uses[n]);
+                if (requirement.ok() && provider_of({&nodes_[i], 1}, requirement.value()).ok()) return true;
+            }
             if (has_handle(*entries_[k].record, *entries_[i].record)) return true;
         }
         return false;

@@ -13,14 +13,20 @@ namespace helix::kernel {
 /// Modules as nodes of the resolver, on the kernel's heap; valid while the change lock is held.
 class ModuleSystem::Nodes {
 public:
-    /// Those that run.
+    /// Those that run, or will when the reload that is under way is done, as they are then.
     static Result<Nodes> running(ModuleSystem& system) {
-        return create(system, nullptr,
+        return create(system, nullptr, future,
                       [](const ModuleRecord& record) { return record.state() == ModuleState::Running; });
+    }
+    /// Those that run or are to run again, and those that are being replaced.
+    enum class When : uint8_t { Now, Then };
+    static Result<Nodes> at(ModuleSystem& system, When when) {
+        return create(system, nullptr, when == When::Then ? future : present,
+                      [](const ModuleRecord& record) { return record.is_wanted(); });
     }
     /// Those that run or are to run again; `last` is the last of them, whether it does or not.
     static Result<Nodes> wanted(ModuleSystem& system, const ModuleRecord& last) {
-        return create(system, &last, [](const ModuleRecord& record) { return record.is_wanted(); });
+        return create(system, &last, present, [](const ModuleRecord& record) { return record.is_wanted(); });
     }
     Nodes(Nodes&& other) : heap_(other.heap_), nodes_(std::exchange(other.nodes_, nullptr)), count_(other.count_) {}
     Nodes(const Nodes&) = delete;
@@ -36,7 +42,16 @@ public:
 
 private:
     Nodes(Heap& heap, ResolverNode* nodes, size_t count) : heap_(heap), nodes_(nodes), count_(count) {}
-    static Result<Nodes> create(ModuleSystem& system, const ModuleRecord* last, bool (*wants)(const ModuleRecord&)) {
+    using Look = const ModuleInfo& (*)(const ModuleSystem& system, const ModuleRecord& record);
+    static const ModuleInfo& present(const ModuleSystem&, const ModuleRecord& record) { return record.current->info(); }
+    static const ModuleInfo& future(const ModuleSystem& system, const ModuleRecord& record) {
+        system.change_.assert_held();
+        return system.info_of(record);
+    }
+    static Result<Nodes> create(ModuleSystem& system, const ModuleRecord* last, Look look,
+                                bool (*wants)(const ModuleRecord&)) {
+        system.change_.assert_held();
+        const Replacements* const changing = system.changing_;
         size_t count = 0;
         system.for_each([&](ModuleRecord&) { ++count; });
         Heap& heap = system.kernel_.heap;
@@ -45,11 +60,12 @@ private:
         if (nodes == nullptr) return ErrorCode::OutOfMemory;
         count = 0;
         const auto add = [&](const ModuleRecord& record) {
-            const ModuleInfo& info = record.current->info();
+            const ModuleInfo& info = look(system, record);
             nodes[count++] = {record.name(), info.version(), &info};
         };
         system.for_each([&](ModuleRecord& record) {
-            if (&record != last && wants(record)) add(record);
+            const bool changes = changing != nullptr && changing->find(record) != nullptr;
+            if (&record != last && (changes || wants(record))) add(record);
         });
         if (last != nullptr) add(*last);
         return Nodes(heap, nodes, count);
@@ -78,8 +94,9 @@ Result<void> ModuleSystem::check_conflicts(const ModuleRecord& record, const Mod
     const ResolverNode node = {info.name(), info.version(), &info};
     Result<void> result;
     for_each([&](ModuleRecord& other) {
+        change_.assert_held();
         if (&other == &record || !other.is_wanted() || !result.ok()) return;
-        const ModuleInfo& its = other.current->info();
+        const ModuleInfo& its = info_of(other);
         const ResolverNode there = {its.name(), its.version(), &its};
         if (!conflicts_with(node, there) && !conflicts_with(there, node)) return;
         result = Error(ErrorCode::Incompatible, format("{} and {}, which is loaded, conflict: unload {} first",
@@ -103,22 +120,26 @@ bool ModuleSystem::needs_those_who_return(const ModuleRecord& record) {
     return waits && check_cycle(all, all.size() - 1, wanted.value().scratch()).ok();  // in one nobody would begin
 }
 
-Result<void> ModuleSystem::check_dependents(const ModuleRecord& record, const ModuleInfo& instead) {
-    Nodes before = TRY(Nodes::wanted(*this, record));
-    Nodes after = TRY(Nodes::wanted(*this, record));
-    const Span<const ResolverNode> others(before.all().data(), before.all().size() - 1);
-    after.all()[others.size()] = {record.name(), instead.version(), &instead};
-    const auto is_met = [](const Nodes& nodes, Text need) {
-        const auto requirement = Requirement::parse(need);
-        return requirement.ok() && provider_of(nodes.all(), requirement.value()).ok();
-    };
-    for (const ResolverNode& node : others) {
-        for (size_t i = 0; i < node.info->dependencies().size(); ++i) {
-            const Text need = node.info->dependencies()[i];
-            if (is_met(before, need) && !is_met(after, need))
-                return Error(
-                    ErrorCode::Incompatible,
-                    format("{} needs {}, which the new {} does not meet", node.name, need, record.name()).text());
+const ModuleInfo& ModuleSystem::info_of(const ModuleRecord& record) const {
+    const Replacement* const replacement = changing_ == nullptr ? nullptr : changing_->find(record);
+    return replacement == nullptr ? record.current->info() : replacement->image->info();
+}
+
+Result<void> ModuleSystem::check_dependents() {
+    const Nodes now = TRY(Nodes::at(*this, Nodes::When::Now));
+    const Nodes then = TRY(Nodes::at(*this, Nodes::When::Then));
+    for (size_t i = 0; i < now.all().size(); ++i) {
+        const ResolverNode& node = now.all()[i];
+        if (node.info != then.all()[i].info) continue;  // it is replaced, and asked what it needs when it is made
+        for (size_t k = 0; k < node.info->dependencies().size(); ++k) {
+            const Text need = node.info->dependencies()[k];
+            const auto requirement = Requirement::parse(need);
+            if (!requirement.ok()) continue;
+            const auto provider = provider_of(now.all(), requirement.value());
+            if (!provider.ok() || provider_of(then.all(), requirement.value()).ok()) continue;
+            return Error(ErrorCode::Incompatible, format("{} needs {}, which the new {} does not meet", node.name, need,
+                                                         now.all()[provider.value()].name)
+                                                      .text());
         }
     }
     return {};

@@ -355,20 +355,29 @@ Result<void> ElfModule::check_info(Text file_name) const {
     if (info.license().size() > 46 || !is_printable(info.license())) return bad("license");
     constexpr uint32_t kKnownFlags = (1u << (sizeof(kModuleFlagNames) / sizeof(Text))) - 1;
     if ((static_cast<uint32_t>(info.flags()) & ~kKnownFlags) != 0) return bad("set of flags");
-    if (info.dependencies().size() > 8) return bad("list of dependencies");
-    if (info.conflicts().size() > 4) return bad("list of conflicts");
-    for (size_t i = 0; i < info.dependencies().size() + info.conflicts().size(); ++i) {
-        const bool is_need = i < info.dependencies().size();
-        const size_t number = is_need ? i : i - info.dependencies().size();
-        const Text text = is_need ? info.dependencies()[i] : info.conflicts()[number];
-        if (text.size() > 62) return bad(is_need ? Text("list of dependencies") : Text("list of conflicts"));
-        const Result<Requirement> requirement = Requirement::parse(text);
-        if (!requirement.ok())
-            return refuse(ErrorCode::Corrupt, file_name,
-                          format("{} {}: {}", is_need ? Text("dependency") : Text("conflict"), number + 1,
-                                 requirement.error().sentence())
-                              .text(),
-                          is_need ? Text("correct dependencies()") : Text("correct conflicts()"));
+    struct List {
+        size_t size, most;
+        Text (*at)(const ModuleInfo& info, size_t i);
+        Text one, all, call;
+    };
+    const List lists[] = {
+        {info.dependencies().size(), 8, [](const ModuleInfo& of, size_t i) { return of.dependencies()[i]; },
+         "dependency", "list of dependencies", "correct dependencies()"},
+        {info.conflicts().size(), 4, [](const ModuleInfo& of, size_t i) { return of.conflicts()[i]; }, "conflict",
+         "list of conflicts", "correct conflicts()"},
+        {info.optional().size(), 4, [](const ModuleInfo& of, size_t i) { return of.optional()[i]; },
+         "optional dependency", "list of optional dependencies", "correct optional()"},
+    };
+    for (const List& list : lists) {
+        if (list.size > list.most) return bad(list.all);
+        for (size_t i = 0; i < list.size; ++i) {
+            const Text text = list.at(info, i);
+            if (text.size() > 62) return bad(list.all);
+            const Result<Requirement> requirement = Requirement::parse(text);
+            if (!requirement.ok())
+                return refuse(ErrorCode::Corrupt, file_name,
+                              format("{} {}: {}", list.one, i + 1, requirement.error().sentence()).text(), list.call);
+        }
     }
     if (info.provides().size() > 6) return bad("list of capabilities");
     for (size_t i = 0; i < info.provides().size(); ++i)

@@ -474,6 +474,10 @@ const BadCase kInfoCases[] = {
          poke<uint32_t>(f, [](auto& d) { return &d.info.conflicts(); }, 1);
          set_text_size(f, [](auto& d) { return d.info.conflicts()[0]; }, 63);
      }},
+    {"optional_count", ErrorCode::Corrupt, "list of optional dependencies",
+     [](ModuleFile& f) { poke<uint32_t>(f, [](auto& d) { return &d.info.optional(); }, 5); }},
+    {"optional_empty", ErrorCode::Corrupt, "optional dependency 1",
+     [](ModuleFile& f) { poke<uint32_t>(f, [](auto& d) { return &d.info.optional(); }, 1); }},
     {"provides_count", ErrorCode::Corrupt, "list of capabilities",
      [](ModuleFile& f) { poke<uint32_t>(f, [](auto& d) { return &d.info.provides(); }, 7); }},
     {"provides_size", ErrorCode::Corrupt, "list of capabilities",

@@ -27,6 +27,7 @@ struct HistoryRecord {
     HistoryRecord();  // out of line: it is long
 
     uint64_t id = 0;
+    uint64_t group = 0;       ///< the first record of the same reload of several modules; else 0
     uint64_t time_ns = 0;     ///< since boot, when it began
     FixedText<46> interface;  ///< what was swapped, or what the module implements (the first, if several); else empty
     FixedText<46> from;       ///< module, with version after a space

@@ -68,6 +68,7 @@ void Instance::give_back() {
     module = nullptr;
     if (heap_owner != 0 && !kernel.heap.try_detach(heap_owner)) kernel.heap.abandon(heap_owner);
     heap_owner = 0;
+    kernel.modules.pending_requests().release_all(*this);
     kernel.modules.release_semaphores_of(*this);
     kernel.modules.release_handles_of(*this);
     ledger.release_all();
@@ -116,6 +117,7 @@ LedgerTotals Instance::totals() {
     totals.threads = __atomic_load_n(&threads, __ATOMIC_ACQUIRE);
     totals.semaphores = __atomic_load_n(&semaphores, __ATOMIC_ACQUIRE);
     totals.handles = __atomic_load_n(&handles, __ATOMIC_ACQUIRE);
+    totals.requests = __atomic_load_n(&requests, __ATOMIC_ACQUIRE);
     totals.subscriptions = event_name_count + static_cast<uint32_t>(__builtin_popcount(event_kinds));
     return totals;
 }

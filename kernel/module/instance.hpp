@@ -113,6 +113,11 @@ struct Instance : Owner {
     uint32_t event_name_count = 0;
     uint32_t semaphores = 0;  ///< atomic
     uint32_t handles = 0;     ///< atomic
+    uint32_t requests = 0;    ///< pending; atomic
+
+    // In a reload; guarded by the registry's lock.
+    bool replaces = false;  ///< it is to take a place: it sees what will be published then
+    bool leaves = false;    ///< it will have gone: its handles speak against nothing
 
     // Failure: the first note counts.
     uint32_t noted = 0;  ///< atomic

@@ -25,20 +25,31 @@ Error versions_differ(const ModuleDescriptor& module, const InterfaceEntry& offe
 }
 
 InterfaceRecord* InterfaceRegistry::find(Text name) {
+    InterfaceRecord* found = nullptr;
+    for (InterfaceRecord& interface : records_) {
+        if (interface.name != name) continue;
+        if (!interface.implementors.empty()) return &interface;
+        if (found == nullptr || !found->is_known()) found = &interface;
+    }
+    return found;
+}
+
+InterfaceRecord* InterfaceRegistry::find(Text name, uint16_t major) {
     for (InterfaceRecord& interface : records_)
-        if (interface.name == name) return &interface;
+        if (interface.name == name && interface.major == major) return &interface;
     return nullptr;
 }
 
 Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, const InterfaceEntry& entry) {
-    if (InterfaceRecord* const found = find(entry.name.text())) {
-        if (!found->is_known()) found->major = entry.major;
+    if (InterfaceRecord* const found = find(entry.name.text(), entry.major)) {
+        if (found->implementors.empty()) found->minor = entry.minor;
         return found;
     }
     auto* const interface = make<InterfaceRecord>(kernel.heap);
     if (interface == nullptr) return ErrorCode::OutOfMemory;
     interface->name = entry.name;
     interface->major = entry.major;
+    interface->minor = entry.minor;
     auto slot = Slot::create(kernel, *interface, nullptr);
     if (!slot.ok()) {
         unmake(kernel.heap, interface);
@@ -49,14 +60,33 @@ Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, const Interfa
     return interface;
 }
 
-Result<void> InterfaceRegistry::check_majors(const ModuleDescriptor& module) const {
+Result<void> InterfaceRegistry::check_majors(const ModuleDescriptor& module, const Replacements* changing) const {
     for (const InterfaceRecord& interface : records_) {
         const InterfaceEntry* const entry = find_interface(module, interface.name.text());
         if (entry == nullptr || interface.major == entry->major) continue;
         for (const Slot& slot : interface.implementors)
-            return versions_differ(module, *entry, slot.record->name(), Relation::Implements,
-                                   *find_interface(*slot.record->current->descriptor, interface.name.text()));
-        TRY(check_holders(*interface.primary, module));
+            if (changing == nullptr || changing->find(*slot.record) == nullptr)
+                return versions_differ(module, *entry, slot.record->name(), Relation::Implements,
+                                       *find_interface(*slot.record->current->descriptor, interface.name.text()));
+        for (const Holding& holding : holdings_) {
+            const Instance& by = holding.by;
+            // One that stands by for another finds the interface absent, unless what serves there comes back with it.
+            const bool stands_by = !by.replaces && by.record.current != nullptr && by.record.current != &by;
+            const bool counts = !by.leaves && !stands_by && !(by.replaces && changing == nullptr);
+            if (&holding.slot.interface != &interface || !counts) continue;
+            const Error error = versions_differ(module, *entry, by.name(), Relation::Needs,
+                                                {{}, interface.major, holding.minor, 0, nullptr});
+            if (changing == nullptr) return error;
+            return Error(error.code(), format("{}: reload them together", error.sentence()).text());
+        }
+    }
+    for (size_t i = 0; changing != nullptr && i < changing->size(); ++i) {
+        const ModuleDescriptor& other = (*changing)[i].image->descriptor();
+        for (const InterfaceEntry& its : other.interfaces()) {
+            const InterfaceEntry* const entry = find_interface(module, its.name.text());
+            if (entry != nullptr && entry->major != its.major)
+                return versions_differ(module, *entry, other.info.name(), Relation::Implements, its);
+        }
     }
     return {};
 }
@@ -64,7 +94,7 @@ Result<void> InterfaceRegistry::check_majors(const ModuleDescriptor& module) con
 Result<void> InterfaceRegistry::check_holders(const Slot& slot, const ModuleDescriptor& module) const {
     const InterfaceEntry* const entry = find_interface(module, slot.interface.name.text());
     for (const Holding& holding : holdings_) {
-        if (&holding.slot != &slot) continue;
+        if (&holding.slot != &slot || holding.by.leaves) continue;
         if (entry == nullptr)
             return Error(ErrorCode::Incompatible, format("{} does not implement {}, which {} needs", module.info.name(),
                                                          slot.interface.name, holding.by.name())

@@ -6,6 +6,7 @@
 #include "helix/interfaces/allocator.hpp"
 #include "helix/interfaces/scheduler.hpp"
 #include "kernel/module/record.hpp"
+#include "kernel/module/replacement.hpp"
 #include "kernel/module/slot.hpp"
 
 namespace helix::kernel {
@@ -25,7 +26,8 @@ Error versions_differ(const ModuleDescriptor& module, const InterfaceEntry& offe
 
 struct InterfaceRecord : boost::intrusive::list_base_hook<> {
     FixedText<46> name;
-    uint16_t major = 0;       ///< of all implementors and of all handles
+    uint16_t major = 0;       ///< of all implementors and of all handles; other major versions have other records
+    uint16_t minor = 0;       ///< of who brought it
     Slot* primary = nullptr;  ///< leads to the same implementation as the primary implementor's own slot
     ModuleRecord* primary_record = nullptr;
     /// Whom the profile or the last swap plugged in; another may serve since that one failed, or nobody.
@@ -56,10 +58,12 @@ class InterfaceRegistry {
 public:
     /// The record of the interface, made if need be. Errors: OutOfMemory.
     Result<InterfaceRecord*> obtain(Kernel& kernel, const InterfaceEntry& entry);
+    /// The one that everybody sees: of several major versions that which somebody implements, else one that is known.
     InterfaceRecord* find(Text name);
-    /// Whether `module` can be loaded beside what is here: an interface has one major version at a
-    /// time. Errors: Incompatible.
-    Result<void> check_majors(const ModuleDescriptor& module) const;
+    InterfaceRecord* find(Text name, uint16_t major);
+    /// Whether `module` can be there beside all others, or will be when `changing` (null: nothing) is done: an
+    /// interface has one major version at a time. Errors: Incompatible.
+    Result<void> check_majors(const ModuleDescriptor& module, const Replacements* changing) const;
     /// Whether `module` can serve all handles that lead to `slot`. Errors: Incompatible.
     Result<void> check_holders(const Slot& slot, const ModuleDescriptor& module) const;
     /// Counts a handle of `by` that needs at least `minor`. Errors: OutOfMemory.

@@ -27,8 +27,9 @@ struct LedgerTotals {
     uint32_t semaphores = 0;
     uint32_t handles = 0;
     uint32_t subscriptions = 0;
+    uint32_t requests = 0;  ///< pending
 
-    bool empty() const { return blocks == 0 && threads == 0 && semaphores == 0 && handles == 0; }
+    bool empty() const { return blocks == 0 && threads == 0 && semaphores == 0 && handles == 0 && requests == 0; }
 };
 
 /// Safe from several threads. Memory and buffers are in one list; a buffer may move to another ledger.

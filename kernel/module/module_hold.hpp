@@ -18,7 +18,7 @@ public:
     ModuleHold& operator=(const ModuleHold&) = delete;
 
     /// Closes the ways in and waits for those who are inside to leave; waits in their calls end, so that these return
-    /// Restart. Once. Errors: TimedOut, which names who did not leave; everything is open again then.
+    /// Restart. Not while it is held. Errors: TimedOut, which names who did not leave; everything is open again then.
     Result<void> acquire(uint64_t timeout_ns);
     /// Lets everybody in again, to whoever serves now. The slots still exist. Again does nothing.
     void release();

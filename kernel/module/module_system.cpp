@@ -147,6 +147,11 @@ Result<Text> ModuleSystem::config(ModuleRecord& record, const ModuleDescriptor& 
     return Error(ErrorCode::NotFound, format("{} has no option {}", record.name(), key).text());
 }
 
+const SlotTarget* ModuleSystem::target_of(Instance& instance, const InterfaceRecord& interface) const {
+    const InterfaceEntry* const entry = find_interface(*instance.descriptor, interface.name.text());
+    return entry == nullptr || entry->major != interface.major ? nullptr : target_of(instance, interface.name.text());
+}
+
 const SlotTarget* ModuleSystem::target_of(Instance& instance, Text interface) const {
     const Span<const InterfaceEntry> interfaces = instance.descriptor->interfaces();
     for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i)
@@ -185,9 +190,10 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
     {
         MutexGuard guard(registry_);
         interfaces_.prune(kernel_);
-        TRY(interfaces_.check_majors(image.descriptor()));
+        TRY(interfaces_.check_majors(image.descriptor(), changing_));
     }
     Instance* const instance = TRY(Instance::create(kernel_, record, image));
+    instance->replaces = changing_ != nullptr;  // nobody else knows it yet
     // Every allocator may take heap pages, whether it serves the kernel or is only being tried.
     if (const SlotTarget* const target = target_of(*instance, InterfaceTraits<Allocator>::kId.name)) {
         auto owner = kernel_.heap.attach(static_cast<Allocator*>(target->implementation), token_of(instance));
@@ -291,9 +297,10 @@ bool ModuleSystem::dispose(Instance& instance) {
 void ModuleSystem::report_leaks(Instance& instance) {
     const LedgerTotals left = instance.totals();
     if (left.empty()) return;
-    kernel_.log.warning("kernel", "{} stopped, but leaked {} in {}, {}, {}, {}", instance.name(),
+    kernel_.log.warning("kernel", "{} stopped, but leaked {} in {}, {}, {}, {}, {}", instance.name(),
                         counted(left.bytes, "byte"), counted(left.blocks, "block"), counted(left.threads, "thread"),
-                        counted(left.semaphores, "semaphore"), counted(left.handles, "handle"));
+                        counted(left.semaphores, "semaphore"), counted(left.handles, "handle"),
+                        counted(left.requests, "pending request"));
 }
 
 void ModuleSystem::release_kept(ModuleRecord& record) {

@@ -15,16 +15,17 @@
 #include "kernel/module/history.hpp"
 #include "kernel/module/instance.hpp"
 #include "kernel/module/interface_registry.hpp"
+#include "kernel/module/pending_requests.hpp"
 #include "kernel/module/phase_clock.hpp"
 #include "kernel/module/probation.hpp"
 #include "kernel/module/profile.hpp"
 #include "kernel/module/record.hpp"
+#include "kernel/module/replacement.hpp"
 #include "kernel/module/semaphore_table.hpp"
 
 namespace helix::kernel {
 
 struct Kernel;
-class ModuleHold;
 
 /// A static module that boot left out, and why.
 struct NotStarted : boost::intrusive::list_base_hook<> {
@@ -61,9 +62,14 @@ public:
     using GoneFunction = void (*)(void* context, Text name);
     Result<void> unload(Text name, Dependents dependents = Dependents::Refuse, GoneFunction gone = nullptr,
                         void* context = nullptr);
-    /// Replaces the running instance of `name` by a new one, of the same file or of `file`, as a transaction. Returns
-    /// the number of its record in the history.
-    Result<uint64_t> reload(Text name, Text file = {});
+    /// Puts a new instance into the place of each of the modules, of the same file or another, as one transaction: all
+    /// of them serve, or none. Returns the number of the first record in the history; each module has one, in their
+    /// order. Several have to be Running.
+    Result<uint64_t> reload(Span<const Wanted> wanted);
+    Result<uint64_t> reload(Text name, Text file = {}) {
+        const Wanted wanted[] = {{name, file}};
+        return reload(wanted);
+    }
     /// Makes `name` (a module, or a file, which is then loaded) the primary of `interface`. Returns the same.
     Result<uint64_t> swap(Text interface, Text name);
 
@@ -73,6 +79,8 @@ public:
     /// `source`. Errors: NotFound, InvalidState (not running), Busy (it is being called by this thread already),
     /// TimedOut, ModuleFailed, and the module's own.
     Result<Response> request(Instance* source, Text target, Text type, Bytes payload);
+    Result<Response> request(const Asking& asking, Text target, Text type, Bytes payload);
+    PendingRequests& pending_requests() { return pending_requests_; }
     /// Queues a Custom event for its subscribers. Errors: Busy (queue full), OutOfMemory.
     Result<void> emit(Text name, Bytes data);
     Result<void> emit(const Event& event) { return events_.push(kernel_, event); }
@@ -101,7 +109,7 @@ public:
     void for_each_interface(Visit visit) {
         MutexGuard guard(registry_);
         for (InterfaceRecord& interface : interfaces_)
-            if (interface.is_known()) visit(interface);
+            if (interface.is_known() && interfaces_.find(interface.name.text()) == &interface) visit(interface);
     }
     /// Also those that nobody sees.
     size_t count_interfaces();
@@ -159,7 +167,7 @@ private:
     static constexpr uint64_t kCallWaitNs = 5'000'000'000;
 
     // calls.cpp
-    Result<Response> request_locked(Instance* source, ModuleRecord& record, Text type, Bytes payload)
+    Result<Response> request_locked(const Asking& asking, ModuleRecord& record, Text type, Bytes payload)
         HELIX_REQUIRES(record.call_lock);
     /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
     /// Incompatible. Registry lock held.
@@ -174,9 +182,11 @@ private:
     /// Whether what the module of `record` needs is not there, but will be once those are back that are Restarting.
     bool needs_those_who_return(const ModuleRecord& record) HELIX_REQUIRES(change_);
     Result<void> check_cycle_in_files(const ModuleInfo& info) HELIX_REQUIRES(change_);
-    /// Whether what others need, and have, is still there when `record` is replaced by `instead`. Errors: Incompatible,
-    /// OutOfMemory.
-    Result<void> check_dependents(const ModuleRecord& record, const ModuleInfo& instead) HELIX_REQUIRES(change_);
+    /// Whether what others need, and have, is still there when the reload that is under way is done. Errors:
+    /// Incompatible, OutOfMemory.
+    Result<void> check_dependents() HELIX_REQUIRES(change_);
+    /// What is known of the module of `record`, or will be when the reload that is under way is done.
+    const ModuleInfo& info_of(const ModuleRecord& record) const HELIX_REQUIRES(change_);
     // module_system.cpp
     RecordPin find(Text name);
     ModuleRecord* find_record(Text name);
@@ -216,6 +226,8 @@ private:
     /// expel, and destroy: false, with a word in the log, if somebody stays inside and the instance therefore too.
     bool dispose(Instance& instance);
     const SlotTarget* target_of(Instance& instance, Text interface) const;
+    /// The same, if it implements that major version.
+    const SlotTarget* target_of(Instance& instance, const InterfaceRecord& interface) const;
 
     // publishing.cpp
     /// A slot of `record` for each interface of `module` for which it has none yet, seen by nobody. Errors:
@@ -224,8 +236,6 @@ private:
     /// Frees the slots of `record` that nobody sees, no handle leads to, and no instance that may come back implements.
     /// Change lock held.
     void trim_slots(ModuleRecord& record) HELIX_REQUIRES(change_);
-    /// While it lives, a reload may add slots to `record`; in the end those that it did not publish go.
-    class SlotTrimming;
     /// Enters `record` and all its interfaces into the registry, in one step under its lock, or nothing. From then on
     /// it is found by name, and `bind` leads to it.
     Result<void> publish(ModuleRecord& record) HELIX_REQUIRES(change_);
@@ -235,15 +245,17 @@ private:
     /// what that one implements is published, the rest is not any more. What it cannot serve (see check_holders) is
     /// left empty. Closed or bounded. Registry lock held.
     void refill_slots(ModuleRecord& record, Instance& with) HELIX_REQUIRES(registry_);
+    void follow_to_other_majors(ModuleRecord& record, Instance& with) HELIX_REQUIRES(registry_);
     /// Another implementor than `record` becomes primary, or nobody. Registry lock held.
     void pass_on(InterfaceRecord& interface, const ModuleRecord& record) HELIX_REQUIRES(registry_);
+    // reload.cpp
+    class Replacing;
+    uint64_t store(PhaseClock& clock, const Result<void>& result, const Replacements& group) HELIX_REQUIRES(change_);
     // transaction.cpp
-    class Unpublished;
     /// `error`, whose sentence says that it is about `name` if it does not yet: a module's own error, or "out of
     /// memory".
     static Error naming(Text name, const Error& error);
     static FixedText<46> name_with_version(const ModuleInfo& info);  // "NAME 1.2.3"
-    Result<void> reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock) HELIX_REQUIRES(change_);
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock)
         HELIX_REQUIRES(change_);
     Probation* store(PhaseClock& clock, const Result<void>& result) HELIX_REQUIRES(change_);
@@ -251,8 +263,8 @@ private:
     InterfaceRecord* ruled_by(ModuleRecord& record) const HELIX_REQUIRES(change_);
     void set_choice(InterfaceRecord& interface, ModuleRecord* record) HELIX_REQUIRES(change_);
     Result<void> check_reloadable(ModuleRecord& record, const Image& image) HELIX_REQUIRES(change_);
-    Instance* make_spare(ModuleRecord& record) HELIX_REQUIRES(change_);
-    Result<void> transfer_state(Instance& from, Instance& to, Buffer& buffer, Bytes& state) HELIX_REQUIRES(change_);
+    Result<void> save_state_of(Instance& from, Buffer& buffer, Bytes& state) HELIX_REQUIRES(change_);
+    Result<void> restore_state_of(Instance& to, Bytes state) HELIX_REQUIRES(change_);
     Result<void> check_health(Instance& candidate);
     void retire_replaced(Instance& old) HELIX_REQUIRES(change_);
     // scheduler_swap.cpp
@@ -312,11 +324,21 @@ private:
     void resume_probation(Probation& probation) HELIX_REQUIRES(change_);
     void finish_probation(Probation& probation) HELIX_REQUIRES(change_);
     void end_probation(Probation& probation) HELIX_REQUIRES(change_);
-    Result<void> start_spare(Instance& spare, Bytes state) HELIX_REQUIRES(change_);
     bool let_previous_rule(const Probation& probation) HELIX_REQUIRES(change_);
+    // rollback.cpp; change lock held
+    Result<void> start_spares(const Replacements& group) HELIX_REQUIRES(change_);
+    Result<void> let_spares_serve(Replacements& group) HELIX_REQUIRES(change_);
+    void roll_back_policy(Probation& probation) HELIX_REQUIRES(change_);
     void roll_back(Probation& probation, Text reason) HELIX_REQUIRES(change_);
+    // supervisor.cpp
     void expire_probations(uint64_t now_ns) HELIX_REQUIRES(change_);
-    uint64_t probation_ns(ModuleRecord& record) const;
+    uint64_t probation_ns(const ModuleRecord& record) const;
+    /// Changes what the history says of the transaction that `probation` belongs to, of each module.
+    template <typename Change>
+    void amend_history_of(const Probation& probation, Change change) {
+        const size_t records = probation.group.size() == 0 ? 1 : probation.group.size();
+        for (size_t i = 0; i < records; ++i) history_.amend(probation.history_id + i, change);
+    }
 
     Kernel& kernel_;
     Archive bundle_;
@@ -330,12 +352,15 @@ private:
     History history_;
     EventQueue events_;
     SemaphoreTable semaphores_;
+    PendingRequests pending_requests_;
     Ledger kernel_ledger_;
     uint32_t last_instance_id_ = 0;
     uint32_t last_hold_number_ HELIX_GUARDED_BY(change_) = 0;
 
     static constexpr size_t kMaximumProbations = 16;
     Probation probations_[kMaximumProbations] HELIX_GUARDED_BY(change_);
+    /// Of the reload that is under way, while others are looked at as if it were done.
+    const Replacements* changing_ HELIX_GUARDED_BY(change_) = nullptr;
     Instance* failed_ = nullptr;                                 // atomic: a stack that any context pushes to
     Instance* failed_seen_ HELIX_GUARDED_BY(change_) = nullptr;  // those taken from it
     uint64_t last_tick_ns_ = 0;                                  // of the supervisor's thread, like the next

@@ -25,16 +25,16 @@ Result<void> ModuleSystem::add_slots(ModuleRecord& record, const ModuleDescripto
 }
 
 void ModuleSystem::trim_slots(ModuleRecord& record) {
+    if (record.changes) return;
     MutexGuard guard(registry_);
     const auto is_wanted = [&](const Slot& slot) {
         change_.assert_held();
         if (slot.is_linked() || __atomic_load_n(&slot.bindings, __ATOMIC_ACQUIRE) != 0) return true;
         for (const Probation& probation : probations_) {
-            if (!probation.active || probation.record != &record) continue;
-            for (Instance* const back : {probation.spare, probation.previous_policy})
-                if (back != nullptr && &back->record == &record &&
-                    target_of(*back, slot.interface.name.text()) != nullptr)
-                    return true;
+            if (!probation.active || !probation.is_of(record)) continue;
+            const Replacement* const member = probation.group.find(record);
+            Instance* const back = member != nullptr ? member->spare : probation.previous_policy;
+            if (back != nullptr && &back->record == &record && target_of(*back, slot.interface) != nullptr) return true;
         }
         return false;
     };
@@ -77,11 +77,25 @@ bool ModuleSystem::may_inherit(const InterfaceRecord& interface, ModuleRecord& r
     return able.ok();
 }
 
+/// Where `record` is the primary implementor of an interface, it will be so of the major version that `with` has.
+void ModuleSystem::follow_to_other_majors(ModuleRecord& record, Instance& with) {
+    for (uint32_t i = 0; i < record.slot_count; ++i) {
+        InterfaceRecord& next = record.slots[i]->interface;
+        if (next.primary_record != nullptr || target_of(with, next) == nullptr) continue;
+        for (const InterfaceRecord& before : interfaces_) {
+            if (before.name != next.name.text() || before.primary_record != &record) continue;
+            __atomic_store_n(&next.primary_record, &record, __ATOMIC_RELEASE);
+            next.choice = before.choice;
+        }
+    }
+}
+
 void ModuleSystem::refill_slots(ModuleRecord& record, Instance& with) {
+    follow_to_other_majors(record, with);
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         Slot& slot = *record.slots[i];
         InterfaceRecord& interface = slot.interface;
-        const SlotTarget* const target = target_of(with, interface.name.text());
+        const SlotTarget* const target = target_of(with, interface);
         slot.fill(interfaces_.check_holders(slot, *with.descriptor).ok() ? target : nullptr);
         if (target == nullptr) {
             if (slot.is_linked()) interface.implementors.erase(interface.implementors.iterator_to(slot));

@@ -84,7 +84,8 @@ public:
     Restarts restarts;        ///< guarded by the change lock, as it says
     Buffer saved;             ///< the state that was saved last, for a restart; guarded by the change lock
     Health health;
-    bool stays = false;  ///< it was removed, but its memory cannot be given back; guarded by the change lock
+    bool changes = false;  ///< it is replaced or removed, and its slots are trimmed later; guarded by the change lock
+    bool stays = false;    ///< it was removed, but its memory cannot be given back; guarded by the change lock
     Metrics metrics;
     uint32_t pins = 0;  ///< threads between look-up and return of a call; atomic
     /// Orders the lifecycle, state, event and request calls of this place; a transaction holds it.

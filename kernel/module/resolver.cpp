@@ -163,6 +163,18 @@ private:
     uint64_t words_[kMaximumResolverNodes / 64] = {};
 };
 
+/// Whether something that `node` can use, but does without if need be, is there and not in `placed`.
+bool waits_for_optional(Span<const ResolverNode> nodes, size_t node, const NodeSet& placed) {
+    const auto& optional = nodes[node].info->optional();
+    for (size_t k = 0; k < optional.size(); ++k) {
+        const auto requirement = Requirement::parse(optional[k]);
+        if (!requirement.ok()) continue;
+        const size_t provider = candidates_of(nodes, requirement.value(), node).suitable;
+        if (provider != kNobody && !placed.contains(provider)) return true;
+    }
+    return false;
+}
+
 /// The first dependency of `node` whose provider is there but not in `placed`, or kNobody.
 size_t unplaced_provider(Span<const ResolverNode> nodes, size_t node, const NodeSet& placed) {
     for (size_t k = 0; k < nodes[node].info->dependencies().size(); ++k) {
@@ -268,14 +280,18 @@ Result<void> resolve(Span<const ResolverNode> nodes, Span<uint16_t> order) {
     NodeSet placed;
     for (size_t count = 0; count < nodes.size(); ++count) {
         size_t next = kNobody;
+        size_t able = kNobody;  // but for what is optional: begins where a circle has to be broken
         size_t waiting = kNobody;
         for (size_t i = 0; i < nodes.size() && next == kNobody; ++i) {
             if (placed.contains(i)) continue;
-            if (unplaced_provider(nodes, i, placed) == kNobody)
+            if (unplaced_provider(nodes, i, placed) != kNobody)
+                waiting = waiting == kNobody ? i : waiting;
+            else if (waits_for_optional(nodes, i, placed))
+                able = able == kNobody ? i : able;
+            else
                 next = i;
-            else if (waiting == kNobody)
-                waiting = i;
         }
+        if (next == kNobody) next = able;
         if (next == kNobody) return cycle_error(nodes, waiting, placed, order);
         placed.add(next);
         order[count] = static_cast<uint16_t>(next);

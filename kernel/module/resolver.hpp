@@ -18,11 +18,11 @@ struct ResolverNode {
 inline constexpr size_t kMaximumResolverNodes = 1024;
 
 /// Fills the first nodes.size() places of `order` with the indices of `nodes`, every provider before its dependents
-/// and otherwise in the given order. Pure: no allocation, any context; time grows with the square of the count.
-/// Errors, each one sentence with the chain of names (cut in its middle when it is long): AlreadyExists (a name
-/// twice), NotFound (a dependency is missing), Incompatible (no provider has a suitable version), InvalidArgument
-/// (a malformed dependency), InvalidState (a cycle), OutOfRange (`order` too small, too many nodes).
-/// `order` holds nothing of use after an error.
+/// and otherwise in the given order. What is optional orders too, but is not missed, and no circle ends there. Pure: no
+/// allocation, any context; time grows with the square of the count. Errors, each one sentence with the chain of names
+/// (cut in its middle when it is long): AlreadyExists (a name twice), NotFound (a dependency is missing), Incompatible
+/// (no provider has a suitable version), InvalidArgument (a malformed dependency), InvalidState (a cycle), OutOfRange
+/// (`order` too small, too many nodes). `order` holds nothing of use after an error.
 Result<void> resolve(Span<const ResolverNode> nodes, Span<uint16_t> order);
 
 /// Whether `start` waits for a cycle: it is in one, or needs something that is. Dependencies that nobody in `nodes`

@@ -29,6 +29,10 @@ public:
         nodes_.push_back({names_.back(), version, &info});
         return nodes_.size() - 1;
     }
+    /// `node` can use these, and does without.
+    void can_use(size_t node, std::vector<std::string> optional) {
+        write_list(const_cast<ModuleInfo::Optional&>(infos_[node].optional()), optional);
+    }
     size_t add(std::string name, std::vector<std::string> dependencies = {}) {
         return add(std::move(name), {1, 0, 0}, std::move(dependencies));
     }
@@ -295,6 +299,24 @@ TEST(Conflicts, NameWhoNeedsTheTwo) {
     graph.add("other", {1, 0, 0}, {"b"});
     graph.add("b", {1, 0, 0}, {});
     EXPECT_EQ(graph.conflict(), "top needs middle needs a, which conflicts with b 1.0.0 (other needs b)");
+}
+
+TEST(Resolver, WhatIsOptionalOrdersWhereItIsThere) {
+    Graph graph;
+    graph.can_use(graph.add("a"), {"b >=1", "missing", "c >=2"});
+    graph.add("b");
+    graph.add("c");
+    EXPECT_EQ(graph.order(), "b a c");  // nobody misses what is not there, or is too old
+}
+
+TEST(Resolver, WhatIsOptionalWaitsForNoCircle) {
+    Graph graph;
+    graph.can_use(graph.add("a"), {"b", "a"});
+    graph.add("b", {"a"});
+    EXPECT_EQ(graph.order(), "a b");
+    graph.can_use(graph.add("c"), {"d"});
+    graph.can_use(graph.add("d"), {"c"});
+    EXPECT_EQ(graph.order(), "a b c d");
 }
 
 }  // namespace

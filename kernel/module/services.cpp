@@ -202,17 +202,48 @@ void heap_pages_free(Instance& instance, void* pages, size_t count) {
     if (instance.heap_owner != 0) (void)instance.kernel.heap.policy_pages_free(instance.heap_owner, pages, count);
 }
 
+/// What a module asks of whom, copied.
+struct CopiedRequest {
+    CopiedRequest(Instance& instance, Text to, Text what) : target(instance, to), type(instance, what) {}
+    Result<void> copy(Instance& instance, Bytes from) {
+        if (!target.ok || !type.ok || from.size() > size_t{1} << 26) return Error(ErrorCode::InvalidArgument, kBadText);
+        payload = TRY(Buffer::create(from.size()));
+        if (!copy_in(instance, payload.mutable_bytes().data(), from.data(), from.size()))
+            return Error(ErrorCode::InvalidArgument, kBadText);
+        return {};
+    }
+    const CopiedText<46> target;
+    const CopiedText<62> type;
+    Buffer payload;
+};
+
 Result<Response> request(Instance& instance, Text target, Text type, Bytes payload) {
     if (!may_block()) return cannot_block();
-    const CopiedText<46> target_copy(instance, target);
-    const CopiedText<62> type_copy(instance, type);
-    if (!target_copy.ok || !type_copy.ok || payload.size() > size_t{1} << 26)
-        return Error(ErrorCode::InvalidArgument, kBadText);
-    Buffer copy = TRY(Buffer::create(payload.size()));
-    if (!copy_in(instance, copy.mutable_bytes().data(), payload.data(), payload.size()))
-        return Error(ErrorCode::InvalidArgument, kBadText);
+    CopiedRequest copied(instance, target, type);
+    TRY(copied.copy(instance, payload));
     const ModuleWait wait(instance, ModuleWait::Restartable::No);
-    return instance.kernel.modules.request(&instance, target_copy.value.text(), type_copy.value.text(), copy.bytes());
+    return instance.kernel.modules.request(&instance, copied.target.value.text(), copied.type.value.text(),
+                                           copied.payload.bytes());
+}
+Result<RequestId> request_start(Instance& instance, Text target, Text type, Bytes payload, uint64_t timeout_ns,
+                                SemaphoreId answered) {
+    if (!may_block()) return cannot_block();
+    CopiedRequest copied(instance, target, type);
+    TRY(copied.copy(instance, payload));
+    return instance.kernel.modules.pending_requests().start(instance, copied.target.value.text(),
+                                                            copied.type.value.text(), std::move(copied.payload),
+                                                            timeout_ns, answered);
+}
+Result<Response> request_wait(Instance& instance, RequestId id, uint64_t timeout_ns) {
+    if (!may_block()) return cannot_block();
+    ModuleWait wait(instance);
+    auto response = instance.kernel.modules.pending_requests().wait(instance, id, wait.shorten(timeout_ns));
+    if (response.ok() || response.error().code() != ErrorCode::Cancelled) return response;
+    return wait.outcome(response.error()).error();
+}
+Result<void> request_cancel(Instance& instance, RequestId id) {
+    if (!may_block()) return cannot_block();
+    return instance.kernel.modules.pending_requests().cancel(instance, id);
 }
 Result<void> subscribe(Instance& instance, uint32_t kind, Text name) {
     if (!may_block()) return cannot_block();
@@ -478,6 +509,9 @@ constinit const Services kServices = {
     .execution_statistics = Service<execution_statistics>::call,
     .memory_statistics = Service<memory_statistics>::call,
     .thread_set_attributes = Service<thread_set_attributes>::call,
+    .request_start = Service<request_start>::call,
+    .request_wait = Service<request_wait>::call,
+    .request_cancel = Service<request_cancel>::call,
 };
 
 }  // namespace helix::kernel

@@ -179,7 +179,7 @@ void ModuleSystem::handle_failed(Instance& instance) {
         kernel_.log.error("supervisor", "{} failed on {}", instance.name(), describe_thread(instance.note));
     for (Probation& probation : probations_) {
         if (!probation.active) continue;
-        if (probation.record == &record && record.current == &instance) {
+        if (probation.is_of(record) && record.current == &instance) {
             if (probation.previous_policy == nullptr || let_previous_rule(probation))
                 return roll_back(probation, sentence.text());
             end_probation(probation);
@@ -309,7 +309,7 @@ void ModuleSystem::retire_failed(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_AN
 
 // ---- Probation.
 
-uint64_t ModuleSystem::probation_ns(ModuleRecord& record) const {
+uint64_t ModuleSystem::probation_ns(const ModuleRecord& record) const {
     uint64_t duration = kDefaultProbationNs;
     Text value = kernel_.profile.value(format<100>("module.{}.probation", record.name()).text());
     if (value.empty()) value = kernel_.profile.value("kernel.probation");
@@ -320,8 +320,10 @@ uint64_t ModuleSystem::probation_ns(ModuleRecord& record) const {
 
 void ModuleSystem::begin_probation(Probation probation) {
     probation.active = true;
-    probation.history_id = 0;  // the caller notes it when the record is stored
-    probation.deadline_ns = deadline_after(probation_ns(*probation.record));
+    uint64_t longest_ns = probation.record == nullptr ? 0 : probation_ns(*probation.record);
+    for (const Replacement& member : probation.group)
+        if (const uint64_t own_ns = probation_ns(member.record); own_ns > longest_ns) longest_ns = own_ns;
+    probation.deadline_ns = deadline_after(longest_ns);
     Probation* place = &probations_[0];
     for (Probation& candidate : probations_) {
         if (!candidate.active) {
@@ -354,7 +356,7 @@ void ModuleSystem::resume_probation(Probation& probation) {
 /// Lets go of what was kept for a return. Nothing of it is mirrored any more.
 void ModuleSystem::finish_probation(Probation& probation) {
     probation.active = false;
-    history_.amend(probation.history_id, [](HistoryRecord& entry) {
+    amend_history_of(probation, [](HistoryRecord& entry) {
         if (entry.result == TransactionResult::Committed) entry.phase = Phase::Serving;
     });
     if (probation.previous_policy != nullptr) {
@@ -369,16 +371,14 @@ void ModuleSystem::finish_probation(Probation& probation) {
         }
         probation.previous_policy = nullptr;
     }
-    if (probation.spare != nullptr) {
-        dispose(*probation.spare);
-        probation.spare = nullptr;
-    }
-    probation.state = Buffer();
+    const Replacements group = std::move(probation.group);
+    for (size_t i = group.size(); i-- > 0;) dispose(*group[i].spare);
+    for (const Replacement& member : group) trim_slots(member.record);  // those that only the spare implemented
 }
 
 void ModuleSystem::end_probation_of(ModuleRecord& record) {
     for (Probation& probation : probations_)
-        if (probation.active && (probation.record == &record || probation.previous_record == &record))
+        if (probation.active && (probation.is_of(record) || probation.previous_record == &record))
             end_probation(probation);
 }
 
@@ -386,14 +386,20 @@ void ModuleSystem::expire_probations(uint64_t now_ns) {
     for (Probation& probation : probations_) {
         if (!probation.active || probation.deadline_ns > now_ns) continue;
         // A call that began in the probation is part of it: it may yet run over its budget.
-        Mutex& calls = probation.record->call_lock;
-        if (!calls.lock_for(0)) {
+        const auto is_busy = [](ModuleRecord& record) {
+            if (!record.call_lock.lock_for(0)) return true;
+            record.call_lock.unlock();
+            return false;
+        };
+        bool busy = probation.record != nullptr && is_busy(*probation.record);
+        for (const Replacement& member : probation.group) busy = busy || is_busy(member.record);
+        if (busy) {
             probation.deadline_ns = now_ns + kBusyProbationNs;
             continue;
         }
-        calls.unlock();
+        ModuleRecord* const record = probation.record;
         end_probation(probation);
-        trim_slots(*probation.record);
+        if (record != nullptr) trim_slots(*record);
     }
 }
 
@@ -402,100 +408,6 @@ bool ModuleSystem::let_previous_rule(const Probation& probation) {
     PolicySlot& policy = kernel_.threads.policy();
     policy.return_to_mirror();
     return policy.ruling_instance() == probation.previous_policy;
-}
-
-/// Starts a spare with the state that was saved when its place was given to another.
-Result<void> ModuleSystem::start_spare(Instance& spare, Bytes state) {
-    if (state.size() != 0) {
-        StateReader reader = TRY(StateReader::open(state));
-        TRY(spare.call_in_time<&Module::restore_state>(reader, Reason::Rollback));
-    }
-    return spare.call_in_time<&Module::start>();
-}
-
-void ModuleSystem::roll_back(Probation& probation, Text reason) {
-    ModuleRecord& record = *probation.record;
-    Instance* const failed = record.current;
-    history_.amend(probation.history_id, [&](HistoryRecord& entry) {
-        entry.result = TransactionResult::RolledBack;
-        entry.phase = Phase::Probation;
-        entry.reason.assign(reason);
-        entry.cause = failed->note.cause;
-        if (probation.previous_policy != nullptr)
-            entry.evict_ns =
-                kernel_.threads.cycles_to_ns(kernel_.threads.policy().returned_cycles() - failed->failed_cycles);
-        Trace::note(TraceKind::Transaction, static_cast<uint8_t>(entry.result), 0,
-                    static_cast<uint32_t>(current_thread().id), 0, entry.from.text());
-    });
-    if (probation.previous_policy != nullptr) {
-        // The threads' side has flipped back; here the registry follows.
-        Instance* const previous = probation.previous_policy;
-        probation.active = false;
-        probation.previous_policy = nullptr;
-        {
-            MutexGuard guard(registry_);
-            InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Scheduler>::kId.name);
-            interface.primary_record = interface.choice = probation.previous_record;
-            if (&previous->record == &record) {
-                record.current = previous;
-                record.file = probation.previous_file;
-                ++record.generation;
-                refill_slots(record, *previous);
-            } else {
-                interface.primary->fill(target_of(*previous, interface.name.text()));
-            }
-        }
-        kernel_.log.warning("supervisor", "{} rules helix.scheduler again", previous->name());
-        if (&previous->record == &record) {
-            failed->become(ModuleState::Failed);
-            dispose(*failed);
-            record.open_after_failed();
-        } else {
-            retire_failed(record);
-            if (!probation.unload_on_rollback) return;
-            if (const auto removed = remove_record(record); !removed.ok())
-                kernel_.log.warning("supervisor", "{} stays: {}", record.name(), removed.error().sentence());
-        }
-        return;
-    }
-
-    Instance* const spare = probation.spare;
-    probation.spare = nullptr;
-    probation.active = false;
-    kernel_.threads.cancel_threads_of(*failed);
-    ModuleHold hold(record);
-    auto returned = hold.acquire(kCallWaitNs);
-    if (returned.ok()) returned = start_spare(*spare, probation.state.bytes());
-    probation.state = Buffer();
-    if (returned.ok()) {
-        spare->become(ModuleState::Running);
-        MutexGuard guard(registry_);
-        returned = check_holders(record, *spare->descriptor);  // on probation more may have been bound
-        if (returned.ok()) {
-            __atomic_store_n(&record.current, spare, __ATOMIC_RELEASE);
-            record.file = probation.previous_file;
-            ++record.generation;
-            refill_slots(record, *spare);
-        }
-    }
-    record.open_after_failed();
-    hold.release();
-    if (!returned.ok()) {
-        kernel_.log.error("supervisor", "{}: the previous version could not return: {}", record.name(),
-                          returned.error().sentence());
-        history_.amend(probation.history_id, [&](HistoryRecord& entry) {
-            entry.result = TransactionResult::Cancelled;
-            entry.reason.assign(returned.error().sentence());
-        });
-        if (spare->state == ModuleState::Running && spare->call_in_time<&Module::stop>().ok())
-            spare->become(ModuleState::Stopped);
-        dispose(*spare);
-        retire_failed(record);
-        return;
-    }
-    kernel_.log.warning("supervisor", "{} returned to its previous version", record.name());
-    failed->become(ModuleState::Failed);
-    dispose(*failed);
 }
 
 }  // namespace helix::kernel

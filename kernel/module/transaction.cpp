@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Reload and swap as transactions: prepare, hold, transfer, verify, commit, probation, and back out of any step.
+// Swap as a transaction, and what it shares with reload (reload.cpp): prepare, hold, transfer, verify, commit,
+// probation, and back out of any step.
 
 #include "kernel/kernel.hpp"
 #include "kernel/module/module_hold.hpp"
@@ -13,7 +14,6 @@ namespace helix::kernel {
 namespace {
 
 constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside
-constexpr size_t kStateCapacity = 16 * 1024;
 
 }  // namespace
 
@@ -27,73 +27,6 @@ Error ModuleSystem::naming(Text name, const Error& error) {
     for (size_t i = 0; i + name.size() <= sentence.size(); ++i)
         if (sentence.substr(i, name.size()) == name) return error;
     return Error(error.code(), format("{}: {}", name, sentence).text());
-}
-
-/// An instance that nobody knows yet, disposed of unless it is taken.
-class ModuleSystem::Unpublished {
-public:
-    Unpublished(ModuleSystem& system, Instance* instance) : system_(system), instance_(instance) {}
-    ~Unpublished() {
-        if (instance_ == nullptr) return;
-        if (instance_->state == ModuleState::Running) (void)instance_->call_in_time<&Module::stop>().ok();
-        (void)system_.dispose(*instance_);
-    }
-    Unpublished(const Unpublished&) = delete;
-    Unpublished& operator=(const Unpublished&) = delete;
-
-    Instance* operator->() const { return instance_; }
-    Instance& operator*() const { return *instance_; }
-    explicit operator bool() const { return instance_ != nullptr; }
-    Instance* take() { return std::exchange(instance_, nullptr); }
-
-private:
-    ModuleSystem& system_;
-    Instance* instance_;
-};
-
-Result<uint64_t> ModuleSystem::reload(Text name, Text file) {
-    MutexGuard guard(change_);
-    look_after_failed();
-    ModuleRecord* const record = find_record(name);
-    if (record == nullptr) return Error(ErrorCode::NotFound, format("no module {} is loaded", name).text());
-
-    HistoryRecord entry;
-    PhaseClock clock(kernel_.threads, entry);
-    const FixedText<62> previous_file = record->file;
-    entry.from = name_with_version(record->current->info());
-    const bool was_restarting = record->state() == ModuleState::Restarting;
-    const bool left = !was_restarting || record->restarts.emptied || empty_failed(*record, kHoldDeadlineNs);
-    if (record->slot_count != 0) entry.interface = record->slots[0]->interface.name;
-    auto result = [&]() -> Result<void> {
-        change_.assert_held();
-        FixedText<62> full_name;
-        if (!left)
-            return Error(
-                ErrorCode::TimedOut,
-                format("{} did not leave the failed {}", ModuleHold::describe_caller(*record->current), name).text());
-        const Bytes bytes = TRY(find_file(file.empty() ? record->file.text() : file, full_name));
-        auto created = Image::create(kernel_.memory, bytes, full_name.text());
-        if (!created.ok()) return naming(full_name.text(), created.error());
-        Image* const image = created.value();
-        entry.to = name_with_version(image->info());
-        Result<void> replaced;
-        if (image->info().name() == record->name())
-            replaced = reload_in_place(*record, *image, clock);
-        else
-            replaced = Error(ErrorCode::InvalidArgument,
-                             format("{} holds {}, not {}; use swap to put another module in its place",
-                                    full_name.text(), image->info().name(), record->name())
-                                 .text());
-        image->release();
-        if (!replaced.ok()) return naming(name, replaced.error());
-        record->file = full_name;
-        record->restarts.reset();
-        if (was_restarting) announce_decided(*record);
-        return replaced;
-    }();
-    if (Probation* const begun = store(clock, result)) begun->previous_file = previous_file;
-    TRY(result);
-    return entry.id;
 }
 
 /// Completes the record of a transaction and puts it into the history. A probation that it began knows its number.
@@ -137,145 +70,39 @@ void ModuleSystem::set_choice(InterfaceRecord& interface, ModuleRecord* record) 
     interface.choice = record;
 }
 
-class ModuleSystem::SlotTrimming {
-public:
-    SlotTrimming(ModuleSystem& system, ModuleRecord& record) : system_(system), record_(record) {}
-    ~SlotTrimming() {
-        system_.change_.assert_held();
-        system_.trim_slots(record_);
-    }
-    SlotTrimming(const SlotTrimming&) = delete;
-    SlotTrimming& operator=(const SlotTrimming&) = delete;
-
-private:
-    ModuleSystem& system_;
-    ModuleRecord& record_;
-};
-
 Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& image) {
     if (record.state() == ModuleState::Running && !has(record.current->info().flags(), ModuleFlags::HotReloadable))
         return Error(ErrorCode::PermissionDenied, format("{} does not allow hot reload", record.name()).text());
     TRY(check_not_standing_by(record));
-    TRY(check_dependents(record, image.info()));
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         if (!record.slots[i]->is_linked()) continue;
         const InterfaceRecord& interface = record.slots[i]->interface;
         const Text name = interface.name.text();
-        const InterfaceEntry* const entry = find_interface(image.descriptor(), name);
-        if (entry == nullptr) {  // whoever holds a handle speaks against that below
-            if (!is_plugged_by_kernel(name) || interface.primary_record != &record) continue;
-            return Error(ErrorCode::Incompatible,
-                         format("{} rules {}, which the new one does not implement; swap another module in first",
-                                record.name(), name)
-                             .text());
-        }
-        if (entry->major != interface.major)
-            return versions_differ(image.descriptor(), *entry, format<62>("the running {}", record.name()).text(),
-                                   Relation::Implements, *find_interface(*record.current->descriptor, name));
+        // Elsewhere whoever holds a handle speaks against that, below.
+        if (!is_plugged_by_kernel(name) || interface.primary_record != &record) continue;
+        if (find_interface(image.descriptor(), name) != nullptr) continue;
+        return Error(ErrorCode::Incompatible,
+                     format("{} rules {}, which the new one does not implement; swap another module in first",
+                            record.name(), name)
+                         .text());
     }
     MutexGuard guard(registry_);
     return check_holders(record, image.descriptor());
 }
 
-Result<void> ModuleSystem::reload_in_place(ModuleRecord& record, Image& image, PhaseClock& clock) {
-    HistoryRecord& entry = clock.entry();
-    const bool was_running = record.state() == ModuleState::Running;
-
-    // Prepare: everything that can fail without anybody noticing.
-    TRY(check_reloadable(record, image));
-    InterfaceRecord* ruled = ruled_by(record);
-    if (ruled != nullptr && find_interface(image.descriptor(), ruled->name.text()) == nullptr) ruled = nullptr;
-    const bool rules_heap = ruled != nullptr && ruled->name == InterfaceTraits<Allocator>::kId.name;
-    if (rules_heap && ruled->primary_record == &record)
-        return Error(ErrorCode::NotSupported, "the ruling allocator is replaced by swap, not by reload");
-    const SlotTrimming trimming(*this, record);
-    Unpublished candidate(*this, TRY(make_candidate(record, image, clock)));
-    TRY(add_slots(record, image.descriptor()));
-    if (ruled != nullptr && !rules_heap) {
-        entry.interface = ruled->name;
-        TRY(candidate->call_in_time<&Module::start>());
-        candidate->become(ModuleState::Running);
-        return plug_in_scheduler(record, *candidate.take(), clock);
-    }
-    Unpublished spare(*this, was_running ? make_spare(record) : nullptr);
-    Buffer buffer = TRY(Buffer::create(kStateCapacity));
-
-    clock.enter(Phase::Hold);
-    ModuleHold hold(record);
-    const auto give_up = [&](TransactionResult result, const Error& error) -> Error {
-        hold.release();
-        clock.stop();
-        entry.result = result;
-        return error;
-    };
-    if (auto held = hold.acquire(kHoldDeadlineNs); !held.ok())
-        return give_up(TransactionResult::Cancelled,
-                       Error(held.error().code(), format("{} within {} s; the reload was cancelled",
-                                                         held.error().sentence(), kHoldDeadlineNs / 1'000'000'000)
-                                                      .text()));
-
-    clock.enter(Phase::Transfer);
-    Instance& old = *record.current;
-    Bytes state;
-    auto moved = was_running ? transfer_state(old, *candidate, buffer, state) : Result<void>();
-    entry.state_bytes = state.size();
-    if (moved.ok()) moved = candidate->call_in_time<&Module::start>();
-    if (moved.ok()) {
-        candidate->become(ModuleState::Running);
-        clock.enter(Phase::Verify);
-        moved = check_health(*candidate);
-    }
-    if (!moved.ok())
-        return give_up(old.is_ended() ? TransactionResult::Cancelled : TransactionResult::RolledBack, moved.error());
-
-    clock.enter(Phase::Commit);
-    {
-        MutexGuard guard(registry_);
-        moved = check_holders(record, image.descriptor());  // more may have been bound meanwhile
-        if (moved.ok()) {
-            __atomic_store_n(&record.current, candidate.take(), __ATOMIC_RELEASE);
-            ++record.generation;
-            refill_slots(record, *record.current);
-        }
-    }
-    if (!moved.ok()) return give_up(TransactionResult::RolledBack, moved.error());
-    hold.release();
-    clock.stop();
-    entry.result = TransactionResult::Committed;
-    record.saved = Buffer();
-    if (has(image.info().flags(), ModuleFlags::RestoresStale))
-        if (auto saved = Buffer::copy_of(state); saved.ok()) record.saved = saved.take();
-
-    end_probation_of(record);  // of the instance that was replaced
-    retire_replaced(old);
-    if (rules_heap) let_allocator_rule(record, clock);
-    entry.phase = Phase::Serving;
-    if (!spare) return {};
-    Probation probation;
-    probation.record = &record;
-    probation.spare = spare.take();
-    if (auto kept = Buffer::copy_of(state); kept.ok()) probation.state = kept.take();
-    entry.phase = Phase::Probation;
-    begin_probation(std::move(probation));
-    return {};
-}
-
-/// What comes back if the new instance fails on probation: the previous image, initialised. Null, with a word in the
-/// log, if there is none.
-Instance* ModuleSystem::make_spare(ModuleRecord& record) {
-    Unrecorded unrecorded(kernel_.threads);
-    auto spare = make_candidate(record, *record.current->image, unrecorded.clock);
-    if (spare.ok()) return spare.value();
-    kernel_.log.warning("kernel", "{}: no spare for probation: {}", record.name(), spare.error().sentence());
-    return nullptr;
-}
-
-/// Carries what `from` saves over to `to`; `state` is what it was, in `buffer`. Nobody is inside `from`.
-Result<void> ModuleSystem::transfer_state(Instance& from, Instance& to, Buffer& buffer, Bytes& state) {
+/// What `from` saves, validated, in `buffer`. Nobody is inside it.
+Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& state) {
     StateWriter writer(buffer.mutable_bytes(), from.info().state_schema());
     TRY(from.call_in_time<&Module::save_state>(writer));
     if (writer.empty()) return {};
     state = TRY(writer.finish());
+    TRY(StateReader::open(state));
+    return {};
+}
+
+/// `state`, if there is any, for an instance that takes the place of the one that saved it.
+Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state) {
+    if (state.empty()) return {};
     StateReader reader = TRY(StateReader::open(state));
     if (reader.schema() > to.info().state_schema())
         return Error(ErrorCode::Incompatible, format("{} reads state up to schema {}, the saved is {}", to.name(),

@@ -215,6 +215,7 @@ Result<void> ModuleSystem::unpublish(Span<ModuleRecord* const> leaving) {
         instance.heap_owner = 0;
     }
     for (ModuleRecord* const record : leaving) {
+        record->changes = true;
         for (uint32_t i = 0; i < record->slot_count; ++i) {
             Slot& slot = *record->slots[i];
             if (slot.is_linked()) slot.interface.implementors.erase(slot.interface.implementors.iterator_to(slot));

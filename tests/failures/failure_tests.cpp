@@ -19,7 +19,7 @@ using kernel::Attempt;
 using kernel::FailureInjection;
 using kernel::Kernel;
 
-constexpr size_t kMaximumOperations = 16;
+constexpr size_t kMaximumOperations = 17;
 constexpr uint64_t kEndless = 2000;  ///< attempts of one kind that no operation needs
 
 // What the kernel's thread leaves for the test.
@@ -149,16 +149,18 @@ void fail_each(Attempt kind, std::initializer_list<const char*> must_have) {
 // A suite each, for a process runs one kernel.
 
 TEST(FailingAllocation, LeavesEverythingDoneOrUndone) {
-    fail_each(Attempt::Allocation, {"load", "reload that adds an interface", "reload that takes one away",
-                                    "swap to a file", "swap of the scheduler", "reload of the scheduler"});
+    fail_each(Attempt::Allocation,
+              {"load", "reload that adds an interface", "reload that takes one away", "reload of two to another major",
+               "swap to a file", "swap of the scheduler", "reload of the scheduler"});
 }
 TEST(FailingMapping, LeavesEverythingDoneOrUndone) {
-    fail_each(Attempt::Mapping, {"load", "reload that adds an interface", "reload that takes one away",
-                                 "swap to a file", "swap of the scheduler", "reload of the scheduler"});
+    fail_each(Attempt::Mapping,
+              {"load", "reload that adds an interface", "reload that takes one away", "reload of two to another major",
+               "swap to a file", "swap of the scheduler", "reload of the scheduler"});
 }
 TEST(FailingService, LeavesEverythingDoneOrUndone) {
-    fail_each(Attempt::Service,
-              {"load", "reload that adds an interface", "reload that takes one away", "swap to a file", "unload"});
+    fail_each(Attempt::Service, {"load", "reload that adds an interface", "reload that takes one away",
+                                 "reload of two to another major", "swap to a file", "unload"});
 }
 
 }  // namespace

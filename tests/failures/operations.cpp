@@ -67,6 +67,14 @@ Result<void> load_and_crash(Kernel& kernel) {
     return kernel.modules.request(nullptr, "holder", "crash", {}).ok() ? Result<void>(ErrorCode::InvalidState)
                                                                        : Result<void>();
 }
+Result<void> load_pair(Kernel& kernel) {
+    TRY(kernel.modules.load("pair-provider-1"));
+    return kernel.modules.load("pair-user-1");
+}
+Result<void> reload_pair(Kernel& kernel) {
+    const kernel::Wanted wanted[] = {{"pair-user", "pair-user-2"}, {"pair-provider", "pair-provider-2"}};
+    return done(kernel.modules.reload(wanted));
+}
 Result<void> unload(Kernel& kernel) {
     return kernel.modules.unload("holder");
 }
@@ -98,6 +106,7 @@ constexpr Operation kOperations[] = {
     {"reload that takes one away", "holder", load_2, reload_to_1},
     {"reload on probation", "holder", load_and_reload, reload_to_1},
     {"reload of a failed module", "holder", load_and_crash, reload_to_2},
+    {"reload of two to another major", "pair-", load_pair, reload_pair},
     {"swap to a file", "holder", nothing, swap_file},
     {"swap to a module", "holder", load_1, swap_loaded},
     {"unload", "holder", load_2, unload},
@@ -128,7 +137,8 @@ Result<void> clean_up(Kernel& kernel) {
     TRY(swap_back(kernel, "test.greeter", "greeter-english"));
     (void)look_for_held(kernel);  // a policy that stands by cannot be unloaded
     TRY(unload_if_loaded(kernel, "holder"));
-    for (const Text link : {Text("link-c"), Text("link-b"), Text("link-a")}) TRY(unload_if_loaded(kernel, link));
+    for (const Text name : {Text("link-c"), Text("link-b"), Text("link-a"), Text("pair-user"), Text("pair-provider")})
+        TRY(unload_if_loaded(kernel, name));
     return unload_if_loaded(kernel, "helix-scheduler-priority");
 }
 

@@ -55,6 +55,7 @@ void check(const kernel::ElfModule& module, size_t file_size) {
     for (size_t i = 0; i < info.dependencies().size(); ++i) touch(info.dependencies()[i]);
     for (size_t i = 0; i < info.provides().size(); ++i) touch(info.provides()[i]);
     for (size_t i = 0; i < info.conflicts().size(); ++i) touch(info.conflicts()[i]);
+    for (size_t i = 0; i < info.optional().size(); ++i) touch(info.optional()[i]);
     for (size_t i = 0; i < module.option_count(); ++i) {
         const Option option = module.option(i);
         HELIX_FUZZ_REQUIRE(kernel::check_option(option, option.default_value.text()).ok());

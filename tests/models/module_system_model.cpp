@@ -5,6 +5,8 @@
 // which count, must be what the model says; and when all are gone, nothing of them is left.
 #include "node_graph.hpp"
 
+#include <utility>
+
 namespace helix::test {
 namespace {
 
@@ -31,7 +33,7 @@ public:
                 end_restarts();
         const auto node = static_cast<uint32_t>(random_.below(kNodes));
         const auto file = static_cast<NodeGraph::File>(random_.below(NodeGraph::kFiles));
-        switch (random_.below(12)) {
+        switch (random_.below(14)) {
             case 0:
             case 1:
             case 2: load(node, file); break;
@@ -41,6 +43,11 @@ public:
             case 6: crash(node); break;
             case 7: relay(node, static_cast<uint32_t>(random_.below(kNodes))); break;
             case 8: random_.one_in(4) ? end_restarts() : end_probations(); break;
+            case 9:
+            case 10:
+                reload_both(node, file, static_cast<uint32_t>(random_.below(kNodes)),
+                            static_cast<NodeGraph::File>(random_.below(NodeGraph::kFiles)));
+                break;
             default: add(node); break;
         }
         check();
@@ -74,9 +81,10 @@ private:
         bool on_probation = false;
         Service previous = {};  ///< on probation: what returns
         uint64_t probation_end_ns = 0;
-        uint32_t attempts = 0;  ///< to restart it, since somebody started it
-        uint32_t restarts = 0;  ///< since it was loaded
-        uint64_t due_ns = 0;    ///< while it is Restarting, or a little later
+        uint32_t partner = kNodes;  ///< on probation: who was replaced together with it
+        uint32_t attempts = 0;      ///< to restart it, since somebody started it
+        uint32_t restarts = 0;      ///< since it was loaded
+        uint64_t due_ns = 0;        ///< while it is Restarting, or a little later
 
         bool is_loaded() const { return state != ModuleState::Registered; }
         bool is_wanted() const { return runs() || state == ModuleState::Restarting; }
@@ -103,6 +111,7 @@ private:
         if (before.is_wanted() && is_needed(node)) return expect(result, ErrorCode::Busy);
         // A module that cannot stop is gone all the same.
         MODEL_CHECK(result.ok() == !(before.runs() && fails(node, before.current.file, "stop")));
+        end_probation(node);
         before = Node{};
     }
 
@@ -134,6 +143,7 @@ private:
             for (uint32_t k = i + 1; k < count; ++k)
                 MODEL_CHECK(!has_need(gone.nodes[k], next) || reaches(next, gone.nodes[k]));
             clean &= !(nodes_[next].runs() && fails(next, nodes_[next].current.file, "stop"));
+            end_probation(next);
             nodes_[next] = Node{};
         }
         MODEL_CHECK(result.ok() == clean);
@@ -170,13 +180,69 @@ private:
         }
         if (fails(node, file, "start") || fails(node, file, "health")) return expect_failure(result);
         MODEL_CHECK(result.ok());
-        before.on_probation = ran;
+        replace(node, file, ran);
+    }
+    void replace(uint32_t node, NodeGraph::File file, bool probation) {
+        end_probation(node);
+        Node& before = nodes_[node];
+        before.on_probation = probation;
         before.previous = before.current;
         before.probation_end_ns = arch::now_ns() + kProbationNs;
-        before.current = {file, ran ? before.current.count : 0};
+        before.current = {file, before.runs() ? before.current.count : 0};
         before.state = ModuleState::Running;
         before.attempts = 0;
         ++before.generation;
+    }
+    void end_probation(uint32_t node) {
+        const uint32_t partner = std::exchange(nodes_[node].partner, kNodes);
+        nodes_[node].on_probation = false;
+        if (partner == kNodes) return;
+        nodes_[partner].on_probation = false;
+        nodes_[partner].partner = kNodes;
+    }
+
+    /// Two nodes as one transaction.
+    void reload_both(uint32_t one, NodeGraph::File file, uint32_t other, NodeGraph::File other_file) {
+        const auto names = {NodeGraph::name_of(one), NodeGraph::name_of(other)};
+        const auto files = {NodeGraph::file_of(one, file), NodeGraph::file_of(other, other_file)};
+        const kernel::Wanted wanted[] = {{names.begin()[0].text(), files.begin()[0].text()},
+                                         {names.begin()[1].text(), files.begin()[1].text()}};
+        const auto result = modules_.reload(wanted);
+        tell("reload with another", files.begin()[0].text(), result);
+        if (!nodes_[one].is_loaded() || !nodes_[other].is_loaded()) return expect(result, ErrorCode::NotFound);
+        if (one == other) return expect(result, ErrorCode::InvalidArgument);
+        if (!nodes_[one].runs() || !nodes_[other].runs()) return expect(result, ErrorCode::InvalidState);
+        if (!serves_dependents(one, file, other) || !serves_dependents(other, other_file, one))
+            return expect(result, ErrorCode::Incompatible);
+        const auto may_be_there = [&](uint32_t node) {
+            return needs_are_met(node) && !conflicts(node, nodes_[node].current.file);
+        };
+        const bool can_return = may_be_there(one) && may_be_there(other);
+        const Service before[] = {nodes_[one].current, nodes_[other].current};
+        nodes_[one].current.file = file;
+        nodes_[other].current.file = other_file;
+        const bool possible = may_be_there(one) && may_be_there(other);
+        const bool other_first = has_need(one, other) && !has_need(other, one);
+        nodes_[one].current = before[0];
+        nodes_[other].current = before[1];
+        if (!possible || fails(one, file, "init") || fails(other, other_file, "init")) return expect_failure(result);
+        for (const uint32_t node : {other_first ? other : one, other_first ? one : other}) {
+            if (!fails(node, nodes_[node].current.file, "save")) continue;
+            expect_failure(result);
+            if (crashes(node, nodes_[node].current.file, "save")) fail(node);
+            return;
+        }
+        for (const auto& [node, next] : {std::pair(one, file), std::pair(other, other_file)}) {
+            if (NodeGraph::version_of(next) < NodeGraph::version_of(nodes_[node].current.file) ||
+                fails(node, next, "restore") || fails(node, next, "start") || fails(node, next, "health"))
+                return expect_failure(result);
+        }
+        MODEL_CHECK(result.ok());
+        replace(one, file, can_return);
+        replace(other, other_file, can_return);
+        if (!can_return) return;
+        nodes_[one].partner = other;
+        nodes_[other].partner = one;
     }
 
     void crash(uint32_t node) {
@@ -206,14 +272,14 @@ private:
     void end_probations() {
         MODEL_CHECK(threads_.sleep(kProbationNs + kProbationNs / 10).ok());
         modules_.settle();
-        for (Node& node : nodes_) node.on_probation = false;
+        for (uint32_t node = 0; node < kNodes; ++node) end_probation(node);
     }
 
     /// Until each has come back, or was given up: who waits for one that is given up has its own attempts before it.
     void end_restarts() {
         MODEL_CHECK(threads_.sleep(kNodes * kForeseeableLimit * kForeseeableDelayNs).ok());
         modules_.settle();
-        for (Node& node : nodes_) node.on_probation = false;
+        for (uint32_t node = 0; node < kNodes; ++node) end_probation(node);
         const auto next = [&] {
             for (uint32_t node = 0; node < kNodes; ++node)
                 if (nodes_[node].state == ModuleState::Restarting && !waits_for_needs(node)) return node;
@@ -238,15 +304,22 @@ private:
                     failed.due_ns = other.due_ns;
             return;
         }
-        const bool returns =
-            !fails(node, failed.previous.file, "restore") && !fails(node, failed.previous.file, "start");
-        failed.on_probation = false;
+        const uint32_t both[] = {node, failed.partner};
+        bool returns = true;
+        for (const uint32_t each : both)
+            if (each != kNodes)
+                returns &= !fails(each, nodes_[each].previous.file, "restore") &&
+                           !fails(each, nodes_[each].previous.file, "start");
+        end_probation(node);
         if (!returns) {
             failed.state = ModuleState::Failed;
             return;
         }
-        failed.current = failed.previous;
-        ++failed.generation;
+        for (const uint32_t each : both) {
+            if (each == kNodes) continue;
+            nodes_[each].current = nodes_[each].previous;
+            ++nodes_[each].generation;
+        }
     }
     void plan_restart(uint32_t node) {
         Node& failed = nodes_[node];
@@ -293,10 +366,11 @@ private:
             if (!is_met(need)) return false;
         return true;
     }
-    /// Whether all who run with what they need from `node`, or would if that ran, would go on with `file` of it.
-    bool serves_dependents(uint32_t node, NodeGraph::File file) const {
+    /// Whether all who run with what they need from `node`, or would if that ran, would go on with `file` of it; but
+    /// for `partner`.
+    bool serves_dependents(uint32_t node, NodeGraph::File file, uint32_t partner = kNodes) const {
         for (uint32_t other = 0; other < kNodes; ++other) {
-            if (other == node || !nodes_[other].is_wanted()) continue;
+            if (other == node || other == partner || !nodes_[other].is_wanted()) continue;
             for (const NodeGraph::Need& need : node_graph.nodes[other].needs)
                 if (need.node == node && NodeGraph::version_of(nodes_[node].current.file) >= need.at_least &&
                     NodeGraph::version_of(file) < need.at_least)

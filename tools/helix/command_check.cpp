@@ -38,8 +38,9 @@ std::string as_json(const BootPlan& plan) {
         Json needs = Json::array();
         for (const Dependency& dependency : plan.dependencies)
             if (dependency.from == i)
-                needs.push_back(
-                    {{"requirement", dependency.requirement}, {"module", plan.modules[dependency.to].name()}});
+                needs.push_back({{"requirement", dependency.requirement},
+                                 {"module", plan.modules[dependency.to].name()},
+                                 {"optional", dependency.optional}});
         out["modules"].push_back({{"name", module.name()},
                                   {"version", describe(module.info.version())},
                                   {"link", i < plan.static_count ? "static" : "dynamic"},
@@ -64,8 +65,9 @@ std::string as_dot(const BootPlan& plan) {
                         i < plan.static_count ? "" : ", style=dashed", is_primary(plan, module) ? ", penwidth=2" : "");
     }
     for (const Dependency& dependency : plan.dependencies)
-        out += fmt::format("    {} -> {} [label={}];\n", quoted(plan.modules[dependency.from].name()),
-                           quoted(plan.modules[dependency.to].name()), quoted(dependency.requirement));
+        out += fmt::format("    {} -> {} [label={}{}];\n", quoted(plan.modules[dependency.from].name()),
+                           quoted(plan.modules[dependency.to].name()), quoted(dependency.requirement),
+                           dependency.optional ? ", style=dashed" : "");
     return out + "}\n";
 }
 
@@ -85,7 +87,8 @@ std::string as_text(const Console& console, const BootPlan& plan) {
                 if (dependency.from != i) continue;
                 const std::string provider = plan.modules[dependency.to].name();
                 const bool same = dependency.requirement == provider;
-                out += fmt::format("        needs {}{}\n", dependency.requirement, same ? "" : " → " + provider);
+                out += fmt::format("        {} {}{}\n", dependency.optional ? "can use" : "needs",
+                                   dependency.requirement, same ? "" : " → " + provider);
             }
         }
     };

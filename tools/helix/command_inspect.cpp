@@ -71,6 +71,7 @@ std::string as_json(const ModuleFile& file) {
         out["license"] = to_string(info.license());
         out["flags"] = flag_names(info.flags());
         out["dependencies"] = texts(info.dependencies());
+        out["optional"] = texts(info.optional());
         out["provides"] = texts(info.provides());
         out["conflicts"] = texts(info.conflicts());
         out["state_schema"] = info.state_schema();
@@ -107,6 +108,7 @@ std::string as_text(const Console& console, const ModuleFile& file) {
         row("license", to_string(info.license()));
         row("flags", join(flag_names(info.flags()), ", "));
         row("needs", join(texts(info.dependencies()), "; "));
+        row("can use", join(texts(info.optional()), "; "));
         row("provides", join(texts(info.provides()), ", "));
         row("conflicts", join(texts(info.conflicts()), "; "));
         for (const InterfaceEntry& entry : file.interfaces)

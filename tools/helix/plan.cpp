@@ -193,13 +193,17 @@ private:
         for (const ModuleFile& module : plan_.modules) modules.push_back(&module);
         const std::vector<kernel::ResolverNode> nodes = nodes_of(modules);
         for (size_t from = 0; from < nodes.size(); ++from) {
-            const auto& list = nodes[from].info->dependencies();
-            for (size_t i = 0; i < list.size(); ++i) {
-                const auto requirement = kernel::Requirement::parse(list[i]);
-                if (!requirement.ok()) continue;  // resolve() refused it before
-                const auto provider = kernel::provider_of({nodes.data(), nodes.size()}, requirement.value());
-                if (provider.ok()) plan_.dependencies.push_back({from, provider.value(), to_string(list[i])});
-            }
+            const auto find = [&](const auto& list, bool optional) {
+                for (size_t i = 0; i < list.size(); ++i) {
+                    const auto requirement = kernel::Requirement::parse(list[i]);
+                    if (!requirement.ok()) continue;  // resolve() refused it before
+                    const auto provider = kernel::provider_of({nodes.data(), nodes.size()}, requirement.value());
+                    if (provider.ok() && (!optional || provider.value() != from))
+                        plan_.dependencies.push_back({from, provider.value(), to_string(list[i]), optional});
+                }
+            };
+            find(nodes[from].info->dependencies(), false);
+            find(nodes[from].info->optional(), true);
         }
     }
 

@@ -31,6 +31,7 @@ struct Dependency {
     size_t from;
     size_t to;
     std::string requirement;  ///< as declared: "helix-execution >=1.0"
+    bool optional = false;
 };
 
 struct BootPlan {

@@ -39,6 +39,17 @@ TEST(BootPlan, StartsProvidersBeforeThoseWhoNeedThem) {
     EXPECT_EQ(plan.dependencies[0].to, 0u);
 }
 
+TEST(BootPlan, StartsWhatAModuleCanUseBeforeItAndDoesWithout) {
+    const BootPlan alone = plan_of("[modules]\nstatic = [\"asker\"]\n");
+    EXPECT_TRUE(alone.dependencies.empty());
+    const BootPlan plan = plan_of("[modules]\nstatic = [\"asker\", \"answerer\"]\n");
+    ASSERT_EQ(plan.modules.size(), 2u);
+    EXPECT_EQ(plan.modules[0].name(), "answerer");
+    ASSERT_EQ(plan.dependencies.size(), 1u);
+    EXPECT_EQ(plan.dependencies[0].requirement, "test.gate >=1");
+    EXPECT_TRUE(plan.dependencies[0].optional);
+}
+
 TEST(BootPlan, CompilesToLinesForTheKernel) {
     const std::string lines =
         plan_of(

@@ -66,7 +66,7 @@ private:
     }
     static void ask_main(void* argument) {
         auto& self = *static_cast<GreeterBinder*>(argument);
-        const auto response = self.context_->request(self.module_.text(), "wait");
+        const auto response = self.context_->request(self.module_.text(), {"wait"});
         self.answer_.assign(response.ok() ? helix::Text("it came back") : response.error().sentence().substr(0, 100));
     }
     static void thread_main(void* argument) {

@@ -45,7 +45,7 @@ public:
         counted_ = TRY(context_->semaphore_create(units_));
         thread_ = TRY(context_->thread_create("held", thread_main, this));
         TRY(context_->emit("held", helix::as_bytes("something")));
-        const helix::Response caller = TRY(context_->request("greeter-caller", "list"));
+        const helix::Response caller = TRY(context_->request("greeter-caller", {"list"}));
         if (!caller.is_ok()) return helix::Error(helix::ErrorCode::InvalidState, "greeter-caller knows nobody");
         for (uint64_t i = 0; i < 100; ++i) numbers_.push_back(i);
         ++kept_->starts;

@@ -33,7 +33,7 @@ public:
         if (kInfo.dependencies().size() == 0) return {};
         const helix::Text needed =
             kInfo.dependencies()[0].starts_with("link-a") ? helix::Text("link-a") : helix::Text("link-b");
-        (void)TRY(context_->request(needed, "ping"));
+        (void)TRY(context_->request(needed, {"ping"}));
         context_->log<helix::Text>(helix::LogLevel::Warning, "asked {} for the last time", needed);
         return {};
     }

@@ -45,7 +45,7 @@ public:
     /// and gives what that gave. `crash` crashes.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "crash") crash();
-        if (request.request_type == "relay") return context_->request(helix::as_text(request.payload), "add");
+        if (request.request_type == "relay") return context_->request(helix::as_text(request.payload), {"add"});
         if (request.request_type == "add")
             ++count_;
         else if (request.request_type != "get")

@@ -76,7 +76,7 @@ private:
     static void wait_main(void* self) {
         auto& caller = *static_cast<WaiterCaller*>(self);
         caller.finish([&]() -> helix::Result<uint64_t> {
-            const helix::Response response = TRY(caller.context_->request("waiter", "wait"));
+            const helix::Response response = TRY(caller.context_->request("waiter", {"wait"}));
             uint64_t version = 0;
             if (!response.is_ok() || !helix::parse_unsigned(helix::as_text(response.payload().bytes()), version))
                 return helix::Error(helix::ErrorCode::Corrupt, "no number came back");
@@ -97,7 +97,7 @@ private:
     helix::Result<helix::Response> end_to_count() {
         __atomic_store_n(&counting_, false, __ATOMIC_RELAXED);
         while (counters_ > 0) TRY(context_->thread_join(counter_[--counters_]));
-        const helix::Response response = TRY(context_->request("waiter", "counted"));
+        const helix::Response response = TRY(context_->request("waiter", {"counted"}));
         uint64_t counted = 0;
         if (!helix::parse_unsigned(helix::as_text(response.payload().bytes()), counted))
             return helix::Response::err("the waiter does not say how far it counted");
