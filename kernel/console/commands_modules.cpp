@@ -124,6 +124,7 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
     json.field("health_period_ns", rules.health_period_ns);
     json.field("health_failures", rules.health_failures);
     json.field("unhealthy", record.health.unhealthy());
+    json.field("call_budget_ns", rules.call_budget_ns);
     json.field("call_limit_ns", rules.call_limit_ns);
     json.end_object();
     json.field("calls", __atomic_load_n(&record.calls, __ATOMIC_RELAXED));
@@ -226,6 +227,7 @@ void print_details(Output& out, ModuleRecord& record) {
         restart = format<80>("{}, at most {} in {}", restart, rules.restart_limit,
                              describe_duration(rules.restart_period_ns));
     print_line(out, "restart", restart.text());
+    print_line(out, "call budget", describe_duration(rules.call_budget_ns).text());
     if (rules.call_limit_ns != 0) print_line(out, "call limit", describe_duration(rules.call_limit_ns).text());
     print_line(out, "restarts", format("{}", record.restarts.count).text());
     print_line(out, "next restart", describe_next_restart(record).text());

@@ -19,6 +19,8 @@ Instance::Instance(Kernel& of, ModuleRecord& in, Image& from, InstanceId number)
 Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& image) {
     Instance* const instance = make<Instance>(kernel.heap, kernel, record, image, kernel.modules.next_instance_id());
     if (instance == nullptr) return ErrorCode::OutOfMemory;
+    const uint64_t budget_ticks = record.supervision.call_budget_ns / Threads::kTickNs;
+    instance->call_budget_ticks = static_cast<uint32_t>(budget_ticks < UINT32_MAX ? budget_ticks : UINT32_MAX);
     image.retain();
     auto mapping = Mapping::create(kernel.memory, image);
     if (!mapping.ok()) {

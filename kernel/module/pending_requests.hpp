@@ -11,6 +11,7 @@
 namespace helix::kernel {
 
 struct Instance;
+class Ledger;
 
 /// On whose behalf a request is made.
 struct Asking {

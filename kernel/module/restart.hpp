@@ -21,7 +21,9 @@ struct Supervision {
     uint64_t restart_delay_max_ns = 10'000'000'000;
     uint64_t health_period_ns = 1'000'000'000;  ///< 0: its health is not asked
     uint32_t health_failures = 3;               ///< so many bad answers in a row are a failure
-    uint64_t call_limit_ns = 0;                 ///< how long a request or an event may take; 0: as long as it likes
+    /// CPU time of one call into the module, without the waits in it; calls that are bounded have less.
+    uint64_t call_budget_ns = 1'000'000'000;
+    uint64_t call_limit_ns = 0;  ///< how long a request or an event may take; 0: as long as it likes
 
     /// How often somebody looks at the module; 0: never.
     uint64_t look_period_ns() const {

@@ -36,17 +36,20 @@ TEST(Supervision, HasDefaultsThatRestart) {
     EXPECT_EQ(rules.restart, Supervision::Restart::OnFailure);
     EXPECT_EQ(rules.restart_limit, 5u);
     EXPECT_EQ(rules.health_period_ns, kSecond);
+    EXPECT_EQ(rules.call_budget_ns, kSecond);
     EXPECT_EQ(rules.call_limit_ns, 0u);
 }
 
 TEST(Supervision, TakesTheModulesOwnTableBeforeThatOfAll) {
     const Supervision rules = rules_of(
         "kernel.restart=never\nmodule.x.restart=always\nkernel.restart_limit=7\nmodule.y.restart_limit=9\n"
-        "module.x.health_period=0s\nmodule.x.health_failures=2\nmodule.x.call_limit=2s\nmodule.x.restart_delay=5ms");
+        "module.x.health_period=0s\nmodule.x.health_failures=2\nmodule.x.call_limit=2s\nmodule.x.restart_delay=5ms\n"
+        "kernel.call_budget=300ms");
     EXPECT_EQ(rules.restart, Supervision::Restart::Always);
     EXPECT_EQ(rules.restart_limit, 7u);
     EXPECT_EQ(rules.health_period_ns, 0u);
     EXPECT_EQ(rules.health_failures, 2u);
+    EXPECT_EQ(rules.call_budget_ns, 300 * kMillisecond);
     EXPECT_EQ(rules.call_limit_ns, 2 * kSecond);
     EXPECT_EQ(rules.restart_delay_ns, 5 * kMillisecond);
 }

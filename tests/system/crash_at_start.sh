@@ -10,7 +10,7 @@ ways=(null divide ud2 noncanonical write_text execute_data loop stack_overflow c
 profile=$HELIX_TEST_DIRECTORY/profile
 mark='in its constructor: '
 mkdir "$profile"
-sed 's/^name = "demo"/name = "crash"/; s/^    "crasher",/&CRASHERS/' "$HELIX_ROOT/profiles/demo/helix.toml" \
+sed 's/^name = "demo"/name = "crash"/; s/^    "crasher",/&CRASHERS/; s/^\[modules\]/&\ncall_budget = "200ms"/' "$HELIX_ROOT/profiles/demo/helix.toml" \
     >"$profile/helix.toml"
 
 # A crasher for each case, under a name of the same length, so that one boot can load them all.

@@ -21,7 +21,10 @@ break_rule() {
     # Long after: the probation of a millisecond is over, and nobody stands by.
     [[ $2 != long_after ]] || printf '%s\n' "sleep 5" settle
     # Returns when it was found out.
-    printf '%s\n' "request $breaker break $way" settle "request helix-workload check" "echo after $way" "interfaces --json" "unload $breaker"
+    printf '%s\n' "request $breaker break $way"
+    # All who wait there have to move.
+    [[ $way != migration ]] || printf '%s\n' "cpu offline 1" "cpu online 1"
+    printf '%s\n' settle "request helix-workload check" "echo after $way" "interfaces --json" "unload $breaker"
 }
 commands() {
     # Not the first of those that could rule, but the one that did.

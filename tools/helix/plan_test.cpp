@@ -40,14 +40,17 @@ TEST(BootPlan, StartsProvidersBeforeThoseWhoNeedThem) {
 }
 
 TEST(BootPlan, StartsWhatAModuleCanUseBeforeItAndDoesWithout) {
-    const BootPlan alone = plan_of("[modules]\nstatic = [\"asker\"]\n");
-    EXPECT_TRUE(alone.dependencies.empty());
-    const BootPlan plan = plan_of("[modules]\nstatic = [\"asker\", \"answerer\"]\n");
-    ASSERT_EQ(plan.modules.size(), 2u);
-    EXPECT_EQ(plan.modules[0].name(), "answerer");
-    ASSERT_EQ(plan.dependencies.size(), 1u);
-    EXPECT_EQ(plan.dependencies[0].requirement, "test.gate >=1");
-    EXPECT_TRUE(plan.dependencies[0].optional);
+    const std::string begin = "[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\", \"asker\"";
+    const BootPlan alone = plan_of(begin + "]\n");
+    const auto is_optional = [](const auto& dependency) { return dependency.optional; };
+    EXPECT_TRUE(std::ranges::none_of(alone.dependencies, is_optional));
+    const BootPlan plan = plan_of(begin + ", \"answerer\"]\n");
+    ASSERT_EQ(plan.modules.size(), 4u);
+    EXPECT_EQ(plan.modules[2].name(), "answerer");
+    EXPECT_EQ(plan.modules[3].name(), "asker");
+    const auto found = std::ranges::find_if(plan.dependencies, is_optional);
+    ASSERT_NE(found, plan.dependencies.end());
+    EXPECT_EQ(found->requirement, "test.gate >=1");
 }
 
 TEST(BootPlan, CompilesToLinesForTheKernel) {

@@ -156,6 +156,7 @@ TEST(Profile, PassesOnHowModulesAreLookedAfter) {
     EXPECT_TRUE(profile.notices.empty());
     EXPECT_THAT(refusal("[modules]\nrestart = \"sometimes\"\n"), HasSubstr("never"));
     EXPECT_THAT(refusal("[modules]\nrestart_limit = 17\n"), HasSubstr("16"));
+    EXPECT_THAT(refusal("[modules]\ncall_budget = \"0s\"\n"), HasSubstr("a duration above zero"));
     EXPECT_THAT(refusal("[modules]\nrestart_period = \"0s\"\n"),
                 HasSubstr("\"modules.restart_period\" takes a duration"));
     EXPECT_THAT(refusal("[module.\"x\"]\nrestart = \"sometimes\"\n"),

@@ -5,6 +5,10 @@
 
 #include "helix/interface.hpp"
 
+#if !defined(PAIR_MAJOR)  // the target says it
+#define PAIR_MAJOR 1
+#endif
+
 namespace helix::test {
 
 class Pair {

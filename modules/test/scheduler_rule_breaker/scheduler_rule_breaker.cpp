@@ -38,7 +38,7 @@ public:
     ///   hides      forgets a thread, and says that it has it
     ///   starves    keeps a thread for when there is no other
     ///   counts     says that one more waits than does
-    ///   migration  forgets who comes from another CPU
+    ///   migration  forgets who comes from another CPU; returns at once, for somebody has to come
     ///   area       writes over its own area of a CPU
     ///   tick       faults at a tick
     ///   spins      does not return from a pick
@@ -49,12 +49,17 @@ public:
         for (size_t i = 1; i < sizeof(kWays) / sizeof(kWays[0]); ++i) {
             if (as_text(request.payload) != kWays[i]) continue;
             __atomic_store_n(&way_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
+            if (does(Way::Migration)) return Response::ok_empty();
             TRY(context_->semaphore_wait(never_, 60'000'000'000));
         }
         return Response::err("break WAY");
     }
 
-    SchedulerTraits plug_in() override { return OddPolicy::plug_in() | SchedulerTraits::WantsBlock; }
+    SchedulerTraits plug_in() override {
+        return OddPolicy::plug_in() | SchedulerTraits::WantsBlock | SchedulerTraits::PlacesThreads;
+    }
+    /// Who is moved begins to wait anew.
+    bool may_move(const SchedulerThread& thread, CpuId) const override { return !is_victim(thread); }
 
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         __atomic_store_n(&cpus_[cpu.id % kCpus], &cpu, __ATOMIC_RELEASE);

@@ -20,8 +20,8 @@ public:
     helix::Result<void> stop() override { return join(); }
 
     /// `sleep NS` sleeps and says how much later it woke; `wait_in_vain NS` does the same at a semaphore that nobody
-    /// signals. `start NS` starts 32 threads that sleep, each a little longer than the one before, beginning with NS; `wait` waits
-    /// for them and says how many woke, how many too early, and the most that one was late.
+    /// signals. `start NS` starts 32 threads that sleep, each a little longer than the one before, beginning with NS;
+    /// `wait` waits for them and says how many woke, how many too early, and the most that one was late.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         uint64_t duration_ns = 0;
         const bool has_number = helix::parse_unsigned(helix::as_text(request.payload), duration_ns);
