@@ -198,8 +198,9 @@ void on_watchdog(TrapFrame& frame);
 /// Bytes can be read from the console. Same conditions as on_timer.
 void on_console_input(TrapFrame& frame);
 
-/// A CPU exception or signal, on a stack of the port's own (x86_64: IST; hosted: the alternate stack). Either
-/// rewrites `frame` with trap_resume_at_gate and returns, or panics. `frame` is what faulted.
+/// A CPU exception or signal, on a stack of the port's own (x86_64: IST; hosted: the alternate stack), with the
+/// preemption count raised by one. Either rewrites `frame` with trap_resume_at_gate and returns, or panics. `frame` is
+/// what faulted.
 void on_fault(TrapFrame& frame, const Fault& fault);
 
 /// One zeroed page frame for a translation table. Errors: OutOfMemory.

@@ -216,10 +216,11 @@ void traps_initialize() {
     traps_load(0);
 }
 
-extern "C" void x86_64_exception(TrapFrame& frame) {
+namespace {
+/// What exception_common calls, with the preemption count raised where there is one.
+void handle_exception(TrapFrame& frame, bool local_set) {
     const uint64_t address = frame.vector == kPageFault ? read_cr2() : 0;
     const CpuId id = this_cpu();
-    const bool local_set = cpu_tables[id].local_set;
     if (frame.vector == kNonMaskable) {
         const uint64_t stack = frame.rsp;
         if (take_non_maskable(frame, local_set)) {
@@ -238,6 +239,15 @@ extern "C" void x86_64_exception(TrapFrame& frame) {
     }
     kernel::on_fault(frame, describe(frame, address));
     set_fault_stack_top(id, frame.rsp);
+}
+}  // namespace
+
+extern "C" void x86_64_exception(TrapFrame& frame) {
+    const bool local_set = cpu_tables[this_cpu()].local_set;
+    if (local_set) asm volatile("incl %%gs:0" ::: "memory", "cc");
+    handle_exception(frame, local_set);
+    // Without a look whether another thread should run, as behind interrupts.
+    if (local_set) asm volatile("decl %%gs:0" ::: "memory", "cc");
 }
 
 }  // namespace helix::x86_64
@@ -265,8 +275,8 @@ void gate_resume(Gate& gate, GateFailure failure) {
 }
 
 void trap_resume_at_gate(TrapFrame& frame, Gate& gate, GateFailure failure) {
-    // The return path of an interrupt lowers the count that its entry raised.
-    set_preempt_count(gate.preempt_count() + (frame.vector >= x86_64::kVectorTimer ? 1 : 0));
+    // The return path lowers the count that the entry raised.
+    set_preempt_count(gate.preempt_count() + 1);
     frame.rip = gate.resume;
     frame.rsp = gate.stack_pointer;
     frame.rbp = gate.frame_pointer;
