@@ -6,5 +6,5 @@
 # timeout: 3600
 # long
 export HELIX_BUILD=debug
-exec "$HELIX_ROOT/helix" test boot/minimal many_cpus@ scheduler_swap@ reload_ probation restart_ crash_containment \
+exec "$HELIX_ROOT/helix" test boot/minimal many_cpus@ scheduler_swap@ reload_ probation restart_ crashing_policies \
     hotplug_storm lies conflicts events@ timers@ unload_ allocator_swap
