@@ -31,9 +31,10 @@ Result<Response> ModuleSystem::request(Instance* source, Text target, Text type,
 
 Result<Response> ModuleSystem::request(const Asking& asking, Text target, Text type, Bytes payload) {
     const uint64_t deadline_ns = asking.deadline_ns;
+    const auto absent = [&] { return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text()); };
     for (;; wait_for_supervisor()) {  // it failed, or is to be replaced or removed: whoever serves afterwards is asked
         const RecordPin record = find(target);
-        if (!record) return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text());
+        if (!record) return absent();
         if (record->call_lock.held_by_me())
             return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());
         const uint64_t now_ns = arch::now_ns();
@@ -48,6 +49,10 @@ Result<Response> ModuleSystem::request(const Asking& asking, Text target, Text t
                                                             record->restarts.reason.text())
                                                          .text());
             continue;
+        }
+        if (record->current == nullptr) {  // it was removed since it was found
+            record->call_lock.unlock();
+            return absent();
         }
         if (asking.given_up != nullptr && __atomic_load_n(asking.given_up, __ATOMIC_ACQUIRE) != 0) {
             record->call_lock.unlock();
@@ -67,7 +72,7 @@ Result<Response> ModuleSystem::request(const Asking& asking, Text target, Text t
 
 /// The request itself, made once.
 Result<Response> ModuleSystem::request_locked(const Asking& asking, ModuleRecord& record, Text type, Bytes payload) {
-    if (record.current == nullptr || record.state() != ModuleState::Running)
+    if (record.state() != ModuleState::Running)
         return Error(ErrorCode::InvalidState, format("{} is not running", record.name()).text());
     Instance& instance = *record.current;
     __atomic_fetch_add(&record.calls, 1, __ATOMIC_ACQ_REL);

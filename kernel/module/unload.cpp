@@ -153,7 +153,6 @@ Result<void> ModuleSystem::retire(ModuleRecord& record, ModuleHold& hold, const 
     bool gone = expel(instance);
     for (uint32_t i = 0; i < record.slot_count && !left.ok(); ++i)
         gone &= record.slots[i]->wait_empty(kLeaveWaitNs).ok();
-    hold.release();
     {
         MutexGuard guard(registry_);
         records_.erase(records_.iterator_to(record));
@@ -164,6 +163,7 @@ Result<void> ModuleSystem::retire(ModuleRecord& record, ModuleHold& hold, const 
     }
     // Calls that found the record before it left the registry see that it has no instance, and go.
     __atomic_store_n(&record.current, nullptr, __ATOMIC_RELEASE);
+    hold.release();
     // One that went on from there into another module may take as long as that lets it.
     gone &= unpinned_.wait_until([&] { return __atomic_load_n(&record.pins, __ATOMIC_ACQUIRE) == 0; },
                                  deadline_after(kLeaveWaitNs), Cancellable::No) == WakeReason::Signalled;
