@@ -166,9 +166,10 @@ void Cpus::join(Cpu& cpu) {
     __atomic_fetch_or(&working_, uint64_t{1} << cpu.local.cpu, __ATOMIC_SEQ_CST);
     cpu.lock.acquire();
     cpu.leaving = false;
-    __atomic_fetch_or(&online_, uint64_t{1} << cpu.local.cpu, __ATOMIC_SEQ_CST);
     Trace::note(TraceKind::Cpu, 1, cpu.local.cpu);
     kernel_.threads.policy().cpu_changed(cpu, true);
+    // Last: whoever sees it online finds that the policy knows it.
+    __atomic_fetch_or(&online_, uint64_t{1} << cpu.local.cpu, __ATOMIC_SEQ_CST);
     cpu.lock.release();
 }
 
