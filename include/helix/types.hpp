@@ -31,6 +31,9 @@ public:
     constexpr Text(const char* data, size_t size) : data_(data), size_(size) {}
     template <size_t N>
     constexpr Text(const char (&literal)[N]) : data_(literal), size_(N - 1) {}
+    /// No literal: how much of it is text, from_c_string or the constructor with a size says.
+    template <size_t N>
+    Text(char (&array)[N]) = delete;
     template <detail::StringLike S>
         requires(!std::is_same_v<S, Text>)
     constexpr Text(const S& s) : data_(s.data()), size_(s.size()) {}
@@ -76,6 +79,13 @@ public:
         for (size_t i = 0; i < a.size_; ++i)
             if (a.data_[i] != b.data_[i]) return false;
         return true;
+    }
+    /// By bytes, as std::string_view orders.
+    friend constexpr std::strong_ordering operator<=>(Text a, Text b) {
+        for (size_t i = 0; i < a.size_ && i < b.size_; ++i)
+            if (a.data_[i] != b.data_[i])
+                return static_cast<uint8_t>(a.data_[i]) <=> static_cast<uint8_t>(b.data_[i]);
+        return a.size_ <=> b.size_;
     }
 
 private:
@@ -142,6 +152,8 @@ public:
         static_assert(M - 1 <= N, "the text is too long for this field");
         assign(Text(literal));
     }
+    template <size_t M>
+    FixedText(char (&array)[M]) = delete;  // as for Text
 
     constexpr void assign(Text text) {
         size_ = 0;

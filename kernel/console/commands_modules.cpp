@@ -445,6 +445,12 @@ Result<void> run_config(Invocation& invocation) {
     return {};
 }
 
+/// Of what failed and stays so, or of what was restarted.
+FixedText<186> last_failure(ModuleRecord& record) {
+    if (record.state() == ModuleState::Failed) return {record.current->failed_error().sentence()};
+    return {record.restarts.reason.text()};
+}
+
 Result<void> run_health(Invocation& invocation) {
     JsonWriter json(invocation.out);
     constexpr Column kColumns[] = {{"NAME"}, {"STATE"},       {"HEALTH"}, {"RESTARTS", Column::Align::Right},
@@ -480,7 +486,7 @@ Result<void> run_health(Invocation& invocation) {
                 table.cell(healthy ? Text("healthy") : Text("unhealthy"));
                 table.cell(record.restarts.count);
                 table.cell(describe_next_restart(record).text());
-                table.cell(record.restarts.reason.text());
+                table.cell(last_failure(record).text());
                 return;
             }
             json.begin_object();
@@ -489,7 +495,7 @@ Result<void> run_health(Invocation& invocation) {
             json.field("healthy", healthy);
             json.field("unhealthy", record.health.unhealthy());
             write_restarts(json, record.restarts, state);
-            json.field("last_failure", record.restarts.reason.text());
+            json.field("last_failure", last_failure(record).text());
             json.end_object();
         });
         if (!there) --position;  // it left, and another has its place

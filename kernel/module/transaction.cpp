@@ -166,6 +166,8 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
             record = loaded.value();
             loaded_here = true;
         }
+        if (record->state() == ModuleState::Failed)
+            return Error(ErrorCode::InvalidState, format("{} failed; reload it first", name).text());
         if (record->state() != ModuleState::Running)
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
         entry.to = name_with_version(record->current->info());

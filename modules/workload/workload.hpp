@@ -161,7 +161,8 @@ private:
     }
 
     /// Waits until every thread has completed a round since now. An error response names those that did not until
-    /// the deadline: starved if they did soon after, lost if not; and any that ran twice at once.
+    /// the deadline: starved if they did soon after, lost if not; and any that ran twice at once. Who is interrupted
+    /// (Cancelled, Restart) says nothing of them.
     Result<Response> check() {
         if (count_ == 0) return Response::err("no threads run; start N first");
         const uint64_t begin = context_->now_ns();
@@ -170,13 +171,13 @@ private:
         __atomic_store_n(&unseen_, count_, __ATOMIC_RELAXED);
         const uint32_t number = __atomic_add_fetch(&check_number_, 1, __ATOMIC_RELEASE);
 
-        const uint32_t late = wait_for_all(number, begin + check_timeout_ns_);
+        const uint32_t late = TRY(wait_for_all(number, begin + check_timeout_ns_));
         const uint64_t elapsed_ns = context_->now_ns() - begin;
         FixedText<80> ids;
         uint32_t lost = 0;
         if (late != 0) {
             list_unseen(number, ids);
-            lost = wait_for_all(number, begin + check_timeout_ns_ + check_timeout_ns_ / 2);
+            lost = TRY(wait_for_all(number, begin + check_timeout_ns_ + check_timeout_ns_ / 2));
         }
         const uint64_t twice = __atomic_load_n(&run_twice_, __ATOMIC_RELAXED);
         if (late != 0 || twice != 0) {
@@ -453,7 +454,7 @@ private:
     // ---- Checking.
 
     /// Waits until all slots were seen by check `number` or `deadline_ns` passed; returns how many were not.
-    uint32_t wait_for_all(uint32_t number, uint64_t deadline_ns) {
+    Result<uint32_t> wait_for_all(uint32_t number, uint64_t deadline_ns) {
         for (;;) {
             uint32_t unseen = 0;
             for (const Slot& slot : slots()) unseen += __atomic_load_n(&slot.seen_check, __ATOMIC_ACQUIRE) != number;
@@ -461,9 +462,8 @@ private:
             if (unseen == 0 || now >= deadline_ns) return unseen;
             // The count may reach zero early, by a thread that was still at the check before: then look again soon.
             const auto woken = context_->semaphore_wait(all_seen_, deadline_ns - now);
-            if (woken.ok() ? unseen_now(number) && !context_->thread_sleep(1'000'000).ok()
-                           : woken.error().code() != ErrorCode::TimedOut)
-                return unseen;
+            if (!woken.ok() && woken.error().code() != ErrorCode::TimedOut) return woken.error();
+            if (woken.ok() && unseen_now(number)) TRY(context_->thread_sleep(1'000'000));
         }
     }
     bool unseen_now(uint32_t number) {

@@ -131,16 +131,20 @@ std::atomic<bool> g_stuck{false};
 void (*g_yield)(InstanceToken*);
 const Services* g_services;
 
-TEST_F(WorkloadTest, ACheckNamesAThreadThatStopsRunning) {
-    host_.set("check_timeout", "1s");
-    host_.set("burners", "0");
-    Services& services = host_.services();
+/// While g_stuck, the thread that was created second does not return from `yield`.
+void stick_second_thread(Services& services) {
     g_services = &services;
     g_yield = services.thread_yield;
     services.thread_yield = [](InstanceToken* self) {
         while (g_stuck && g_services->thread_current(self) == ThreadId(2)) std::this_thread::yield();
         g_yield(self);
     };
+}
+
+TEST_F(WorkloadTest, ACheckNamesAThreadThatStopsRunning) {
+    host_.set("check_timeout", "1s");
+    host_.set("burners", "0");
+    stick_second_thread(host_.services());
     start();
     ASSERT_EQ(text(ask("start", "8")).find("{"), 0u);
     ASSERT_EQ(text(ask("check")).find("{"), 0u);
@@ -150,6 +154,25 @@ TEST_F(WorkloadTest, ACheckNamesAThreadThatStopsRunning) {
     g_stuck = false;
     EXPECT_EQ(answer, "response: of 8 threads 0 starved, 1 lost, 0 run twice; ids: 2");
     EXPECT_EQ(text(ask("check")).find("{"), 0u) << "it runs again";
+    EXPECT_TRUE(module_.stop().ok());
+}
+
+TEST_F(WorkloadTest, ACheckThatIsInterruptedBlamesNobody) {
+    host_.set("burners", "0");
+    Services& services = host_.services();
+    stick_second_thread(services);
+    static auto wait = services.semaphore_wait;
+    services.semaphore_wait = [](InstanceToken* self, SemaphoreId id, uint64_t timeout_ns) -> Result<void> {
+        const bool checks = timeout_ns != 0 && timeout_ns != Context::kForever;
+        return checks ? Result<void>(ErrorCode::Cancelled) : wait(self, id, timeout_ns);
+    };
+    start();
+    ASSERT_EQ(text(ask("start", "8")).find("{"), 0u);
+    g_stuck = true;
+    std::string answer;
+    for (int i = 0; i < 100 && answer.find("error") != 0; ++i) answer = text(ask("check"));
+    g_stuck = false;
+    EXPECT_EQ(answer, "error: cancelled");
     EXPECT_TRUE(module_.stop().ok());
 }
 

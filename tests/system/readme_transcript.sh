@@ -6,13 +6,15 @@
 source "$HELIX_ROOT/tests/system/lib.sh"
 
 readme=$HELIX_ROOT/README.md
-command=$(sed -n 's/^<!-- transcript: \.\/helix \(.*\) -->$/\1/p' "$readme")
-[[ -n $command ]] || fail "the README has no transcript"
+# The last block of commands before the transcript.
+command=$(awk '/^```sh$/ { command = ""; inside = 1; next } /^```text transcript$/ { print command; exit }
+    /^```$/ { inside = 0 } inside { command = command $0 "\n" }' "$readme")
+[[ $command == ./helix\ * ]] || fail "the README has no transcript with its command"
 sed -n '/^```text transcript$/,/^```$/p' "$readme" | sed '1d;$d' >"$HELIX_TEST_DIRECTORY/written"
 [[ $(wc -l <"$HELIX_TEST_DIRECTORY/written") -ge 8 ]] || fail "the README's transcript is too short"
 
 declare -a arguments
-eval "arguments=($command)"
+eval "arguments=(${command#./helix})"
 "$HELIX" "${arguments[@]}" >"$HELIX_TEST_DIRECTORY/printed" || fail "the command failed: $(cat "$HELIX_TEST_DIRECTORY/printed")"
 
 normalised() {

@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Sourced by the storms: swaps among all policies under threads that come, go, block, move and change what they ask for,
+# Sourced by the storms: swaps among policies under threads that come, go, block, move and change what they ask for,
 # while CPUs go off and on, in an order drawn from a seed.
 source "$HELIX_ROOT/tests/system/torture_lib.sh"
 
 shell_profile=$HELIX_ROOT/tests/system/storm.toml
+# Those that are swapped; the last one rules at boot.
 storm_policies=(helix-scheduler-priority helix-scheduler-fair helix-scheduler-deadline helix-scheduler-cooperative
     helix-scheduler-round-robin)
 
@@ -12,14 +13,16 @@ storm_policies=(helix-scheduler-priority helix-scheduler-fair helix-scheduler-de
 # swap; so many checks, evenly.
 storm_commands() {
     state=$1 cpus=$2
-    local threads=$3 swaps=$4 checks=$5 swap cpu policy ruler=4
+    local threads=$3 swaps=$4 checks=$5 swap cpu policy
+    local others=$((${#storm_policies[@]} - 1)) ruler
+    ruler=$others
     online=()
     for ((cpu = 0; cpu < cpus; ++cpu)); do online[cpu]=1; done
-    printf 'load %s\n' "${storm_policies[@]:0:4}" helix-workload
+    printf 'load %s\n' "${storm_policies[@]:0:others}" helix-workload
     echo "request helix-workload start $threads"
     for ((swap = 1; swap <= swaps; ++swap)); do
         ((cpus == 1 || swap % 2)) || toggle_cpu
-        draw 4
+        draw "$others"
         policy=$((drawn < ruler ? drawn : drawn + 1))
         ruler=$policy
         printf '%s\n' "swap helix.scheduler ${storm_policies[policy]}" "sleep 2"

@@ -281,9 +281,11 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error, int argum
         dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
         std::string word = extras.empty() ? std::string() : extras.front();
         if (word.empty() && command == &app && argument_count > 1) word = arguments[1];
-        if (word.starts_with("-"))
-            return fmt::format("{}: unknown option {}{}; see {} --help", place, word,
-                               did_you_mean(word, option_names(command)), place);
+        if (word.starts_with("-")) {
+            const std::string meant = did_you_mean(word, option_names(command));
+            return fmt::format("{}: unknown option {}{}", place, word,
+                               meant.empty() ? fmt::format("; see {} --help", place) : meant);
+        }
         const std::vector<std::string> commands = command_names(command);
         if (!word.empty() && !commands.empty())
             return fmt::format("unknown command \"{}\"{} ({} --help lists them)", word, did_you_mean(word, commands),

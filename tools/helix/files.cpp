@@ -23,9 +23,11 @@ std::string read_file(const fs::path& path) {
         throw Failure(ExitStatus::Environment, "{} is a folder, not a file", path.string());
     std::ifstream stream(path, std::ios::binary);
     if (!stream) throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(errno));
-    std::string content{std::istreambuf_iterator<char>(stream), {}};
-    if (stream.bad()) throw Failure(ExitStatus::Environment, "{}: cannot be read", path.string());
-    return content;
+    try {
+        return {std::istreambuf_iterator<char>(stream), {}};
+    } catch (const std::ios_base::failure&) {
+        throw Failure(ExitStatus::Environment, "{}: cannot be read", path.string());
+    }
 }
 
 void write_file(const fs::path& path, std::string_view content) {
