@@ -112,7 +112,7 @@ Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state) {
 }
 
 Result<void> ModuleSystem::check_health(Instance& candidate) {
-    const bool healthy = TRY(candidate.call<&Module::is_healthy>());
+    const bool healthy = TRY(candidate.call_in_time<&Module::is_healthy>());
     if (!healthy)
         return Error(ErrorCode::InvalidState,
                      format("the new {} says that it is not healthy", candidate.name()).text());
