@@ -46,9 +46,10 @@ void ExpectedModules::end_probation(uint32_t node) {
 void ExpectedModules::fail(uint32_t node) {
     Node& failed = nodes_[node];
     if (!failed.on_probation) {
-        plan_restart(node);
+        uint64_t now_ns = arch::now_ns();
+        plan_restart(node, now_ns);
         if (failed.state != ModuleState::Restarting || failed.attempts != 0) return;
-        if (!waits_for_needs(node)) return restart(node);
+        if (!waits_for_needs(node)) return restart(node, now_ns);
         for (const Node& other : nodes_)  // it is looked at again when something else is due
             if (other.state == ModuleState::Restarting && other.due_ns < failed.due_ns) failed.due_ns = other.due_ns;
         return;
@@ -69,29 +70,48 @@ void ExpectedModules::fail(uint32_t node) {
 }
 
 void ExpectedModules::end_restarts() {
-    const auto next = [&] {
+    constexpr uint64_t kLookNs = 20'000'000;
+    const auto first_due = [&](uint32_t but) {
+        uint64_t first_ns = UINT64_MAX;
         for (uint32_t node = 0; node < kNodes; ++node)
-            if (nodes_[node].state == ModuleState::Restarting && !waits_for_needs(node)) return node;
-        return kNodes;
+            if (node != but && nodes_[node].state == ModuleState::Restarting && nodes_[node].due_ns < first_ns)
+                first_ns = nodes_[node].due_ns;
+        return first_ns;
     };
-    for (uint32_t node = next(); node != kNodes; node = next()) restart(node);
-    for (const Node& node : nodes_) MODEL_CHECK(node.state != ModuleState::Restarting);
+    uint64_t now_ns = 0;
+    for (uint64_t next_ns = first_due(kNodes); next_ns != UINT64_MAX; next_ns = first_due(kNodes)) {
+        if (now_ns < next_ns) now_ns = next_ns;
+        for (size_t i = 0; i < implementors_.count; ++i) {
+            const uint32_t node = implementors_.entries[i];
+            Node& due = nodes_[node];
+            if (due.state != ModuleState::Restarting || due.due_ns > now_ns) continue;
+            if (!waits_for_needs(node)) {
+                restart(node, now_ns);
+                continue;
+            }
+            due.due_ns = first_due(node);
+            if (due.due_ns <= now_ns) due.due_ns = now_ns + kLookNs;
+        }
+    }
 }
 
-void ExpectedModules::plan_restart(uint32_t node) {
+void ExpectedModules::plan_restart(uint32_t node, uint64_t now_ns) {
     Node& failed = nodes_[node];
     if (failed.attempts >= restarts_) return give_up(node);
     failed.state = ModuleState::Restarting;
-    failed.due_ns = arch::now_ns() + kForeseeableDelayNs;
+    failed.due_ns = now_ns + kForeseeableDelayNs;
 }
 
-/// An attempt, which fails where the file does or a need is not met.
-void ExpectedModules::restart(uint32_t node) {
+/// An attempt, which fails where the file does or a need is not met. It may take its time.
+void ExpectedModules::restart(uint32_t node, uint64_t& now_ns) {
     Node& failed = nodes_[node];
     ++failed.attempts;
-    for (const Text where : {Text("init"), Text("start"), Text("health")})
-        if (fails(node, failed.current.file, where)) return plan_restart(node);
-    if (!needs_are_met(node)) return plan_restart(node);
+    if (!needs_are_met(node)) return plan_restart(node, now_ns);
+    for (const Text where : {Text("init"), Text("start"), Text("health")}) {
+        if (!fails(node, failed.current.file, where)) continue;
+        if (node_graph.nodes[node].fails.starts_with("hang-")) now_ns += kernel::Instance::kLifecycleWaitNs;
+        return plan_restart(node, now_ns);
+    }
     failed.state = ModuleState::Running;
     failed.current.count = 0;
     ++failed.generation;

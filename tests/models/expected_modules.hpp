@@ -79,8 +79,8 @@ public:
 private:
     bool is_met(const NodeGraph::Need& need) const;
     bool waits_for_needs(uint32_t node) const;
-    void plan_restart(uint32_t node);
-    void restart(uint32_t node);
+    void plan_restart(uint32_t node, uint64_t now_ns);
+    void restart(uint32_t node, uint64_t& now_ns);
     void give_up(uint32_t node);
     void pass_on(uint32_t from);
 
