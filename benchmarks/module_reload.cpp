@@ -33,6 +33,7 @@ Result<void> reload(kernel::Kernel& kernel, size_t i) {
 }
 
 Result<void> measure(kernel::Kernel& kernel) {
+    kernel.log.set_echo_off();  // how long the console takes for what the supervisor says is another matter
     TRY(kernel.modules.load(kKeeper));
     TRY(kernel.modules.load(kCaller));
     TRY(peer.take_turns(kernel, [&](size_t i) { return reload(kernel, i); }));

@@ -17,7 +17,7 @@ constexpr size_t kRounds = 5;
 constexpr char kModule[] = "helix-benchmark-target";
 constexpr char kBenchmark[] = "helix-benchmark";
 
-uint64_t thousand_us[kRounds];
+uint64_t thousand_ns[kRounds];
 uint64_t memory_bytes[kRounds];
 uint64_t segment_bytes;  // of one of them
 char lookups[1024];
@@ -48,7 +48,7 @@ std::vector<std::pair<std::string, std::string>> make_files() {
     return files;
 }
 
-/// In microseconds, with the files in a folder of their own.
+/// In nanoseconds, with the files in a folder of their own.
 std::vector<uint64_t> time_dlopen(const std::vector<std::pair<std::string, std::string>>& files) {
     std::string folder = (fs::temp_directory_path() / "helix-bench-XXXXXX").string();
     if (mkdtemp(folder.data()) == nullptr) exit(125);
@@ -59,12 +59,18 @@ std::vector<uint64_t> time_dlopen(const std::vector<std::pair<std::string, std::
         const uint64_t begin = benchmark::host_now_ns();
         for (const auto& [name, content] : files)
             libraries.push_back(dlopen((fs::path(folder) / name).c_str(), RTLD_NOW | RTLD_LOCAL));
-        rounds.push_back((benchmark::host_now_ns() - begin) / 1000);
+        rounds.push_back(benchmark::host_now_ns() - begin);
         for (void* const library : libraries)
             if (library == nullptr || dlclose(library) != 0) exit(125);
     }
     fs::remove_all(folder);
     return rounds;
+}
+
+std::vector<double> in_ms(const std::vector<uint64_t>& ns) {
+    std::vector<double> ms;
+    for (const uint64_t each : ns) ms.push_back(static_cast<double>(each) / 1e6);
+    return ms;
 }
 
 Result<void> look_up(kernel::Kernel& kernel, Text metric) {
@@ -81,7 +87,7 @@ Result<void> load_thousand(kernel::Kernel& kernel, size_t round) {
     const uint64_t free = kernel.pages.free_pages();
     const uint64_t begin = arch::now_ns();
     for (size_t i = 0; i < kModules; ++i) TRY(kernel.modules.load(format<62>("{}.hmod", name_of(i).text()).text()));
-    thousand_us[round] = (arch::now_ns() - begin) / 1000;
+    thousand_ns[round] = arch::now_ns() - begin;
     memory_bytes[round] = (free - kernel.pages.free_pages()) * kPageSize / kModules - segment_bytes;
     return {};
 }
@@ -115,10 +121,11 @@ int main(int argument_count, char** arguments) {
     if (!parsed.ok()) return 1;
     for (const kernel::ElfSegment& segment : parsed.value().segments())
         segment_bytes += segment.page_count() * kPageSize;
-    const std::vector<uint64_t> peer = time_dlopen(options.files);
+    const std::vector<double> peer = in_ms(time_dlopen(options.files));
     if (!benchmark::run_in_kernel({kBenchmark}, measure, options)) return 1;
     if (fwrite(lookups, 1, lookups_size, stdout) != lookups_size) return 1;
-    benchmark::print_metric("module.thousand", "us", {thousand_us, thousand_us + kRounds}, {{"dlopen", peer}});
+    benchmark::print_metric<double>("module.thousand", "ms", in_ms({thousand_ns, thousand_ns + kRounds}),
+                                    {{"dlopen", peer}});
     benchmark::print_metric("module.memory", "bytes", {memory_bytes, memory_bytes + kRounds});
     return 0;
 }

@@ -42,7 +42,7 @@ public:
     }
 
 private:
-    static constexpr size_t kNumbers = 3;  // of nine bytes each: with the key and the frame they are 64 bytes
+    static constexpr size_t kNumbers = 5;  // of nine bytes each: with the key and the frame they are 64 bytes
     struct Kept {
         uint64_t crash_cycles;  ///< 0: it has not crashed
         uint8_t rest[64 * 1024 - sizeof(uint64_t)];
