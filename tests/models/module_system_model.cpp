@@ -35,7 +35,9 @@ public:
         memory_runs_out_ = random_.one_in(4);
         const auto node = draw_node();
         const auto file = draw_file();
-        switch (random_.below(20)) {
+        // Seldom enough all who are there have failed.
+        const bool orphaned = nodes_.primary() == kNodes && !nodes_.implementors().empty() && random_.one_in(4);
+        switch (orphaned ? 12 : random_.below(20)) {
             case 0:
             case 1:
             case 2: load(node, file); break;
