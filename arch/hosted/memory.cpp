@@ -134,9 +134,9 @@ Result<void> map(void* at, PhysicalAddress address, size_t count, Protection pro
     int bits = PROT_READ;
     if (protection == Protection::ReadWrite) bits |= PROT_WRITE;
     if (protection == Protection::ReadExecute) bits |= PROT_EXEC;
-    // What is as small as a module's segments is soon used whole: a fault for each page would cost more.
-    constexpr size_t kPopulated = 16;
-    const int populate = count <= kPopulated ? MAP_POPULATE : 0;
+    // A module's segments, if small, are soon used whole, and a fault for each page costs more. Stacks are not.
+    const size_t whole = protection == Protection::ReadWrite ? 2 : 16;
+    const int populate = count <= whole ? MAP_POPULATE : 0;
     void* mapped = mmap(at, count * kPageSize, bits, MAP_SHARED | MAP_FIXED | populate, port.memory_file,
                         static_cast<off_t>(address));
     if (mapped == MAP_FAILED) {
