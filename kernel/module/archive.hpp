@@ -36,6 +36,8 @@ public:
         const ArchiveEntry* operator->() const { return &entry_; }
         Iterator& operator++();
         bool operator==(const Iterator& other) const { return position_ == other.position_; }
+        /// Of the member in the archive: see at.
+        size_t position() const { return position_; }
 
     private:
         friend class Archive;
@@ -49,6 +51,8 @@ public:
     };
     Iterator begin() const { return Iterator(bytes_, 0); }
     Iterator end() const { return Iterator(bytes_, Iterator::kEnd); }
+    /// At a position that an iterator had.
+    Iterator at(size_t position) const { return Iterator(bytes_, position); }
 
 private:
     Bytes bytes_;

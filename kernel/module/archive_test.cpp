@@ -4,6 +4,9 @@
 
 #include "kernel/module/archive.hpp"
 
+#include "kernel/module/file_index.hpp"
+#include "tests/unit/allocator_host.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -127,6 +130,34 @@ INSTANTIATE_TEST_SUITE_P(All, BentArchive,
                                          BentCase{"no_name", 6 + 8 * 11, "00000000", "a name is empty or cut off"},
                                          BentCase{"unterminated", 6 + 8 * 11, "00000004", "end with a zero"}),
                          [](const auto& info) { return info.param.name; });
+
+using FileIndexTest = test::AllocatorTest;
+
+TEST_F(FileIndexTest, FindsTheFirstFileOfEachNameAmongMany) {
+    Builder builder;
+    builder.add("folder", "", 040755).add("file-7", "first");
+    for (int i = 0; i < 1000; ++i) builder.add("file-" + std::to_string(i), std::to_string(i));
+    const std::string bytes = builder.finish();
+    const Archive archive(bytes_of(bytes));
+    FileIndex index(archive);
+    for (const bool built : {false, true}) {
+        if (built) index.build(heap);
+        for (int i = 0; i < 1000; ++i) {
+            const auto found = index.find("file-" + std::to_string(i));
+            ASSERT_TRUE(found.ok()) << i;
+            EXPECT_EQ(std::string(as_text(found.value())), i == 7 ? "first" : std::to_string(i));
+        }
+        for (const Text name : {Text("folder"), Text("file-1000"), Text(), Text("TRAILER!!!")})
+            EXPECT_EQ(index.find(name).error().code(), ErrorCode::NotFound);
+    }
+}
+
+TEST_F(FileIndexTest, FindsNothingInAnEmptyArchive) {
+    const Archive archive;
+    FileIndex index(archive);
+    index.build(heap);
+    EXPECT_FALSE(index.find("file").ok());
+}
 
 }  // namespace
 }  // namespace helix::kernel

@@ -127,7 +127,7 @@ bool ModuleSystem::ask_health(Text name) {
     if (!record || record->call_lock.held_by_me() || !record->call_lock.lock_for(kCallWaitNs)) return false;
     bool healthy = false;
     if (record->state() == ModuleState::Running) {
-        auto answer = record->current->call<&Module::is_healthy>();
+        auto answer = record->current->call_in_time<&Module::is_healthy>();
         healthy = answer.ok() && answer.value();
     }
     record->call_lock.unlock();

@@ -77,6 +77,7 @@ private:
 };
 
 Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
+    if (info.dependencies().size() == 0) return {};
     const Nodes running = TRY(Nodes::running(*this));
     for (size_t i = 0; i < info.dependencies().size(); ++i) {
         const Text text = info.dependencies()[i];

@@ -23,6 +23,8 @@ ModuleSystem::ModuleSystem(Kernel& kernel)
     : kernel_(kernel), bundle_(kernel.boot.bundle), initrd_(kernel.boot.initrd), kernel_ledger_(kernel.heap) {}
 
 Result<void> ModuleSystem::init() {
+    bundle_files_.build(kernel_.heap);
+    initrd_files_.build(kernel_.heap);
     TRY(semaphores_.init(kernel_.memory));
     TRY(events_.init(kernel_));
     TRY(kernel_.threads.create("supervisor", supervisor_main, this, {.kind = ThreadClass::Kernel}));
@@ -126,8 +128,8 @@ Result<Bytes> ModuleSystem::find_file(Text name, FixedText<62>& full_name) const
     for (const Text ending : {Text(""), Text(".hmod")}) {
         full_name.assign(name);
         if (!full_name.append(ending)) break;
-        for (const Archive* archive : {&initrd_, &bundle_}) {
-            auto found = archive->find(full_name.text());
+        for (const FileIndex* files : {&initrd_files_, &bundle_files_}) {
+            auto found = files->find(full_name.text());
             if (found.ok()) return found.value();
         }
     }

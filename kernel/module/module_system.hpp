@@ -12,6 +12,7 @@
 #include "helix/module.hpp"
 #include "kernel/module/archive.hpp"
 #include "kernel/module/event_queue.hpp"
+#include "kernel/module/file_index.hpp"
 #include "kernel/module/history.hpp"
 #include "kernel/module/instance.hpp"
 #include "kernel/module/interface_registry.hpp"
@@ -343,6 +344,8 @@ private:
     Kernel& kernel_;
     Archive bundle_;
     Archive initrd_;
+    FileIndex bundle_files_{bundle_};
+    FileIndex initrd_files_{initrd_};
     Mutex change_ HELIX_RANK(ModuleChange);
     Mutex registry_ HELIX_RANK(ModuleRegistry);
     boost::intrusive::list<ModuleRecord> records_ HELIX_GUARDED_BY(registry_);  // in order of start

@@ -159,9 +159,14 @@ bool ModuleSystem::Replacing::read(Replacement& replacement) {
     const auto bytes =
         system_.find_file(replacement.wanted.empty() ? record.file.text() : replacement.wanted, replacement.file);
     if (!bytes.ok()) return fail(bytes.error());
-    auto created = Image::create(system_.kernel_.memory, bytes.value(), replacement.file.text());
-    if (!created.ok()) return fail(naming(replacement.file.text(), created.error()));
-    replacement.image = created.value();
+    if (was_running_ && replacement.file == record.file.text()) {  // files do not change, and code can be shared
+        replacement.image = record.current->image;
+        replacement.image->retain();
+    } else {
+        auto created = Image::create(system_.kernel_.memory, bytes.value(), replacement.file.text());
+        if (!created.ok()) return fail(naming(replacement.file.text(), created.error()));
+        replacement.image = created.value();
+    }
     const ModuleInfo& info = replacement.image->info();
     replacement.to = name_with_version(info);
     if (info.name() != record.name())

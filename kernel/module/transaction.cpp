@@ -15,6 +15,10 @@ namespace {
 
 constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside
 
+Error not_implemented(const ModuleRecord& record, Text interface) {
+    return Error(ErrorCode::InvalidArgument, format("{} does not implement {}", record.name(), interface).text());
+}
+
 }  // namespace
 
 FixedText<46> ModuleSystem::name_with_version(const ModuleInfo& info) {
@@ -112,7 +116,7 @@ Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state) {
 }
 
 Result<void> ModuleSystem::check_health(Instance& candidate) {
-    const bool healthy = TRY(candidate.call<&Module::is_healthy>());
+    const bool healthy = TRY(candidate.call_in_time<&Module::is_healthy>());
     if (!healthy)
         return Error(ErrorCode::InvalidState,
                      format("the new {} says that it is not healthy", candidate.name()).text());
@@ -143,11 +147,11 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
     bool loaded_here = false;
     auto result = [&]() -> Result<void> {
         change_.assert_held();
-        InterfaceRecord* interface = nullptr;
-        {
+        const auto look_up = [&] {
             MutexGuard registry(registry_);
-            interface = interfaces_.find(interface_name);
-        }
+            return interfaces_.find(interface_name);
+        };
+        InterfaceRecord* interface = look_up();
         if (interface == nullptr)
             return Error(ErrorCode::NotFound,
                          format("no interface {}; `interfaces` lists them", interface_name).text());
@@ -165,13 +169,22 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
             }
             record = loaded.value();
             loaded_here = true;
+            interface = look_up();  // one that nobody sees is removed by a load
         }
         if (record->state() == ModuleState::Failed)
             return Error(ErrorCode::InvalidState, format("{} failed; reload it first", name).text());
         if (record->state() != ModuleState::Running)
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
         entry.to = name_with_version(record->current->info());
-        auto swapped = swap_primary(*interface, *record, clock);
+        const bool inherited = loaded_here && interface != nullptr && interface->primary_record == record;
+        if (inherited) {  // nobody was, so that it became primary when it was loaded
+            entry.result = TransactionResult::Committed;
+            entry.phase = Phase::Serving;
+            clock.stop();
+        }
+        auto swapped = inherited              ? Result<void>()
+                       : interface == nullptr ? not_implemented(*record, interface_name)
+                                              : swap_primary(*interface, *record, clock);
         if (swapped.ok()) {
             set_choice(*interface, record);
             return swapped;
@@ -190,9 +203,7 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
 
 Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock) {
     const SlotTarget* const target = target_of(*record.current, interface.name.text());
-    if (target == nullptr)
-        return Error(ErrorCode::InvalidArgument,
-                     format("{} does not implement {}", record.name(), interface.name.text()).text());
+    if (target == nullptr) return not_implemented(record, interface.name.text());
     if (interface.primary_record == &record)
         return Error(ErrorCode::AlreadyExists,
                      format("{} rules {} already", record.name(), interface.name.text()).text());

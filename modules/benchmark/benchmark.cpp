@@ -64,20 +64,23 @@ class BenchmarkModule final : public helix::Module {
 public:
     static constexpr auto kInfo = helix::ModuleInfo{"helix-benchmark"}
                                       .version(1, 0, 0)
-                                      .description("Times calls between modules; request: calls")
+                                      .description("Times calls between modules, and look-ups; requests: calls, lookup")
                                       .author("Helix contributors")
                                       .license("MIT OR Apache-2.0")
                                       .dependencies({"helix.benchmark"});
 
     helix::Result<void> init(const helix::Context& context) override {
+        context_ = &context;
         target_ = TRY(context.bind<Benchmark>());
         return {};
     }
     helix::Result<void> start() override { return {}; }
     helix::Result<void> stop() override { return {}; }
 
-    /// `calls`: two metrics as JSON, one a line, in cycles for one call without the loop around it.
+    /// `calls`: two metrics as JSON, one a line, in cycles for one call without the loop around it. `lookup METRIC`:
+    /// one of that name, of asking who the primary implementor is; nanoseconds.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
+        if (request.request_type == "lookup") return time_lookups(helix::as_text(request.payload));
         if (request.request_type != "calls") return helix::ErrorCode::NotImplemented;
         bool failed = false;
         // The kinds take turns batch by batch, so that whatever else happens on the machine hits all of them alike.
@@ -116,6 +119,22 @@ public:
     }
 
 private:
+    helix::Result<helix::Response> time_lookups(helix::Text metric) {
+        constexpr uint64_t kLookups = 100;  // fewer than calls: each is a service, and an emulator is slow
+        for (uint64_t& batch_ns : bounded_.cycles) {
+            const uint64_t begin_ns = context_->now_ns();
+            for (uint64_t i = 0; i < kLookups; ++i) (void)TRY(context_->get_primary("helix.benchmark"));
+            batch_ns = (context_->now_ns() - begin_ns) * 100 / kLookups;
+        }
+        bounded_.sort();
+        helix::FixedText<600> out(helix::format<120>("{{\"metric\":\"{}\",\"unit\":\"ns\",\"median\":", metric).text());
+        append_number(out, bounded_.median());
+        out.append(",\"p99\":");
+        append_number(out, bounded_.p99());
+        out.append(helix::format<80>(",\"runs\":{},\"peers\":{{}}}}\n", kBatches).text());
+        return helix::Response::ok(out.text());
+    }
+
     /// Cycles of one call in a batch of `cycles`, in hundredths.
     uint64_t hundredths(uint64_t cycles) const {
         const uint64_t loop = empty_.median();
@@ -135,6 +154,7 @@ private:
         out.append("}}\n");
     }
 
+    const helix::Context* context_ = nullptr;
     helix::Handle<Benchmark> target_;
     Local local_;
     Samples empty_, virtual_, bounded_, blocking_;

@@ -83,7 +83,7 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
         if (restarts == Restarts::Foreseeable)
             options.profile =
                 "kernel.health_period=0s\nkernel.restart_limit=3\nkernel.restart_period=360000s\n"
-                "kernel.restart_delay=100s\nkernel.restart_delay_max=100s\n";
+                "kernel.restart_delay=100s\nkernel.restart_delay_max=100s\nkernel.call_limit=10s\n";
         if (files != nullptr) options.files = files(seed.value_or(1));
         _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
     }

@@ -24,14 +24,16 @@ void replace_text(std::string& file, Text old, Text now) {
     file.replace(at, sizeof(to), reinterpret_cast<const char*>(&to), sizeof(to));
 }
 
-void draw(NodeGraph& graph, KernelRandom random) {
-    constexpr Text kFailures[] = {"init",       "start",      "stop",          "save",
-                                  "restore",    "health",     "crash-init",    "crash-start",
-                                  "crash-stop", "crash-save", "crash-restore", "crash-health"};
+void draw(NodeGraph& graph, KernelRandom random, bool may_hang) {
+    constexpr Text kFailures[] = {"init",          "start",        "stop",        "save",       "restore",
+                                  "health",        "crash-init",   "crash-start", "crash-stop", "crash-save",
+                                  "crash-restore", "crash-health", "hang-init",   "hang-start", "hang-stop",
+                                  "hang-save",     "hang-restore", "hang-health"};
+    constexpr size_t kFailureCount = sizeof(kFailures) / sizeof(kFailures[0]), kHangs = 6;
     const bool may_have_cycles = random.one_in(3);
     for (uint32_t i = 0; i < NodeGraph::kNodes; ++i) {
         NodeGraph::Node& node = graph.nodes[i];
-        node.fails = kFailures[random.below(sizeof(kFailures) / sizeof(kFailures[0]))];
+        node.fails = kFailures[random.below(may_hang ? kFailureCount : kFailureCount - kHangs)];
         for (NodeGraph::Need& need : node.needs) {
             const uint32_t limit = may_have_cycles && random.one_in(4) ? NodeGraph::kNodes : i;
             if (limit == 0 || !random.one_in(3)) continue;
@@ -47,13 +49,12 @@ void draw(NodeGraph& graph, KernelRandom random) {
     }
 }
 
-}  // namespace
-
-std::vector<std::pair<std::string, std::string>> draw_node_graph(uint64_t seed) {
+/// Draws the graph and makes its files.
+std::vector<std::pair<std::string, std::string>> make_node_graph(uint64_t seed, bool may_hang) {
     // As in the node's source.
     constexpr Text kPlaces[NodeGraph::kNeeds] = {"helix-memory >=1", "helix-memory >=1.0", "helix-memory >=1.0.0",
                                                  "helix-memory <100"};
-    draw(node_graph, KernelRandom(seed));
+    draw(node_graph, KernelRandom(seed), may_hang);
     const std::string versions[] = {benchmark::module_content("node"), benchmark::module_content("node-2")};
     std::vector<std::pair<std::string, std::string>> files;
     for (uint32_t i = 0; i < NodeGraph::kNodes; ++i) {
@@ -77,6 +78,15 @@ std::vector<std::pair<std::string, std::string>> draw_node_graph(uint64_t seed) 
         }
     }
     return files;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> draw_node_graph(uint64_t seed) {
+    return make_node_graph(seed, false);
+}
+std::vector<std::pair<std::string, std::string>> draw_hanging_node_graph(uint64_t seed) {
+    return make_node_graph(seed, true);
 }
 
 }  // namespace helix::test

@@ -38,5 +38,7 @@ struct NodeGraph {
 extern NodeGraph node_graph;
 /// Draws the graph of `seed` and makes its files. Most nodes need only those of lower numbers; some graphs have cycles.
 std::vector<std::pair<std::string, std::string>> draw_node_graph(uint64_t seed);
+/// The same with nodes that hang: each time the kernel waits seconds for that, so under replay alone.
+std::vector<std::pair<std::string, std::string>> draw_hanging_node_graph(uint64_t seed);
 
 }  // namespace helix::test

@@ -189,7 +189,7 @@ bool is_of(const Subject& subject, std::string_view metric) {
 }
 const Subject* find_subject(std::string_view name) {
     static const Subject kSubjects[] = {{"cpus", {"hold.", "thread.", "mutex.", "timer.", "guest."}},
-                                        {"modules", {"call.", "module."}},
+                                        {"modules", {"call.", "lookup.", "module."}},
                                         {"scheduler", {"scheduler.", "policy.", "fair.", "workload."}}};
     const auto* const found = std::ranges::find(kSubjects, name, &Subject::name);
     return found == std::end(kSubjects) ? nullptr : found;

@@ -3,9 +3,12 @@
 // A node of a graph of modules. Its name, what it needs and where it fails are texts in its file, which the model of
 // the module system overwrites: so one file becomes any graph.
 
+#include "node.hpp"
 #include "helix/module.hpp"
 
-class Node final : public helix::Module {
+using helix::test::Counting;
+
+class Node final : public helix::Implements<Counting> {
 public:
     static constexpr uint32_t kSchema = NODE_VERSION;
     // As long as nobody writes something else there, each need is met by what every kernel has.
@@ -17,9 +20,10 @@ public:
             .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental)
             .dependencies({"helix-memory >=1", "helix-memory >=1.0", "helix-memory >=1.0.0", "helix-memory <100"})
             .conflicts({"node-none"})
+            .provides({"test.node"})
             .state_schema(kSchema);
     static constexpr helix::Option kOptions[] = {
-        helix::Option::string("fails", "nowhere", "Where it fails, or \"crash-\" and where it crashes"),
+        helix::Option::string("fails", "nowhere", "Where it fails; behind \"crash-\" or \"hang-\" where it does that"),
     };
 
     helix::Result<void> init(const helix::Context& context) override {
@@ -42,16 +46,23 @@ public:
     bool is_healthy() const override { return fail_if("health").ok(); }
 
     /// `add` adds one and `get` reads; both give the count. `relay TARGET` makes the request `add` of another module
-    /// and gives what that gave. `crash` crashes.
+    /// and gives what that gave. `call` adds one by a handle to the primary implementor, `call-crash` lets that crash.
+    /// `crash` crashes, `hang` does not end.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
-        if (request.request_type == "crash") crash();
-        if (request.request_type == "relay") return context_->request(helix::as_text(request.payload), {"add"});
-        if (request.request_type == "add")
-            ++count_;
-        else if (request.request_type != "get")
-            return helix::ErrorCode::NotImplemented;
-        return helix::Response::ok(helix::format<20>("{}", count_).text());
+        const helix::Text type = request.request_type;
+        if (type == "crash") end_badly();
+        if (type == "hang") hang();
+        if (type == "relay") return context_->request(helix::as_text(request.payload), {"add"});
+        if (type == "call" || type == "call-crash") {
+            const auto primary = TRY(context_->bind<Counting>());
+            return answer(TRY(type == "call" ? primary.call<&Counting::add>() : primary.call<&Counting::crash>()));
+        }
+        if (type == "add") return answer(add());
+        if (type == "get") return answer(count_);
+        return helix::ErrorCode::NotImplemented;
     }
+    uint64_t add() override { return ++count_; }
+    uint64_t crash() override { end_badly(); }
 
     helix::Result<void> save_state(helix::StateWriter& state) override {
         TRY(fail_if("save"));
@@ -68,11 +79,18 @@ private:
         const auto& node = *static_cast<Node*>(self);
         (void)node.context_->semaphore_wait(node.end_).ok();
     }
-    [[noreturn]] static void crash() { __builtin_trap(); }
+    static helix::Result<helix::Response> answer(uint64_t number) {
+        return helix::Response::ok(helix::format<20>("{}", number).text());
+    }
+    [[noreturn]] static void end_badly() { __builtin_trap(); }
+    [[noreturn]] void hang() const {
+        for (;;) (void)context_->thread_sleep(UINT64_MAX).ok();
+    }
     helix::Result<void> fail_if(helix::Text where) const {
         helix::Text fails = fails_.text();
         if (fails == where) return helix::Error(helix::ErrorCode::InvalidState, "fails on purpose");
-        if (fails.starts_with("crash-") && fails.substr(6) == where) crash();
+        if (fails.starts_with("crash-") && fails.substr(6) == where) end_badly();
+        if (fails.starts_with("hang-") && fails.substr(5) == where) hang();
         return {};
     }
 
