@@ -123,6 +123,7 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
     bool option = false;
     bool options_ended = false;
     Text unknown;
+    Text option_value;
     for (size_t i = 1; i < words.count; ++i) {
         const Text word = words.words[i];
         if (options_ended || !word.starts_with("--"))
@@ -133,8 +134,10 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             json = true;
         else if (word == "--help")
             explain = true;
-        else if (command != nullptr && word == command->option)
+        else if (command != nullptr && word == command->option) {
             option = true;
+            if (!command->option_value.empty() && i + 1 < words.count) option_value = words.words[++i];
+        }
         else if (unknown.empty())
             unknown = word;
     }
@@ -144,6 +147,7 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
                           Span<const Text>(arguments, count),
                           json,
                           option,
+                          option_value,
                           out_,
                           Span<char>(scratch_),
                           end_,
@@ -159,6 +163,10 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             format("{} has no option {}; it takes {}{}--json and --help, and -- ends the options", command->name,
                    unknown.substr(0, 40), command->option, command->option.empty() ? Text() : Text(", "))
                 .text());
+    if (option && option_value.empty() && !command->option_value.empty())
+        return Error(ErrorCode::InvalidArgument, format("{} needs {}; usage: {} {}", command->option,
+                                                        command->option_value, command->name, command->usage)
+                                                     .text());
     if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
         return Error(ErrorCode::InvalidArgument,
                      format("{} {}; usage: {}{}{}", command->name,

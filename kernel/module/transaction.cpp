@@ -101,10 +101,11 @@ Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& 
 }
 
 /// `state`, if there is any, for an instance that takes the place of the one that saved it.
-Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state) {
+/// Schemas of different modules, `saved_by` and that of `to`, say nothing of each other.
+Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state, Text saved_by) {
     if (state.empty()) return {};
     StateReader reader = TRY(StateReader::open(state));
-    if (reader.schema() > to.info().state_schema())
+    if (saved_by == to.name() && reader.schema() > to.info().state_schema())
         return Error(ErrorCode::Incompatible, format("{} reads state up to schema {}, the saved is {}", to.name(),
                                                      to.info().state_schema(), reader.schema())
                                                   .text());

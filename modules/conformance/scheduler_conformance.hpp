@@ -35,6 +35,7 @@ public:
             {"what goes in comes out once", &SchedulerConformance::in_and_out},
             {"random operations with the policy ruling", &SchedulerConformance::random_ruling},
             {"random operations with the policy mirrored, then ruling", &SchedulerConformance::random_mirrored},
+            {"asked whom it would pick while mirrored, then ruling", &SchedulerConformance::asked_beside},
             {"a snapshot, then ruling", &SchedulerConformance::snapshot},
             {"a migrated thread leaves its CPU", &SchedulerConformance::migration},
             {"equals share the CPU by time", &SchedulerConformance::equals_share_by_time},
@@ -172,6 +173,22 @@ private:
         model_[i].place = Place::Running;
         cpus_[cpu].current = &threads_[i];
         ++picks_[cpu];
+        return true;
+    }
+    /// Whom it would pick waits, and goes on waiting. What it counts meanwhile is its own affair.
+    bool would_pick(CpuId cpu) {
+        const auto answer = target_->template call<&Scheduler::would_pick>(cpus_[cpu]);
+        if (!answered(answer)) return false;
+        const uint32_t waiting = queued_on(cpu);
+        const uint32_t i = index_of(answer.value());
+        const bool waits = i < kThreads && model_[i].place == Place::Queued && model_[i].cpu == cpu;
+        if (!report_->check(waiting == 0 ? answer.value() == nullptr : waits, scenario_,
+                            "would_pick named nobody of the {} threads that wait on CPU {}", waiting, cpu))
+            return false;
+        const auto statistics = target_->template call<&Scheduler::statistics>(cpus_[cpu]);
+        if (!answered(statistics)) return false;
+        before_[cpu].enqueues = statistics.value().enqueues - enqueues_[cpu];
+        before_[cpu].picks = statistics.value().picks - picks_[cpu];
         return true;
     }
     uint32_t current(CpuId cpu) const {
@@ -400,6 +417,12 @@ private:
     }
     bool random_ruling() { return random_steps(false, kSteps); }
     bool random_mirrored() { return random_steps(true, kSteps / 2) && random_steps(false, kSteps / 2); }
+
+    bool asked_beside() {
+        for (uint32_t step = 0; step < kSteps / 4; ++step)
+            if (!random_step(true) || !would_pick(random_.below(kCpus)) || !(consistent() && untouched())) return false;
+        return random_steps(false, kSteps / 4);
+    }
 
     bool snapshot() {
         for (uint32_t cpu = 0; cpu < kCpus; ++cpu) {  // threads that run at the moment are never enqueued first
