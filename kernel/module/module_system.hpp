@@ -285,6 +285,7 @@ private:
     Result<void> check_count(const Instance& candidate, Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     Result<void> verify_scheduler(Instance& candidate) HELIX_REQUIRES(all_cpu_locks);
     // scheduler_trial.cpp
+    Result<Instance*> make_extra(ModuleRecord& ruling, Image& image) HELIX_REQUIRES(change_);
     Result<void> begin_trial(InterfaceRecord& interface, Text name, ShadowReport& report, ModuleRecord*& loaded)
         HELIX_REQUIRES(change_);
     void end_trial(Text why) HELIX_REQUIRES(change_);

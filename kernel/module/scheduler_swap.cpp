@@ -165,7 +165,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
                 ++record.generation;
                 refill_slots(record, candidate);
             } else {
-                interface.primary->fill(target);
+                interface.primary->fill(target_of(candidate, interface.name.text()));
             }
         }
     }

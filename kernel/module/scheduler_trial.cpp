@@ -13,6 +13,19 @@
 
 namespace helix::kernel {
 
+/// Another instance of the module that rules, which runs.
+Result<Instance*> ModuleSystem::make_extra(ModuleRecord& ruling, Image& image) {
+    Unrecorded unrecorded(kernel_.threads);
+    Instance* const made = TRY(make_candidate(ruling, image, unrecorded.clock));
+    const auto started = made->call_in_time<&Module::start>();
+    if (!started.ok()) {
+        dispose(*made);
+        return started.error();
+    }
+    made->become(ModuleState::Running);
+    return made;
+}
+
 /// The candidate is `name`: a module that runs, one that is loaded, or another instance of the one that rules. An error
 /// leaves nothing mirrored, and of what was made for the trial only a record that was loaded.
 Result<void> ModuleSystem::begin_trial(InterfaceRecord& interface, Text name, ShadowReport& report,
@@ -34,54 +47,34 @@ Result<void> ModuleSystem::begin_trial(InterfaceRecord& interface, Text name, Sh
 
     Unrecorded unrecorded(kernel_.threads);
     ModuleRecord* record = find_record(name);
-    Instance* candidate = nullptr;
-    bool is_extra = false;
-    FixedText<62> full_name;
-    if (record == nullptr || record == ruling) {
-        Image* image = ruling->current->image;
-        if (record == nullptr) {
-            const auto bytes = find_file(name, full_name);
-            if (!bytes.ok()) return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
-            auto created = Image::create(kernel_.memory, bytes.value(), full_name.text());
-            if (!created.ok()) return naming(name, created.error());
-            image = created.value();
-        }
-        is_extra = image->info().name() == ruling->name();
-        Result<Instance*> made = static_cast<Instance*>(nullptr);
-        if (is_extra) made = make_candidate(*ruling, *image, unrecorded.clock);
-        if (record == nullptr) image->release();
-        if (!made.ok()) return naming(name, made.error());
-        candidate = made.value();
+    Instance* extra = nullptr;
+    if (record == ruling) {
+        extra = TRY(make_extra(*ruling, *ruling->current->image));
+    } else if (record == nullptr) {
+        FixedText<62> full_name;
+        const auto bytes = find_file(name, full_name);
+        if (!bytes.ok()) return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
+        Image* const image = TRY(Image::create(kernel_.memory, bytes.value(), full_name.text()));
+        const bool is_of_ruling = image->info().name() == ruling->name();
+        Result<Instance*> made = is_of_ruling ? make_extra(*ruling, *image) : Result<Instance*>(nullptr);
+        image->release();
+        extra = TRY(std::move(made));
+        if (extra == nullptr) record = loaded = TRY(load_record(name, Link::Dynamic, unrecorded.clock));
     }
-    if (is_extra) {
-        if (const auto started = candidate->call_in_time<&Module::start>(); !started.ok()) {
-            dispose(*candidate);
-            return naming(name, started.error());
-        }
-        candidate->become(ModuleState::Running);
-    } else {
-        if (record == nullptr) {
-            auto made = load_record(name, Link::Dynamic, unrecorded.clock);
-            if (!made.ok()) return naming(name, made.error());
-            record = loaded = made.value();
-        }
-        candidate = record->current;
-        if (record->state() != ModuleState::Running)
-            return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
-        if (target_of(*candidate, interface.name.text()) == nullptr)
-            return Error(ErrorCode::InvalidArgument,
-                         format("{} does not implement {}", record->name(), interface.name.text()).text());
-    }
-    report.shadow = name_with_version(candidate->info());
-    trial_.instance = candidate;
-    trial_.is_extra = is_extra;
+    Instance& candidate = extra != nullptr ? *extra : *record->current;
+    if (candidate.state != ModuleState::Running)
+        return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
+    if (target_of(candidate, interface.name.text()) == nullptr)
+        return Error(ErrorCode::InvalidArgument,
+                     format("{} does not implement {}", candidate.name(), interface.name.text()).text());
+    report.shadow = name_with_version(candidate.info());
+    trial_.instance = &candidate;
+    trial_.is_extra = extra != nullptr;
     trial_.why = {};
     trial_over_.wake_all([](bool& over) { over = false; });
-    const auto prepared = prepare_scheduler(*candidate, unrecorded.clock);
-    if (!prepared.ok()) {
-        const Error error = naming(candidate->name(), prepared.error());
+    if (const auto prepared = prepare_scheduler(candidate, unrecorded.clock); !prepared.ok()) {
         end_trial({});
-        return error;
+        return prepared;
     }
     policy.compare_in(report.compared);
     return {};
@@ -143,6 +136,7 @@ Result<void> ModuleSystem::shadow(Text interface_name, Text name, uint64_t durat
                          format("no interface {}; `interfaces` lists them", interface_name).text());
         ModuleRecord* record = nullptr;
         result = begin_trial(*interface, name, report, record);
+        if (!result.ok()) result = naming(name, result.error());
         if (record != nullptr) {
             loaded.assign(record->name());
             instance = record->current->id;
