@@ -70,8 +70,8 @@ struct Command {
     uint8_t required;  ///< arguments at least
     uint8_t accepted;  ///< arguments at most; kAnyNumber for no limit
     ArgumentKind kinds[kMaximumArguments] = {};
-    Text option = {};        ///< of its own; empty: none
-    Text option_value = {};  ///< what the word behind it is, which it takes; empty: it takes none
+    bool option_takes_value = false;  ///< the word behind it
+    Text option = {};                 ///< of its own; empty: none
 
     static constexpr uint8_t kAnyNumber = 255;
 

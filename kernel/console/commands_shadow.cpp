@@ -19,12 +19,13 @@ constexpr uint64_t kLongestNs = 86'400'000'000'000;
 void show_progress(void*, const ShadowReport& report) {
     const PolicyTrial::Counts total = report.total();
     arch::console_write(format<120>("\r{}: {} of {} picks differ\x1b[K", describe_duration(report.ran_ns),
-                                    uint64_t{total.other_picks}, uint64_t{total.picks})
+                                    uint64_t{total.other_picks}, uint64_t{total.choices})
                             .text());
 }
 
 void write_counts(Listing& listing, const PolicyTrial::Counts& counts) {
     listing.cell(uint64_t{counts.picks});
+    listing.cell(uint64_t{counts.choices});
     listing.cell(uint64_t{counts.other_picks});
     listing.cell(uint64_t{counts.ticks});
     listing.cell(uint64_t{counts.other_ticks});
@@ -34,6 +35,7 @@ void show(Invocation& invocation, const ShadowReport& report) {
     using enum Column::Align;
     constexpr Column kCpuColumns[] = {{"CPU", Right, "id"},
                                       {"PICKS", Right, "picks"},
+                                      {"WITH A CHOICE", Right, "choices"},
                                       {"DIFFERENT", Right, "other_picks"},
                                       {"TICKS", Right, "ticks"},
                                       {"DIFFERENT", Right, "other_ticks"}};
@@ -50,6 +52,7 @@ void show(Invocation& invocation, const ShadowReport& report) {
         json.field("shadow", report.shadow.text());
         json.field("ran_ns", report.ran_ns);
         json.field("picks", uint64_t{total.picks});
+        json.field("choices", uint64_t{total.choices});
         json.field("other_picks", uint64_t{total.other_picks});
         json.field("ticks", uint64_t{total.ticks});
         json.field("other_ticks", uint64_t{total.other_ticks});
@@ -57,8 +60,9 @@ void show(Invocation& invocation, const ShadowReport& report) {
     } else {
         out.print("{}: {} in the shadow of {} for {}: ", invocation.arguments[0], report.shadow, report.ruling,
                   describe_duration(report.ran_ns));
-        out.print("{} of {} picks and {} of {} ticks differ; nothing was swapped\n", uint64_t{total.other_picks},
-                  uint64_t{total.picks}, uint64_t{total.other_ticks}, uint64_t{total.ticks});
+        out.print("{} of {} picks with a choice and {} of {} ticks differ; nothing was swapped\n",
+                  uint64_t{total.other_picks}, uint64_t{total.choices}, uint64_t{total.other_ticks},
+                  uint64_t{total.ticks});
     }
     Listing cpus(out, invocation.json, kCpuColumns, invocation.scratch);
     for (CpuId id = 0; id < invocation.kernel.threads.cpu_count(); ++id) {

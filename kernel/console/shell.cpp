@@ -136,9 +136,8 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             explain = true;
         else if (command != nullptr && word == command->option) {
             option = true;
-            if (!command->option_value.empty() && i + 1 < words.count) option_value = words.words[++i];
-        }
-        else if (unknown.empty())
+            if (command->option_takes_value && i + 1 < words.count) option_value = words.words[++i];
+        } else if (unknown.empty())
             unknown = word;
     }
     if (command == nullptr) return unknown_command(words.words[0]);
@@ -163,10 +162,6 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             format("{} has no option {}; it takes {}{}--json and --help, and -- ends the options", command->name,
                    unknown.substr(0, 40), command->option, command->option.empty() ? Text() : Text(", "))
                 .text());
-    if (option && option_value.empty() && !command->option_value.empty())
-        return Error(ErrorCode::InvalidArgument, format("{} needs {}; usage: {} {}", command->option,
-                                                        command->option_value, command->name, command->usage)
-                                                     .text());
     if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
         return Error(ErrorCode::InvalidArgument,
                      format("{} {}; usage: {}{}{}", command->name,

@@ -199,6 +199,7 @@ private:
     // module_system.cpp
     RecordPin find(Text name);
     ModuleRecord* find_record(Text name);
+    Result<InterfaceRecord*> find_interface_record(Text name) HELIX_REQUIRES(change_);
     Result<Bytes> find_file(Text name, FixedText<62>& full_name) const;
     Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock) HELIX_REQUIRES(change_);
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) HELIX_REQUIRES(change_);
@@ -319,7 +320,8 @@ private:
     void retire_failed(ModuleRecord& record) HELIX_REQUIRES(change_);
     void abandon_heap_blocks(Instance& instance) HELIX_REQUIRES(change_);
     void fail_over(InterfaceRecord& interface, Text from, uint64_t failed_cycles = 0) HELIX_REQUIRES(change_);
-    HistoryRecord record_of_failure(const ModuleRecord& record) const HELIX_REQUIRES(change_);
+    HistoryRecord record_of_failure(const Instance& failed, Text reason, uint64_t time_ns) const
+        HELIX_REQUIRES(change_);
     // health.cpp
     static void health_main(void* system);
     void wake_health();

@@ -12,35 +12,31 @@ namespace {
 constexpr uint64_t kCallWaitLimitNs = 2'000'000'000;  // how long a call into one of the policies may take
 }  // namespace
 
-/// Runs `action` while nobody else calls the module of `record` by its name. Errors: TimedOut, and what `action` says.
+/// Nobody else calls the module of `record` by its name until its call lock is given up. Errors: TimedOut.
 // The lock may or may not be had, which the analysis cannot follow.
-template <typename Action>
-static Result<void> with_call_lock(ModuleRecord& record, Action action) HELIX_NO_THREAD_SAFETY_ANALYSIS {
-    if (!record.call_lock.lock_for(kCallWaitLimitNs))
-        return Error(ErrorCode::TimedOut, format("a call into {} did not end in time", record.name()).text());
-    auto result = action();
-    record.call_lock.unlock();
-    return result;
+static Result<void> lock_calls(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    if (record.call_lock.lock_for(kCallWaitLimitNs)) return {};
+    return Error(ErrorCode::TimedOut, format("a call into {} did not end in time", record.name()).text());
 }
 
 /// What the ruling policy passes on goes to `candidate`, which was not told of anything yet: so the one saves while it
 /// rules, the other restores while nobody knows it, and no CPU is held up for that.
-Result<void> ModuleSystem::carry_scheduler_state(Instance& candidate, PhaseClock& clock) {
+Result<void> ModuleSystem::carry_scheduler_state(Instance& candidate,
+                                                 PhaseClock& clock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     auto* const old = static_cast<Instance*>(kernel_.threads.policy().ruling_instance());
     if (old == nullptr || old->is_ended()) return {};
     Buffer buffer = TRY(Buffer::create(kStateCapacity));
     Bytes state;
-    const auto saved = with_call_lock(old->record, [&] {
-        change_.assert_held();
-        return save_state_of(*old, buffer, state);
-    });
+    TRY(lock_calls(old->record));
+    const auto saved = save_state_of(*old, buffer, state);
+    old->record.call_lock.unlock();
     // A policy that fails while it saves is lost; the candidate then begins without its state.
     if (!saved.ok()) return old->is_ended() ? Result<void>() : saved;
     clock.entry().state_bytes = state.size();
-    return with_call_lock(candidate.record, [&] {
-        change_.assert_held();
-        return restore_state_of(candidate, state, old->name());
-    });
+    TRY(lock_calls(candidate.record));
+    const auto restored = restore_state_of(candidate, state, old->name());
+    candidate.record.call_lock.unlock();
+    return restored;
 }
 
 /// Makes `candidate` a policy that could rule: it gets the state of the ruling one, is shown what is runnable, and
@@ -123,17 +119,19 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         dispose(candidate);
     };
     auto* const old = static_cast<Instance*>(policy.ruling_instance());
-    Result<void> prepared = prepare_scheduler(candidate, clock);
-    if (prepared.ok() && old != nullptr && !old->record.call_lock.lock_for(kCallWaitLimitNs))
-        prepared = Error(ErrorCode::TimedOut, "a call into the ruling policy did not end in time");
+    const auto prepared = [&]() -> Result<void> {
+        change_.assert_held();
+        TRY(prepare_scheduler(candidate, clock));
+        return old == nullptr ? Result<void>() : lock_calls(old->record);
+    }();
     if (!prepared.ok()) {
         if (prepared.error().code() == ErrorCode::TimedOut) entry.result = TransactionResult::Cancelled;
         discard();
         return prepared;
     }
 
-    // Hold, verify, commit. The registry is locked from the last look at handles to the commit, so that none is bound in
-    // between; what the policies are asked meanwhile cannot block.
+    // Hold, verify, commit. The registry is locked from the last look at handles to the commit, so that none is bound
+    // in between; what the policies are asked meanwhile cannot block.
     Instance* const replaced = record.current;
     ModuleRecord* previous_record = nullptr;
     Result<void> decided;

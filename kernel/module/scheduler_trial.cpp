@@ -100,15 +100,7 @@ void ModuleSystem::end_trial(Text why) {
 void ModuleSystem::end_failed_trial(Text why) {
     Instance& instance = *trial_.instance;
     ModuleRecord& record = instance.record;
-    HistoryRecord entry;
-    entry.time_ns = arch::now_ns();
-    entry.interface.assign(InterfaceTraits<Scheduler>::kId.name);
-    entry.from = name_with_version(instance.info());
-    entry.phase = Phase::Serving;
-    entry.result = TransactionResult::Failed;
-    entry.reason.assign(why);
-    entry.cause = instance.note.cause;
-    history_.add(entry);
+    history_.add(record_of_failure(instance, why, arch::now_ns()));
     const bool is_extra = trial_.is_extra;
     end_trial(why);
     if (is_extra)
@@ -126,14 +118,7 @@ Result<void> ModuleSystem::shadow(Text interface_name, Text name, uint64_t durat
     {
         MutexGuard guard(change_);
         look_after_failed();
-        InterfaceRecord* interface = nullptr;
-        {
-            MutexGuard registry(registry_);
-            interface = interfaces_.find(interface_name);
-        }
-        if (interface == nullptr)
-            return Error(ErrorCode::NotFound,
-                         format("no interface {}; `interfaces` lists them", interface_name).text());
+        InterfaceRecord* const interface = TRY(find_interface_record(interface_name));
         ModuleRecord* record = nullptr;
         result = begin_trial(*interface, name, report, record);
         if (!result.ok()) result = naming(name, result.error());
@@ -157,9 +142,8 @@ Result<void> ModuleSystem::shadow(Text interface_name, Text name, uint64_t durat
     if (result.ok() && trial_.instance != nullptr) {
         const auto fit = check_mirror(*trial_.instance);
         if (!fit.ok())
-            result = Error(fit.error().code(), format("{} would not be swapped in: {}", report.shadow,
-                                                      fit.error().sentence())
-                                                   .text());
+            result = Error(fit.error().code(),
+                           format("{} would not be swapped in: {}", report.shadow, fit.error().sentence()).text());
         look_after_failed();
         end_trial({});
     }

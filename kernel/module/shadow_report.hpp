@@ -18,6 +18,7 @@ struct ShadowReport {
         PolicyTrial::Counts sum;
         for (const PolicyTrial::Counts& cpu : compared.of_cpu) {
             sum.picks = sum.picks + cpu.picks;
+            sum.choices = sum.choices + cpu.choices;
             sum.other_picks = sum.other_picks + cpu.other_picks;
             sum.ticks = sum.ticks + cpu.ticks;
             sum.other_ticks = sum.other_ticks + cpu.other_ticks;

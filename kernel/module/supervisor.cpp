@@ -198,7 +198,7 @@ void ModuleSystem::handle_failed(Instance& instance) {
 
     record.restarts.note_failure(arch::now_ns());
     record.restarts.reason = sentence;
-    record.restarts.history_id = history_.add(record_of_failure(record));
+    record.restarts.history_id = history_.add(record_of_failure(instance, sentence.text(), record.restarts.failed_ns));
     InterfaceRecord* ruled = nullptr;
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
@@ -224,19 +224,20 @@ void ModuleSystem::handle_failed(Instance& instance) {
     fail_over(*ruled, name_with_version(instance.info()).text(), instance.failed_cycles);
 }
 
-/// What the history says of the last failure of `record`, until it is known what came of it.
-HistoryRecord ModuleSystem::record_of_failure(const ModuleRecord& record) const {
+/// What the history says of a failure, until it is known what came of it.
+HistoryRecord ModuleSystem::record_of_failure(const Instance& failed, Text reason, uint64_t time_ns) const {
+    const ModuleRecord& record = failed.record;
     HistoryRecord entry;
-    entry.time_ns = record.restarts.failed_ns;
-    entry.from = name_with_version(record.current->info());
+    entry.time_ns = time_ns;
+    entry.from = name_with_version(failed.info());
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const InterfaceRecord& interface = record.slots[i]->interface;
         if (i == 0 || interface.primary_record == &record) entry.interface = interface.name;
     }
     entry.phase = Phase::Serving;
     entry.result = TransactionResult::Failed;
-    entry.reason = record.restarts.reason;
-    entry.cause = record.current->note.cause;
+    entry.reason.assign(reason);
+    entry.cause = failed.note.cause;
     return entry;
 }
 

@@ -135,6 +135,13 @@ void ModuleSystem::retire_replaced(Instance& old) {
     (void)dispose(old);
 }
 
+Result<InterfaceRecord*> ModuleSystem::find_interface_record(Text name) {
+    MutexGuard guard(registry_);
+    InterfaceRecord* const interface = interfaces_.find(name);
+    if (interface != nullptr) return interface;
+    return Error(ErrorCode::NotFound, format("no interface {}; `interfaces` lists them", name).text());
+}
+
 Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
     MutexGuard guard(change_);
     look_after_failed();
@@ -144,14 +151,7 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
     bool loaded_here = false;
     auto result = [&]() -> Result<void> {
         change_.assert_held();
-        InterfaceRecord* interface = nullptr;
-        {
-            MutexGuard registry(registry_);
-            interface = interfaces_.find(interface_name);
-        }
-        if (interface == nullptr)
-            return Error(ErrorCode::NotFound,
-                         format("no interface {}; `interfaces` lists them", interface_name).text());
+        InterfaceRecord* const interface = TRY(find_interface_record(interface_name));
         if (interface->primary_record != nullptr)
             entry.from = name_with_version(interface->primary_record->current->info());
         entry.to = FixedText<46>(name);

@@ -26,6 +26,7 @@ void PolicySlot::compare_pick(Cpu& cpu, const Thread& picked) {
     PolicyTrial& trial = *this->trial();
     PolicyTrial::Counts& counts = trial.of_cpu[cpu.local.cpu];
     counts.picks = counts.picks + 1;
+    if (&cpu.policy_ready.front() != &cpu.policy_ready.back()) counts.choices = counts.choices + 1;
     if (other == &picked) return;
     counts.other_picks = counts.other_picks + 1;
     if (trial.shown() == PolicyTrial::kShown) return;

@@ -13,9 +13,10 @@ namespace helix::kernel {
 struct PolicyTrial {
     struct alignas(64) Counts {  ///< written under the lock of the CPU
         Relaxed<uint64_t> picks = 0;
+        Relaxed<uint64_t> choices = 0;      ///< of these, more than one thread waited
         Relaxed<uint64_t> other_picks = 0;  ///< of these it would have picked another thread
         Relaxed<uint64_t> ticks = 0;
-        Relaxed<uint64_t> other_ticks = 0;  ///< of these it would have preempted, or not, where the ruling one did not, or did
+        Relaxed<uint64_t> other_ticks = 0;  ///< of these it would have decided otherwise whether to preempt
     };
     /// A pick that it would have made otherwise.
     struct Difference {
