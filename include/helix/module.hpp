@@ -15,9 +15,9 @@ namespace helix {
 enum class Reason : uint32_t { Reload = 0, Rollback = 1, Crash = 2 };
 
 /// What every module is. The kernel never overlaps these calls on one instance. Each runs in a kernel thread with
-/// preemption on and may block. A call that faults or overruns its budget fails the instance. A module with a serialised
-/// interface is called through that meanwhile, on all CPUs: what its save_state reads may change at any moment. Its
-/// restore_state comes before the first such call.
+/// preemption on and may block. A call that faults or overruns its budget fails the instance. A module with a
+/// serialised interface is called through that meanwhile, on all CPUs: what its save_state reads may change at any
+/// moment. Its restore_state comes before the first such call.
 class Module {
 public:
     /// Reads configuration, binds handles, allocates. Acquires nothing exclusive: another instance may be serving.

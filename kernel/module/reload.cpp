@@ -294,7 +294,8 @@ bool ModuleSystem::Replacing::transfer() {
         if (!well(group_[i], system_.save_state_of(*group_[i].old, group_[i].buffer, group_[i].state))) return false;
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
-        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, group_[i].record.name()))) return false;
+        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, group_[i].record.name())))
+            return false;
         if (!well(group_[i], candidate.call_in_time<&Module::start>())) return false;
         candidate.become(ModuleState::Running);
     }

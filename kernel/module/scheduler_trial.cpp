@@ -31,8 +31,7 @@ Result<Instance*> ModuleSystem::make_extra(ModuleRecord& ruling, Image& image) {
 Result<void> ModuleSystem::begin_trial(InterfaceRecord& interface, Text name, ShadowReport& report,
                                        ModuleRecord*& loaded) {
     if (interface.name != InterfaceTraits<Scheduler>::kId.name)
-        return Error(ErrorCode::NotSupported,
-                     format("{} is called by handles: only schedulers run in a shadow", interface.name.text()).text());
+        return Error(ErrorCode::NotSupported, "only schedulers can be tried in the shadow of another");
     PolicySlot& policy = kernel_.threads.policy();
     ModuleRecord* const ruling = interface.primary_record;
     if (ruling == nullptr || policy.ruling_failed())
@@ -64,9 +63,11 @@ Result<void> ModuleSystem::begin_trial(InterfaceRecord& interface, Text name, Sh
     Instance& candidate = extra != nullptr ? *extra : *record->current;
     if (candidate.state != ModuleState::Running)
         return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
-    if (target_of(candidate, interface.name.text()) == nullptr)
+    if (target_of(candidate, interface.name.text()) == nullptr) {
+        if (extra != nullptr) retire_replaced(*extra);
         return Error(ErrorCode::InvalidArgument,
-                     format("{} does not implement {}", candidate.name(), interface.name.text()).text());
+                     format("{} does not implement {}", name, interface.name.text()).text());
+    }
     report.shadow = name_with_version(candidate.info());
     trial_.instance = &candidate;
     trial_.is_extra = extra != nullptr;
@@ -138,19 +139,20 @@ Result<void> ModuleSystem::shadow(Text interface_name, Text name, uint64_t durat
         if (progress != nullptr) progress(context, report);
     }
     MutexGuard guard(change_);
-    look_after_failed();
-    if (result.ok() && trial_.instance != nullptr) {
-        const auto fit = check_mirror(*trial_.instance);
-        if (!fit.ok())
-            result = Error(fit.error().code(),
-                           format("{} would not be swapped in: {}", report.shadow, fit.error().sentence()).text());
+    if (result.ok()) {
         look_after_failed();
-        end_trial({});
+        if (trial_.instance != nullptr) {
+            const auto fit = check_mirror(*trial_.instance);
+            if (!fit.ok())
+                result = Error(fit.error().code(),
+                               format("{} would not be swapped in: {}", name, fit.error().sentence()).text());
+            look_after_failed();
+            end_trial({});
+        }
+        if (!trial_.why.empty())
+            result = Error(ErrorCode::ModuleFailed,
+                           format("{}; the trial ended after {}", trial_.why, describe_duration(report.ran_ns)).text());
     }
-    if (!trial_.why.empty())
-        result = Error(ErrorCode::ModuleFailed, format("{}; the trial ended after {}, and {} rules as before",
-                                                       trial_.why, describe_duration(report.ran_ns), report.ruling)
-                                                    .text());
     ModuleRecord* const record = find_record(loaded.text());
     if (record == nullptr || record->current->id != instance || !check_removable(*record).ok()) return result;
     const auto removed = remove_record(*record);

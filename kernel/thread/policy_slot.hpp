@@ -69,8 +69,8 @@ public:
     bool return_to_mirror();
     /// When that last came to pass, in cycles.
     uint64_t returned_cycles() const HELIX_READS_UNLOCKED { return returned_cycles_; }
-    /// From now on the mirrored policy, which follows every event, is asked whom it would pick, and what is different is
-    /// written down in `trial`, until the mirroring ends. What it may not pick is its failure.
+    /// From now on the mirrored policy, which follows every event, is asked whom it would pick, and what is different
+    /// is written down in `trial`, until the mirroring ends. What it may not pick is its failure.
     void compare_in(PolicyTrial& trial);
     /// Ends the mirroring; the place is free again. Afterwards no CPU is inside that policy.
     void drop_mirror();
@@ -171,9 +171,9 @@ private:
     Place places_[Thread::kPolicies] HELIX_GUARDED_BY(all_cpu_locks);
     uint32_t ruling_ HELIX_GUARDED_BY(all_cpu_locks) = kNone;
     uint32_t mirror_ HELIX_GUARDED_BY(all_cpu_locks) = kNone;
-    bool stands_by_ HELIX_GUARDED_BY(all_cpu_locks) = false;  // the mirror ruled before and may rule again
+    bool stands_by_ HELIX_GUARDED_BY(all_cpu_locks) = false;        // the mirror ruled before and may rule again
     PolicyTrial* trial_ HELIX_GUARDED_BY(all_cpu_locks) = nullptr;  // of the mirror
-    uint32_t reign_ HELIX_GUARDED_BY(all_cpu_locks) = 0;      // a new one begins with each flip
+    uint32_t reign_ HELIX_GUARDED_BY(all_cpu_locks) = 0;            // a new one begins with each flip
     uint64_t returned_cycles_ HELIX_GUARDED_BY(all_cpu_locks) = 0;
     static constexpr uint32_t kLeastPatience = 10;
     uint32_t patience_ = 100;

@@ -72,7 +72,8 @@ void PolicySlot::compare_counts(Cpu& cpu) {
     // It is taken out in any case; whom it lost is worth a look at each.
     for (Thread& thread : cpu.policy_ready) {
         if (!serves(ruling())) return;
-        if (!holds(cpu, thread)) return break_rule(ruling(), kLost, detail::vtable_offset(&Scheduler::enqueue), &thread);
+        if (!holds(cpu, thread))
+            return break_rule(ruling(), kLost, detail::vtable_offset(&Scheduler::enqueue), &thread);
     }
     break_rule(ruling(), kStatistics, detail::vtable_offset(&Scheduler::statistics), nullptr);
 }
