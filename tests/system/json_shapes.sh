@@ -18,6 +18,7 @@ mkdir "$shell_profile"
 commands=("load counter" "request counter add 42" "request counter restored" "request counter dance" "load crasher"
     'request crasher arm "event null"' "request helix-scheduler-round-robin statistics"
     "swap helix.scheduler helix-scheduler-priority --shadow 1ms" "event nobody" "reload counter counter-2"
+    "reload counter counter-fails-in-health"
     "swap helix.scheduler helix-scheduler-priority" "swap helix.scheduler scheduler-fails-in-restore"
     "swap helix.scheduler needs-missing" "request crasher ud2" "load phoenix" "request phoenix die" settle "request absent x" modules "module counter"
     "module crasher" interfaces history threads cpus "cpu offline 1" dump locks memory metrics "metrics counter" "trace 200"
@@ -131,7 +132,7 @@ for arch in hosted x86_64; do
     output=$HELIX_TEST_DIRECTORY/$arch
     options=()
     [[ $arch == x86_64 ]] && options=(--icount)
-    for file in counter counter-2 crasher phoenix scheduler-fails-in-restore needs-missing; do
+    for file in counter counter-2 counter-fails-in-health crasher phoenix scheduler-fails-in-restore needs-missing; do
         options+=(--file "$modules/$file.hmod")
     done
     printf '%s\n' "${commands[@]}" |

@@ -271,8 +271,8 @@ TEST_F(RoundRobinTest, CountersPassThroughStateAndTheProfilesTimeSliceWins) {
     auto again = StateReader::open(state.value());
     ASSERT_TRUE(policy_.restore_state(again.value(), Reason::Reload).ok());
     add(10);
-    response = policy_.handle_request({InstanceId::None, "statistics", {}});
-    EXPECT_EQ(response.value().payload().text(),
+    const auto more = policy_.handle_request({InstanceId::None, "statistics", {}});
+    EXPECT_EQ(more.value().payload().text(),
               Text("{\"time_slice_ms\":7,\"priority_levels\":32,\"waiting_limit_ms\":0,\"enqueues\":3,\"picks\":1,"
                    "\"preemptions\":0,\"overdue_picks\":0,\"predecessors\":1}"));
 }
