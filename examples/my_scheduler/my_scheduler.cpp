@@ -50,13 +50,13 @@ public:
         --queue.counted.runnable;
     }
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
-        Queue& queue = cpu.policy<Queue>();
-        SchedulerThread* thread = queue.first;
+        SchedulerThread* thread = would_pick(cpu);
         if (thread == nullptr) return nullptr;
         dequeue(cpu, *thread, DequeueReason::Picked);
-        ++queue.counted.picks;
+        ++cpu.policy<Queue>().counted.picks;
         return thread;
     }
+    SchedulerThread* would_pick(SchedulerCpu& cpu) override { return cpu.policy<Queue>().first; }
     TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
         if (cpu.current == nullptr) return TickDecision::Continue;
         Queue& queue = cpu.policy<Queue>();

@@ -15,9 +15,9 @@ namespace helix {
 enum class Reason : uint32_t { Reload = 0, Rollback = 1, Crash = 2 };
 
 /// What every module is. The kernel never overlaps these calls on one instance. Each runs in a kernel thread with
-/// preemption on and may block, except save_state and restore_state of modules with a serialised interface, which
-/// run under the CPU locks and may not allocate, sleep or call out. A call that faults or overruns its budget
-/// fails the instance.
+/// preemption on and may block. A call that faults or overruns its budget fails the instance. A module with a
+/// serialised interface is called through that meanwhile, on all CPUs: what its save_state reads may change at any
+/// moment. Its restore_state comes before the first such call.
 class Module {
 public:
     /// Reads configuration, binds handles, allocates. Acquires nothing exclusive: another instance may be serving.
@@ -37,7 +37,8 @@ public:
     virtual bool is_healthy() const { return true; }
     /// Writes what the next instance needs. Nothing written means no state.
     virtual Result<void> save_state(StateWriter&) { return {}; }
-    /// Takes over what an instance of this or an older schema version wrote. After init, before the first call.
+    /// Takes over what an instance of this or an older schema version wrote. After init, before
+    /// the first call; a scheduler's once more whenever it is to rule again.
     virtual Result<void> restore_state(StateReader&, Reason) { return {}; }
 
 protected:

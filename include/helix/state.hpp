@@ -182,12 +182,6 @@ public:
         if (full_) return status().error();
         return Bytes(buffer_.data(), size_);
     }
-    /// The same without the checksum, for a reader that opens the state at once and keeps nothing of it.
-    Result<Bytes> finish_unsealed() {
-        const Bytes body = close_body();
-        if (full_) return status().error();
-        return body;
-    }
 
 private:
     void byte(uint8_t value) {
@@ -288,14 +282,8 @@ public:
         if (!detail::read_cbor_head(state, position, major, argument) || major != CborMajor::Unsigned ||
             position != state.size() || argument != crc32(body))
             return Error(ErrorCode::Corrupt, "the state's checksum does not match");
-        return open_unsealed(body);
-    }
-    /// Opens what finish_unsealed returned; validated whole all the same.
-    static Result<StateReader> open_unsealed(Bytes body) {
-        using detail::CborMajor;
-        size_t position = 0;
-        CborMajor major{};
-        if (body.empty() || body[position++] != 0x83) return malformed();
+        position = 0;
+        if (body[position++] != 0x83) return malformed();
         uint64_t schema = 0;
         if (!detail::read_cbor_head(body, position, major, schema) || major != CborMajor::Unsigned ||
             schema > UINT32_MAX)

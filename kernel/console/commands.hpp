@@ -31,6 +31,7 @@ struct Invocation {
     Span<const Text> arguments;  ///< without options; as many as the command takes
     bool json;                   ///< print one JSON value on one line
     bool option;                 ///< the command's own option was given
+    Text option_value;           ///< the word behind it, if it takes one
     Output& out;
     Span<char> scratch;  ///< for tables
     SessionEnd& end;
@@ -69,7 +70,8 @@ struct Command {
     uint8_t required;  ///< arguments at least
     uint8_t accepted;  ///< arguments at most; kAnyNumber for no limit
     ArgumentKind kinds[kMaximumArguments] = {};
-    Text option = {};  ///< of its own; empty: none
+    bool option_takes_value = false;  ///< the word behind it
+    Text option = {};                 ///< of its own; empty: none
 
     static constexpr uint8_t kAnyNumber = 255;
 
@@ -135,5 +137,7 @@ Result<void> run_swap(Invocation& invocation);
 Result<void> run_request(Invocation& invocation);
 Result<void> run_event(Invocation& invocation);
 Result<void> run_history(Invocation& invocation);
+// commands_shadow.cpp
+Result<void> run_shadow(Invocation& invocation);
 
 }  // namespace helix::kernel

@@ -110,6 +110,7 @@ Result<void> run_interfaces(Invocation& invocation) {
 }
 
 Result<void> run_swap(Invocation& invocation) {
+    if (invocation.option) return run_shadow(invocation);
     const uint64_t id = TRY(invocation.kernel.modules.swap(invocation.arguments[0], invocation.arguments[1]));
     print_transaction(invocation, id, invocation.arguments[0]);
     invocation.out.write("\n");

@@ -123,6 +123,7 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
     bool option = false;
     bool options_ended = false;
     Text unknown;
+    Text option_value;
     for (size_t i = 1; i < words.count; ++i) {
         const Text word = words.words[i];
         if (options_ended || !word.starts_with("--"))
@@ -133,9 +134,10 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             json = true;
         else if (word == "--help")
             explain = true;
-        else if (command != nullptr && word == command->option)
+        else if (command != nullptr && word == command->option) {
             option = true;
-        else if (unknown.empty())
+            if (command->option_takes_value && i + 1 < words.count) option_value = words.words[++i];
+        } else if (unknown.empty())
             unknown = word;
     }
     if (command == nullptr) return unknown_command(words.words[0]);
@@ -144,6 +146,7 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
                           Span<const Text>(arguments, count),
                           json,
                           option,
+                          option_value,
                           out_,
                           Span<char>(scratch_),
                           end_,

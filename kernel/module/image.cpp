@@ -147,18 +147,6 @@ void Mapping::relocate() {
     }
 }
 
-void Mapping::touch() const {
-    constexpr uint64_t kCacheLine = 64;
-    constexpr uint64_t kMost = 64 * 1024;
-    for (size_t i = 0; i < image_.segment_count_; ++i) {
-        const ElfSegment& segment = image_.segments_[i].layout;
-        const uint8_t* const begin = base_ + segment.address;
-        const uint64_t size = segment.memory_size < kMost ? segment.memory_size : kMost;
-        for (uint64_t offset = 0; offset < size; offset += kCacheLine)
-            (void)*static_cast<const volatile uint8_t*>(begin + offset);
-    }
-}
-
 Result<void> Mapping::map_segments() {
     for (size_t i = 0; i < image_.segment_count_; ++i) {
         const Image::Segment& segment = image_.segments_[i];

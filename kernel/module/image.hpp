@@ -86,8 +86,6 @@ public:
         return *reinterpret_cast<const ModuleDescriptor*>(base_ + image_.descriptor_address_);
     }
     bool contains(uint64_t address) const { return address - base() < image_.memory_size(); }
-    /// Reads a byte of each cache line (of the first 64 KiB of each segment), so that a call soon finds them close.
-    void touch() const;
     /// The function that contains the address, and how far behind its start that is; empty if none is known.
     Text symbol_for(uint64_t address, uint64_t& offset) const {
         return contains(address) ? image_.symbol_for(address - base(), offset) : Text();

@@ -23,6 +23,7 @@
 #include "kernel/module/record.hpp"
 #include "kernel/module/replacement.hpp"
 #include "kernel/module/semaphore_table.hpp"
+#include "kernel/module/shadow_report.hpp"
 
 namespace helix::kernel {
 
@@ -73,6 +74,13 @@ public:
     }
     /// Makes `name` (a module, or a file, which is then loaded) the primary of `interface`. Returns the same.
     Result<uint64_t> swap(Text interface, Text name);
+    /// Lets `name` (a module, or a file: then of one that is loaded for that, or of another version of the one that
+    /// rules) follow all that the ruling scheduler is told for `duration_ns`, or until the calling thread is
+    /// interrupted, and compares its picks. `report` is filled meanwhile. Nothing is swapped. An error says why it was
+    /// not, or would not be, fit to rule. `progress`, unless null, is called once a second, with no lock held.
+    using ProgressFunction = void (*)(void* context, const ShadowReport& report);
+    Result<void> shadow(Text interface, Text name, uint64_t duration_ns, ShadowReport& report,
+                        ProgressFunction progress = nullptr, void* context = nullptr);
 
     // ---- Talking to modules.
 
@@ -164,6 +172,7 @@ private:
 
     /// How long calls and threads have to leave an instance that goes away.
     static constexpr uint64_t kLeaveWaitNs = 5'000'000'000;
+    static constexpr size_t kStateCapacity = 16 * 1024;
     /// How long a call by name waits for its turn, and for a restart.
     static constexpr uint64_t kCallWaitNs = 5'000'000'000;
 
@@ -191,6 +200,7 @@ private:
     // module_system.cpp
     RecordPin find(Text name);
     ModuleRecord* find_record(Text name);
+    Result<InterfaceRecord*> find_interface_record(Text name) HELIX_REQUIRES(change_);
     Result<Bytes> find_file(Text name, FixedText<62>& full_name) const;
     Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock) HELIX_REQUIRES(change_);
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) HELIX_REQUIRES(change_);
@@ -265,15 +275,26 @@ private:
     void set_choice(InterfaceRecord& interface, ModuleRecord* record) HELIX_REQUIRES(change_);
     Result<void> check_reloadable(ModuleRecord& record, const Image& image) HELIX_REQUIRES(change_);
     Result<void> save_state_of(Instance& from, Buffer& buffer, Bytes& state) HELIX_REQUIRES(change_);
-    Result<void> restore_state_of(Instance& to, Bytes state) HELIX_REQUIRES(change_);
+    Result<void> restore_state_of(Instance& to, Bytes state, Text saved_by) HELIX_REQUIRES(change_);
     Result<void> check_health(Instance& candidate);
     void retire_replaced(Instance& old) HELIX_REQUIRES(change_);
     // scheduler_swap.cpp
     Result<void> plug_in_scheduler(ModuleRecord& record, Instance& candidate, PhaseClock& clock)
         HELIX_REQUIRES(change_);
-    Result<void> transfer_and_verify_scheduler(Instance* old, Instance& candidate, MutableBytes buffer,
-                                               PhaseClock& clock) HELIX_REQUIRES(change_, all_cpu_locks);
+    Result<void> prepare_scheduler(Instance& candidate, PhaseClock& clock) HELIX_REQUIRES(change_);
+    Result<void> carry_scheduler_state(Instance& candidate, PhaseClock& clock) HELIX_REQUIRES(change_);
+    Result<void> check_mirror(Instance& candidate) HELIX_REQUIRES(change_);
+    Result<void> check_count(const Instance& candidate, Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     Result<void> verify_scheduler(Instance& candidate) HELIX_REQUIRES(all_cpu_locks);
+    // scheduler_trial.cpp
+    Result<Instance*> make_extra(ModuleRecord& ruling, Image& image) HELIX_REQUIRES(change_);
+    Result<void> begin_trial(InterfaceRecord& interface, Text name, ShadowReport& report, ModuleRecord*& loaded)
+        HELIX_REQUIRES(change_);
+    void end_trial(Text why) HELIX_REQUIRES(change_);
+    void end_failed_trial(Text why) HELIX_REQUIRES(change_);
+    bool is_on_trial(const ModuleRecord& record) const HELIX_REQUIRES(change_) {
+        return trial_.instance != nullptr && !trial_.is_extra && &trial_.instance->record == &record;
+    }
     // allocator_swap.cpp
     Result<void> plug_in_allocator(ModuleRecord& record, PhaseClock& clock) HELIX_REQUIRES(change_);
     void let_allocator_rule(ModuleRecord& record, PhaseClock& clock) HELIX_REQUIRES(change_);
@@ -300,7 +321,8 @@ private:
     void retire_failed(ModuleRecord& record) HELIX_REQUIRES(change_);
     void abandon_heap_blocks(Instance& instance) HELIX_REQUIRES(change_);
     void fail_over(InterfaceRecord& interface, Text from, uint64_t failed_cycles = 0) HELIX_REQUIRES(change_);
-    HistoryRecord record_of_failure(const ModuleRecord& record) const HELIX_REQUIRES(change_);
+    HistoryRecord record_of_failure(const Instance& failed, Text reason, uint64_t time_ns) const
+        HELIX_REQUIRES(change_);
     // health.cpp
     static void health_main(void* system);
     void wake_health();
@@ -362,6 +384,14 @@ private:
 
     static constexpr size_t kMaximumProbations = 16;
     Probation probations_[kMaximumProbations] HELIX_GUARDED_BY(change_);
+    /// A policy that follows the ruling one and is compared with it.
+    struct Trial {
+        Instance* instance = nullptr;  ///< null: there is none
+        bool is_extra = false;         ///< an instance made for the trial, of the module that rules
+        FixedText<186> why;            ///< it ended before its time; empty if it did not
+    };
+    Trial trial_ HELIX_GUARDED_BY(change_);
+    Awaited<bool> trial_over_;
     /// Of the reload that is under way, while others are looked at as if it were done.
     const Replacements* changing_ HELIX_GUARDED_BY(change_) = nullptr;
     Instance* failed_ = nullptr;                                 // atomic: a stack that any context pushes to

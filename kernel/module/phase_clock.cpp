@@ -24,8 +24,9 @@ void PhaseClock::stop() {
     running_ = false;
     if (!holds_notes_ || !is_recorded_) return;
     holds_notes_ = false;
+    const uint64_t held_cycles = entered_cycles_[static_cast<size_t>(Phase::Hold)];
     for (size_t i = static_cast<size_t>(Phase::Hold); i <= static_cast<size_t>(entry_.phase); ++i)
-        if (entered_cycles_[i] != 0) note_phase(static_cast<Phase>(i));
+        if (entered_cycles_[i] >= held_cycles) note_phase(static_cast<Phase>(i));
 }
 
 void PhaseClock::finish() {
@@ -36,8 +37,9 @@ void PhaseClock::finish() {
     for (size_t i = 0; i < kPhases; ++i) {
         const auto phase = static_cast<Phase>(i);
         entry_.phase_ns[i] = threads_.cycles_to_ns(cycles_[i]);
-        if (phase < Phase::Hold) entry_.prepare_ns += entry_.phase_ns[i];
-        if (held_ && phase >= first_held_ && phase <= Phase::Commit) entry_.pause_cycles += cycles_[i];
+        const bool is_early = phase == Phase::Transfer && transfers_early_;
+        if (phase < Phase::Hold || is_early) entry_.prepare_ns += entry_.phase_ns[i];
+        if (held_ && phase >= first_held_ && phase <= Phase::Commit && !is_early) entry_.pause_cycles += cycles_[i];
     }
     entry_.pause_ns = threads_.cycles_to_ns(entry_.pause_cycles);
 }

@@ -13,7 +13,6 @@ namespace helix::kernel {
 namespace {
 
 constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside, of all modules
-constexpr size_t kStateCapacity = 16 * 1024;
 
 }  // namespace
 
@@ -300,7 +299,8 @@ bool ModuleSystem::Replacing::transfer() {
         if (!well(group_[i], system_.save_state_of(*group_[i].old, group_[i].buffer, group_[i].state))) return false;
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
-        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state))) return false;
+        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, group_[i].record.name())))
+            return false;
         if (!well(group_[i], candidate.call_in_time<&Module::start>())) return false;
         candidate.become(ModuleState::Running);
     }

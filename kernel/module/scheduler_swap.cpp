@@ -9,60 +9,88 @@
 namespace helix::kernel {
 
 namespace {
-constexpr uint64_t kRulingWaitNs = 2'000'000'000;  // how long a call into the ruling policy may take
-constexpr size_t kStateCapacity = 4096;
-
-/// Fetches what the hold will use: code and data of both policies, and the kernel's own way of carrying state.
-/// Right before the hold, where waiting for memory holds nobody up.
-void warm_up(const Instance* old, const Instance& candidate, MutableBytes buffer) {
-    if (old != nullptr && old->mapping != nullptr) old->mapping->touch();
-    candidate.mapping->touch();
-    StateWriter writer(buffer, 0);
-    const uint64_t numbers[] = {0, UINT64_MAX};
-    if (!writer.put("warm up", Span<const uint64_t>(numbers)).ok()) return;
-    if (const auto state = writer.finish_unsealed(); state.ok()) (void)StateReader::open_unsealed(state.value()).ok();
-}
+constexpr uint64_t kCallWaitLimitNs = 2'000'000'000;  // how long a call into one of the policies may take
 }  // namespace
 
-/// Under all CPU locks: state from `old` to `candidate`, and the checks that decide. Nothing here may allocate.
-Result<void> ModuleSystem::transfer_and_verify_scheduler(Instance* old, Instance& candidate, MutableBytes buffer,
-                                                         PhaseClock& clock) {
-    clock.enter(Phase::Transfer);
-    if (old != nullptr && !old->is_ended()) {
-        StateWriter writer(buffer, old->info().state_schema());
-        auto saved = old->call<&Module::save_state>(writer);
-        // A policy that fails while it saves is lost; the candidate then begins without its state.
-        if (!saved.ok() && !old->is_ended()) return saved;
-        if (saved.ok() && !writer.empty()) {
-            const Bytes state = TRY(writer.finish_unsealed());
-            clock.entry().state_bytes = state.size();
-            StateReader reader = TRY(StateReader::open_unsealed(state));
-            if (old->name() == candidate.name() && reader.schema() > candidate.info().state_schema())
-                return Error(ErrorCode::Incompatible,
-                             format("{} reads state up to schema {}, the saved is {}", candidate.name(),
-                                    candidate.info().state_schema(), reader.schema())
-                                 .text());
-            TRY(candidate.call<&Module::restore_state>(reader, Reason::Reload));
-        }
-    }
-    clock.enter(Phase::Verify);
-    return verify_scheduler(candidate);
+/// Nobody else calls the module of `record` by its name until its call lock is given up. Errors: TimedOut.
+// The lock may or may not be had, which the analysis cannot follow.
+static Result<void> lock_calls(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    if (record.call_lock.lock_for(kCallWaitLimitNs)) return {};
+    return Error(ErrorCode::TimedOut, format("a call into {} did not end in time", record.name()).text());
 }
 
-/// Under all CPU locks: whether the mirrored policy is well and holds as many threads as are runnable, on each CPU.
-Result<void> ModuleSystem::verify_scheduler(Instance& candidate) {
+/// What the ruling policy passes on goes to `candidate`, which was not told of anything yet: so the one saves while it
+/// rules, the other restores while nobody knows it, and no CPU is held up for that.
+Result<void> ModuleSystem::carry_scheduler_state(Instance& candidate,
+                                                 PhaseClock& clock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    auto* const old = static_cast<Instance*>(kernel_.threads.policy().ruling_instance());
+    if (old == nullptr || old->is_ended()) return {};
+    Buffer buffer = TRY(Buffer::create(kStateCapacity));
+    Bytes state;
+    TRY(lock_calls(old->record));
+    const auto saved = save_state_of(*old, buffer, state);
+    old->record.call_lock.unlock();
+    // A policy that fails while it saves is lost; the candidate then begins without its state.
+    if (!saved.ok()) return old->is_ended() ? Result<void>() : saved;
+    clock.entry().state_bytes = state.size();
+    TRY(lock_calls(candidate.record));
+    const auto restored = restore_state_of(candidate, state, old->name());
+    candidate.record.call_lock.unlock();
+    return restored;
+}
+
+/// Makes `candidate` a policy that could rule: it gets the state of the ruling one, is shown what is runnable, and
+/// follows every event from then on. Checked as closely as can be while CPUs go on. An error leaves it mirrored.
+Result<void> ModuleSystem::prepare_scheduler(Instance& candidate, PhaseClock& clock) {
+    clock.enter(Phase::Transfer);
+    const auto prepared = [&]() -> Result<void> {
+        change_.assert_held();
+        TRY(carry_scheduler_state(candidate, clock));
+        const SlotTarget* const target = target_of(candidate, InterfaceTraits<Scheduler>::kId.name);
+        TRY(kernel_.threads.policy().mirror(static_cast<Scheduler*>(target->implementation), &candidate));
+        const auto checked = check_mirror(candidate);
+        if (!checked.ok()) clock.enter(Phase::Verify);
+        return checked;
+    }();
+    if (!prepared.ok() && candidate.is_ended()) return candidate.failed_error();
+    return prepared;
+}
+
+/// Whether the mirrored policy could rule: each waiting thread is in its queues, one after the other, and all the rest
+/// that the hold looks at.
+Result<void> ModuleSystem::check_mirror(Instance& candidate) {
     PolicySlot& policy = kernel_.threads.policy();
-    if (policy.mirror_failed()) return candidate.failed_error();
+    TRY(policy.self_check_mirror(candidate.name()));
+    TRY(check_health(candidate));
+    for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) {
+        const PreemptionGuard no_preemption;
+        Cpu& cpu = kernel_.threads.cpu(id);
+        cpu.lock.acquire();
+        const auto counted = check_count(candidate, cpu);
+        cpu.lock.release();
+        TRY(counted);
+    }
+    return {};
+}
+
+/// Whether the mirrored policy holds as many threads as are runnable on `cpu`.
+Result<void> ModuleSystem::check_count(const Instance& candidate, Cpu& cpu) {
+    const SchedulerStatistics statistics = TRY(kernel_.threads.policy().mirror_statistics(cpu));
+    if (statistics.runnable == cpu.ready_count) return {};
+    return Error(ErrorCode::InvalidState,
+                 format("{} counts {} runnable threads on CPU {}, the kernel {}", candidate.name(), statistics.runnable,
+                        cpu.local.cpu, uint64_t{cpu.ready_count})
+                     .text());
+}
+
+/// Under all CPU locks: whether the mirrored policy may rule. Nothing here may allocate.
+Result<void> ModuleSystem::verify_scheduler(Instance& candidate) {
+    if (kernel_.threads.policy().mirror_failed()) return candidate.failed_error();
     TRY(check_health(candidate));
     for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) {
         Cpu& cpu = kernel_.threads.cpu(id);
         cpu.lock.assert_held();
-        const SchedulerStatistics statistics = TRY(policy.mirror_statistics(cpu));
-        if (statistics.runnable != cpu.ready_count)
-            return Error(ErrorCode::InvalidState,
-                         format("{} counts {} runnable threads on CPU {}, the kernel {}", candidate.name(),
-                                statistics.runnable, id, uint64_t{cpu.ready_count})
-                             .text());
+        TRY(check_count(candidate, cpu));
     }
     return {};
 }
@@ -80,8 +108,8 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         if (probation.active && probation.previous_policy != nullptr) suspended = &probation;
     if (suspended != nullptr) policy.drop_mirror();
 
-    // Prepare: the candidate sees every event from here on, and a snapshot of what is runnable.
-    clock.enter(Phase::Prepare);
+    end_trial("another policy was to rule");
+
     const auto discard = [&] {
         change_.assert_held();
         policy.drop_mirror();
@@ -90,38 +118,20 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         if (!candidate.is_ended()) (void)candidate.call_in_time<&Module::stop>().ok();
         dispose(candidate);
     };
-    const SlotTarget* const target = target_of(candidate, InterfaceTraits<Scheduler>::kId.name);
-    auto mirrored = policy.mirror(static_cast<Scheduler*>(target->implementation), &candidate);
-    if (!mirrored.ok()) {
-        const Error error = candidate.is_ended() ? candidate.failed_error() : mirrored.error();
-        discard();
-        return error;
-    }
-    auto buffer = Buffer::create(kStateCapacity);
     auto* const old = static_cast<Instance*>(policy.ruling_instance());
-    if (!buffer.ok()) {
+    const auto prepared = [&]() -> Result<void> {
+        change_.assert_held();
+        TRY(prepare_scheduler(candidate, clock));
+        return old == nullptr ? Result<void>() : lock_calls(old->record);
+    }();
+    if (!prepared.ok()) {
+        if (prepared.error().code() == ErrorCode::TimedOut) entry.result = TransactionResult::Cancelled;
         discard();
-        return buffer.error();
-    }
-    if (old != nullptr && !old->record.call_lock.lock_for(kRulingWaitNs)) {
-        discard();
-        entry.result = TransactionResult::Cancelled;
-        return Error(ErrorCode::TimedOut, "a call into the ruling policy did not end in time");
-    }
-    // The check that grows with the number of threads, one after the other.
-    auto sound = policy.self_check_mirror(candidate.name());
-    if (sound.ok()) sound = check_health(candidate);
-    if (!sound.ok()) {
-        if (old != nullptr) old->record.call_lock.unlock();
-        clock.enter(Phase::Verify);
-        const Error error = candidate.is_ended() ? candidate.failed_error() : sound.error();
-        discard();
-        return error;
+        return prepared;
     }
 
-    // Hold, transfer, verify, commit. The registry is locked from the last look at handles to the commit, so that none
-    // is bound in between; what the policies are asked meanwhile cannot block.
-    warm_up(old, candidate, buffer.value().mutable_bytes());
+    // Hold, verify, commit. The registry is locked from the last look at handles to the commit, so that none is bound
+    // in between; what the policies are asked meanwhile cannot block.
     Instance* const replaced = record.current;
     ModuleRecord* previous_record = nullptr;
     Result<void> decided;
@@ -132,8 +142,10 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         clock.hold_notes();
         clock.enter(Phase::Hold);
         kernel_.threads.lock_all_cpus();
-        if (decided.ok())
-            decided = transfer_and_verify_scheduler(old, candidate, buffer.value().mutable_bytes(), clock);
+        if (decided.ok()) {
+            clock.enter(Phase::Verify);
+            decided = verify_scheduler(candidate);
+        }
         if (decided.ok()) {
             clock.enter(Phase::Commit);
             policy.flip();
@@ -151,7 +163,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
                 ++record.generation;
                 refill_slots(record, candidate);
             } else {
-                interface.primary->fill(target);
+                interface.primary->fill(target_of(candidate, interface.name.text()));
             }
         }
     }

@@ -177,6 +177,7 @@ void ModuleSystem::handle_failed(Instance& instance) {
     // A sentence about a thread names it itself.
     if (instance.note.rule.find('@') == SIZE_MAX)
         kernel_.log.error("supervisor", "{} failed on {}", instance.name(), describe_thread(instance.note));
+    if (trial_.instance == &instance) return end_failed_trial(sentence.text());
     for (Probation& probation : probations_) {
         if (!probation.active) continue;
         if (probation.is_of(record) && record.current == &instance) {
@@ -197,7 +198,7 @@ void ModuleSystem::handle_failed(Instance& instance) {
 
     record.restarts.note_failure(arch::now_ns());
     record.restarts.reason = sentence;
-    record.restarts.history_id = history_.add(record_of_failure(record));
+    record.restarts.history_id = history_.add(record_of_failure(instance, sentence.text(), record.restarts.failed_ns));
     InterfaceRecord* ruled = nullptr;
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         InterfaceRecord& interface = record.slots[i]->interface;
@@ -223,19 +224,20 @@ void ModuleSystem::handle_failed(Instance& instance) {
     fail_over(*ruled, name_with_version(instance.info()).text(), instance.failed_cycles);
 }
 
-/// What the history says of the last failure of `record`, until it is known what came of it.
-HistoryRecord ModuleSystem::record_of_failure(const ModuleRecord& record) const {
+/// What the history says of a failure, until it is known what came of it.
+HistoryRecord ModuleSystem::record_of_failure(const Instance& failed, Text reason, uint64_t time_ns) const {
+    const ModuleRecord& record = failed.record;
     HistoryRecord entry;
-    entry.time_ns = record.restarts.failed_ns;
-    entry.from = name_with_version(record.current->info());
+    entry.time_ns = time_ns;
+    entry.from = name_with_version(failed.info());
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const InterfaceRecord& interface = record.slots[i]->interface;
         if (i == 0 || interface.primary_record == &record) entry.interface = interface.name;
     }
     entry.phase = Phase::Serving;
     entry.result = TransactionResult::Failed;
-    entry.reason = record.restarts.reason;
-    entry.cause = record.current->note.cause;
+    entry.reason.assign(reason);
+    entry.cause = failed.note.cause;
     return entry;
 }
 

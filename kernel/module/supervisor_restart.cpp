@@ -131,7 +131,7 @@ Result<void> ModuleSystem::bring_back(ModuleRecord& record) {
     }
     restarts.note_attempt(now_ns);
 
-    HistoryRecord entry = record_of_failure(record);
+    HistoryRecord entry = record_of_failure(*record.current, record.restarts.reason.text(), record.restarts.failed_ns);
     PhaseClock clock(kernel_.threads, entry, failed->failed_cycles);
     // An old state may be restored where the module says that this does no harm. One that refuses it after all begins
     // without.

@@ -105,10 +105,11 @@ Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& 
 }
 
 /// `state`, if there is any, for an instance that takes the place of the one that saved it.
-Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state) {
+/// Schemas of different modules, `saved_by` and that of `to`, say nothing of each other.
+Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state, Text saved_by) {
     if (state.empty()) return {};
     StateReader reader = TRY(StateReader::open(state));
-    if (reader.schema() > to.info().state_schema())
+    if (saved_by == to.name() && reader.schema() > to.info().state_schema())
         return Error(ErrorCode::Incompatible, format("{} reads state up to schema {}, the saved is {}", to.name(),
                                                      to.info().state_schema(), reader.schema())
                                                   .text());
@@ -138,6 +139,13 @@ void ModuleSystem::retire_replaced(Instance& old) {
     (void)dispose(old);
 }
 
+Result<InterfaceRecord*> ModuleSystem::find_interface_record(Text name) {
+    MutexGuard guard(registry_);
+    InterfaceRecord* const interface = interfaces_.find(name);
+    if (interface != nullptr) return interface;
+    return Error(ErrorCode::NotFound, format("no interface {}; `interfaces` lists them", name).text());
+}
+
 Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
     MutexGuard guard(change_);
     look_after_failed();
@@ -147,14 +155,7 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
     bool loaded_here = false;
     auto result = [&]() -> Result<void> {
         change_.assert_held();
-        const auto look_up = [&] {
-            MutexGuard registry(registry_);
-            return interfaces_.find(interface_name);
-        };
-        InterfaceRecord* interface = look_up();
-        if (interface == nullptr)
-            return Error(ErrorCode::NotFound,
-                         format("no interface {}; `interfaces` lists them", interface_name).text());
+        InterfaceRecord* interface = TRY(find_interface_record(interface_name));
         if (interface->primary_record != nullptr)
             entry.from = name_with_version(interface->primary_record->current->info());
         entry.to = FixedText<46>(name);
@@ -169,7 +170,8 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
             }
             record = loaded.value();
             loaded_here = true;
-            interface = look_up();  // one that nobody sees is removed by a load
+            MutexGuard registry(registry_);
+            interface = interfaces_.find(interface_name);  // one that nobody sees is removed by a load
         }
         if (record->state() == ModuleState::Failed)
             return Error(ErrorCode::InvalidState, format("{} failed; reload it first", name).text());

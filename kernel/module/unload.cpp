@@ -44,6 +44,7 @@ Result<void> ModuleSystem::check_not_standing_by(const ModuleRecord& record) con
             ErrorCode::Busy,
             format("{} stands by for {}, which is on probation", record.name(), probation.record->name()).text());
     }
+    if (is_on_trial(record)) return Error(ErrorCode::Busy, format("{} is on trial", record.name()).text());
     return {};
 }
 

@@ -39,14 +39,13 @@ bool PolicySlot::ask_seldom(uint32_t place, Out* out, Arguments&&... arguments) 
     return true;
 }
 
-inline Thread* PolicySlot::validated(Cpu& cpu, SchedulerThread* answer, uint64_t method) {
-    const uint32_t place = ruling();
+inline Thread* PolicySlot::validated(uint32_t place, Cpu& cpu, SchedulerThread* answer, uint64_t method) {
     Thread* const thread = threads_.thread_of_view(place, answer);
     if (__builtin_expect(thread != nullptr && thread->state == ThreadState::Runnable && thread->cpu == cpu.local.cpu &&
                              (thread->queued_in & bit_of(place)) != 0,
                          1))
         return thread;
-    picked_wrongly(cpu, method, answer, thread);
+    picked_wrongly(place, cpu, method, answer, thread);
     return nullptr;
 }
 
@@ -59,14 +58,14 @@ inline __attribute__((always_inline)) Thread& PolicySlot::yield(Cpu& cpu, Thread
         thread.view[place].cpu = cpu.local.cpu;
         SchedulerThread* answer = nullptr;
         if (ask<&Scheduler::yield>(place, &answer, cpu.view[place], thread.view[place], reason))
-            picked = validated(cpu, answer, detail::vtable_offset(&Scheduler::yield));
+            picked = validated(place, cpu, answer, detail::vtable_offset(&Scheduler::yield));
     }
     if (__builtin_expect(picked == nullptr, 0)) {
         picked = &cpu.policy_ready.front();
         ++cpu.fifo_picks;
     }
-    cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
     if (__builtin_expect(has_mirror(), 0)) dequeue_in_mirror(cpu, *picked);
+    cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
     picked->queued_in = 0;
     return *picked;
 }

@@ -177,6 +177,7 @@ void PolicySlot::drop_mirror() {
     if (mirror_ != kNone) places_[mirror_] = Place{};
     mirror_ = kNone;
     stands_by_ = false;
+    trial_ = nullptr;
     threads_.unlock_all_cpus();
 }
 

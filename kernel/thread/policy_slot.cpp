@@ -44,21 +44,25 @@ Thread* PolicySlot::pick(Cpu& cpu) {
     if (serves(ruling())) {
         SchedulerThread* answer = nullptr;
         if (ask<&Scheduler::pick_next>(ruling(), &answer, cpu.view[ruling()]))
-            picked = validated(cpu, answer, detail::vtable_offset(&Scheduler::pick_next));
+            picked = validated(ruling(), cpu, answer, detail::vtable_offset(&Scheduler::pick_next));
     }
     if (__builtin_expect(picked == nullptr, 0)) {
         picked = &cpu.policy_ready.front();
         ++cpu.fifo_picks;
     }
+    if (__builtin_expect(has_mirror(), 0)) dequeue_in_mirror(cpu, *picked);
     cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
     cpu.ready_count = cpu.ready_count - 1;
-    if (__builtin_expect(has_mirror(), 0)) dequeue_in_mirror(cpu, *picked);
     picked->queued_in = 0;
     return picked;
 }
 
 void PolicySlot::dequeue_in_mirror(Cpu& cpu, Thread& picked) {
     if (!serves(mirrored()) || (picked.queued_in & bit_of(mirrored())) == 0) return;
+    if (trial() != nullptr) {
+        compare_pick(cpu, picked);
+        if (!serves(mirrored())) return;
+    }
     ask_seldom<&Scheduler::dequeue>(mirrored(), kNothing, cpu.view[mirrored()], picked.view[mirrored()],
                                     DequeueReason::Picked);
 }
@@ -90,8 +94,9 @@ TickDecision PolicySlot::ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns) {
 }
 
 bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
-    if (serves(mirrored())) (void)ask_tick(mirrored(), cpu, now_ns);
+    const bool would_preempt = serves(mirrored()) && ask_tick(mirrored(), cpu, now_ns) == TickDecision::Preempt;
     bool preempts = serves(ruling()) && ask_tick(ruling(), cpu, now_ns) == TickDecision::Preempt;
+    if (__builtin_expect(trial() != nullptr, 0)) compare_tick(cpu, preempts, would_preempt);
     if (serves(ruling())) look_after_waiting(cpu);
     if (!serves(ruling())) preempts = !cpu.policy_ready.empty();
     return preempts;

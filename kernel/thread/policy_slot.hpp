@@ -15,6 +15,7 @@ namespace helix::kernel {
 
 class Threads;
 struct Owner;
+struct PolicyTrial;
 
 class PolicySlot {
 public:
@@ -68,6 +69,9 @@ public:
     bool return_to_mirror();
     /// When that last came to pass, in cycles.
     uint64_t returned_cycles() const HELIX_READS_UNLOCKED { return returned_cycles_; }
+    /// From now on the mirrored policy, which follows every event, is asked whom it would pick, and what is different
+    /// is written down in `trial`, until the mirroring ends. What it may not pick is its failure.
+    void compare_in(PolicyTrial& trial);
     /// Ends the mirroring; the place is free again. Afterwards no CPU is inside that policy.
     void drop_mirror();
     /// Nobody rules any more: the built-in FIFO serves. For the last resort.
@@ -123,12 +127,15 @@ private:
         Text sentence;
     };
     static const Rule kLost;
-    /// The ruling policy broke `rule`, with its method at `method` of the vtable, for `thread` or with it: its instance
-    /// has failed.
-    [[gnu::cold, gnu::noinline]] void break_rule(const Rule& rule, uint64_t method, const Thread* thread);
-    /// The ruling policy's method at `method` picked `answer`, in which `thread`, if that is not null, shows itself.
-    [[gnu::cold, gnu::noinline]] void picked_wrongly(Cpu& cpu, uint64_t method, const SchedulerThread* answer,
-                                                     const Thread* thread) HELIX_REQUIRES(cpu.lock);
+    /// The policy in `place` broke `rule`, with its method at `method` of the vtable, for `thread` or with it: its
+    /// instance has failed.
+    [[gnu::cold, gnu::noinline]] void break_rule(uint32_t place, const Rule& rule, uint64_t method,
+                                                 const Thread* thread);
+    /// The method at `method` of the policy in `place` picked `answer`, in which `thread`, if that is not null, shows
+    /// itself.
+    [[gnu::cold, gnu::noinline]] void picked_wrongly(uint32_t place, Cpu& cpu, uint64_t method,
+                                                     const SchedulerThread* answer, const Thread* thread)
+        HELIX_REQUIRES(cpu.lock);
     // policy_watch.cpp
     void look_after_waiting(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     bool holds(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
@@ -145,8 +152,11 @@ private:
     TickDecision ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns) HELIX_REQUIRES(cpu.lock);
     [[gnu::noinline]] void tell_block(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
     Result<SchedulerStatistics> statistics_of(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock);
-    /// The thread that the ruling policy's `answer` means; null, and the policy has failed, if it may not run here.
-    Thread* validated(Cpu& cpu, SchedulerThread* answer, uint64_t method) HELIX_REQUIRES(cpu.lock);
+    /// The thread that the `answer` of the policy in `place` means; null, and that has failed, if it may not run here.
+    Thread* validated(uint32_t place, Cpu& cpu, SchedulerThread* answer, uint64_t method) HELIX_REQUIRES(cpu.lock);
+    // policy_trial.cpp; a trial is under way
+    void compare_pick(Cpu& cpu, const Thread& picked) HELIX_REQUIRES(cpu.lock);
+    void compare_tick(Cpu& cpu, bool preempts, bool would_preempt) HELIX_REQUIRES(cpu.lock);
     /// Wherever its instance failed, in this interface or elsewhere: it is not asked again.
     bool serves(uint32_t place) const { return place != kNone && !at(place).instance->is_ended(); }
 
@@ -155,13 +165,15 @@ private:
     uint32_t mirrored() const HELIX_READS_UNLOCKED { return mirror_; }
     uint32_t reign() const HELIX_READS_UNLOCKED { return reign_; }
     const Place& at(uint32_t place) const HELIX_READS_UNLOCKED { return places_[place]; }
+    PolicyTrial* trial() const HELIX_READS_UNLOCKED { return trial_; }
 
     Threads& threads_;
     Place places_[Thread::kPolicies] HELIX_GUARDED_BY(all_cpu_locks);
     uint32_t ruling_ HELIX_GUARDED_BY(all_cpu_locks) = kNone;
     uint32_t mirror_ HELIX_GUARDED_BY(all_cpu_locks) = kNone;
-    bool stands_by_ HELIX_GUARDED_BY(all_cpu_locks) = false;  // the mirror ruled before and may rule again
-    uint32_t reign_ HELIX_GUARDED_BY(all_cpu_locks) = 0;      // a new one begins with each flip
+    bool stands_by_ HELIX_GUARDED_BY(all_cpu_locks) = false;        // the mirror ruled before and may rule again
+    PolicyTrial* trial_ HELIX_GUARDED_BY(all_cpu_locks) = nullptr;  // of the mirror
+    uint32_t reign_ HELIX_GUARDED_BY(all_cpu_locks) = 0;            // a new one begins with each flip
     uint64_t returned_cycles_ HELIX_GUARDED_BY(all_cpu_locks) = 0;
     static constexpr uint32_t kLeastPatience = 10;
     uint32_t patience_ = 100;

@@ -24,8 +24,8 @@ bool is_plain(const Thread& thread) {
 
 constexpr PolicySlot::Rule PolicySlot::kLost{"lost", "it lost @, which waits for its turn"};
 
-void PolicySlot::break_rule(const Rule& rule, uint64_t method, const Thread* thread) {
-    const Place& broken = at(ruling());
+void PolicySlot::break_rule(uint32_t place, const Rule& rule, uint64_t method, const Thread* thread) {
+    const Place& broken = at(place);
     const auto& instance = static_cast<const Instance&>(*broken.instance);
     FailureNote note;
     note.failure = GateFailure::Abort;
@@ -40,19 +40,20 @@ void PolicySlot::break_rule(const Rule& rule, uint64_t method, const Thread* thr
     module_failed(*broken.instance, note);
 }
 
-void PolicySlot::picked_wrongly(Cpu& cpu, uint64_t method, const SchedulerThread* answer, const Thread* thread) {
+void PolicySlot::picked_wrongly(uint32_t place, Cpu& cpu, uint64_t method, const SchedulerThread* answer,
+                                const Thread* thread) {
     static constexpr Rule kNobody{"no-pick", "it picked nobody although @ waits"};
     static constexpr Rule kForeign{"foreign", "it picked something that is no thread of the policy's"};
     static constexpr Rule kRunning{"running", "it picked @, which runs already"};
     static constexpr Rule kBlocked{"blocked", "it picked @, which is not runnable"};
     static constexpr Rule kElsewhere{"elsewhere", "it picked @, which waits on another CPU"};
-    if (answer == nullptr) return break_rule(kNobody, method, &cpu.policy_ready.front());
-    if (thread == nullptr || thread->kind != ThreadClass::Policy) return break_rule(kForeign, method, thread);
+    if (answer == nullptr) return break_rule(place, kNobody, method, &cpu.policy_ready.front());
+    if (thread == nullptr || thread->kind != ThreadClass::Policy) return break_rule(place, kForeign, method, thread);
     const ThreadState state = thread->state;  // of a moment ago, if another CPU has it
     switch (state) {
-        case ThreadState::Running: return break_rule(kRunning, method, thread);
-        case ThreadState::Runnable: return break_rule(kElsewhere, method, thread);
-        default: return break_rule(kBlocked, method, thread);
+        case ThreadState::Running: return break_rule(place, kRunning, method, thread);
+        case ThreadState::Runnable: return break_rule(place, kElsewhere, method, thread);
+        default: return break_rule(place, kBlocked, method, thread);
     }
 }
 
@@ -71,9 +72,10 @@ void PolicySlot::compare_counts(Cpu& cpu) {
     // It is taken out in any case; whom it lost is worth a look at each.
     for (Thread& thread : cpu.policy_ready) {
         if (!serves(ruling())) return;
-        if (!holds(cpu, thread)) return break_rule(kLost, detail::vtable_offset(&Scheduler::enqueue), &thread);
+        if (!holds(cpu, thread))
+            return break_rule(ruling(), kLost, detail::vtable_offset(&Scheduler::enqueue), &thread);
     }
-    break_rule(kStatistics, detail::vtable_offset(&Scheduler::statistics), nullptr);
+    break_rule(ruling(), kStatistics, detail::vtable_offset(&Scheduler::statistics), nullptr);
 }
 
 /// At a tick, while a thread of the policy class runs on `cpu`. The ruling policy serves.
@@ -93,11 +95,11 @@ void PolicySlot::look_after_waiting(Cpu& cpu) {
     if (cpu.ready_count > vigil.most) vigil.most = cpu.ready_count;
     vigil.passed_over += is_plain(first) && is_plain(runs) && runs.priority <= first.priority;
     const uint64_t method = detail::vtable_offset(&Scheduler::pick_next);
-    if (vigil.ticks % (patience_ / 2) == 0 && !holds(cpu, first)) return break_rule(kLost, method, &first);
+    if (vigil.ticks % (patience_ / 2) == 0 && !holds(cpu, first)) return break_rule(ruling(), kLost, method, &first);
     // A turn may be a tick longer than was meant.
     const uint64_t turn = promised_turn_ms(static_cast<SchedulerTraits>(at(ruling()).traits));
     if (turn != 0 && vigil.passed_over > 4 * (vigil.most + 1) * (turn + 1) + patience_)
-        break_rule(kStarved, method, &first);
+        break_rule(ruling(), kStarved, method, &first);
 }
 
 }  // namespace helix::kernel

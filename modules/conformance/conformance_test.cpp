@@ -156,6 +156,15 @@ class YieldsToAForeignThread final : public OddPolicy {
     uint32_t yields_ = 0;
 };
 
+class WouldPickWhoRuns final : public OddPolicy {
+    SchedulerThread* would_pick(SchedulerCpu& cpu) override {
+        return cpu.current != nullptr ? cpu.current : OddPolicy::would_pick(cpu);
+    }
+};
+class LetsGoWhomItWouldPick final : public OddPolicy {
+    SchedulerThread* would_pick(SchedulerCpu& cpu) override { return OddPolicy::pick_next(cpu); }
+};
+
 class KeepsTheCpu : public OddPolicy {
 protected:
     ~KeepsTheCpu() = default;
@@ -194,6 +203,11 @@ bool contains(const std::string& text, const char* part) {
 
 TEST(SchedulerConformance, FindsALostThread) {
     const std::string found = first_failure<LosesOne>();
+    EXPECT_TRUE(contains(found, "self_check failed") || contains(found, "statistics counts")) << found;
+}
+TEST(SchedulerConformance, FindsAWrongAnswerToWhomItWouldPick) {
+    EXPECT_TRUE(contains(first_failure<WouldPickWhoRuns>(), "would_pick named nobody"));
+    const std::string found = first_failure<LetsGoWhomItWouldPick>();
     EXPECT_TRUE(contains(found, "self_check failed") || contains(found, "statistics counts")) << found;
 }
 TEST(SchedulerConformance, FindsAForeignThread) {

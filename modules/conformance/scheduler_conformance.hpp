@@ -42,6 +42,7 @@ public:
             {"equals that are preempted run on", &SchedulerConformance::preempted_run_on},
             {"a CPU is chosen from the affinity", &SchedulerConformance::affinity},
             {"the least urgent among urgent ones", &SchedulerConformance::starvation},
+            {"asked whom it would pick while mirrored, then ruling", &SchedulerConformance::asked_beside},
         };
         for (const auto& scenario : kScenarios) {
             if (!alive_) return;
@@ -172,6 +173,22 @@ private:
         model_[i].place = Place::Running;
         cpus_[cpu].current = &threads_[i];
         ++picks_[cpu];
+        return true;
+    }
+    /// Whom it would pick waits, and goes on waiting. What it counts meanwhile is its own affair.
+    bool would_pick(CpuId cpu) {
+        const auto answer = target_->template call<&Scheduler::would_pick>(cpus_[cpu]);
+        if (!answered(answer)) return false;
+        const uint32_t waiting = queued_on(cpu);
+        const uint32_t i = index_of(answer.value());
+        const bool waits = i < kThreads && model_[i].place == Place::Queued && model_[i].cpu == cpu;
+        if (!report_->check(waiting == 0 ? answer.value() == nullptr : waits, scenario_,
+                            "would_pick named nobody of the {} threads that wait on CPU {}", waiting, cpu))
+            return false;
+        const auto statistics = target_->template call<&Scheduler::statistics>(cpus_[cpu]);
+        if (!answered(statistics)) return false;
+        before_[cpu].enqueues = statistics.value().enqueues - enqueues_[cpu];
+        before_[cpu].picks = statistics.value().picks - picks_[cpu];
         return true;
     }
     uint32_t current(CpuId cpu) const {
@@ -400,6 +417,14 @@ private:
     }
     bool random_ruling() { return random_steps(false, kSteps); }
     bool random_mirrored() { return random_steps(true, kSteps / 2) && random_steps(false, kSteps / 2); }
+
+    /// Not of one that picks what it likes: it might put that back.
+    bool asked_beside() {
+        if (report_->failures() != 0) return false;
+        for (uint32_t step = 0; step < kSteps / 4; ++step)
+            if (!random_step(true) || !would_pick(random_.below(kCpus)) || !(consistent() && untouched())) return false;
+        return random_steps(false, kSteps / 4);
+    }
 
     bool snapshot() {
         for (uint32_t cpu = 0; cpu < kCpus; ++cpu) {  // threads that run at the moment are never enqueued first

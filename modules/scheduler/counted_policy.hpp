@@ -20,8 +20,8 @@ public:
     /// False once the kernel and this policy disagreed about who is queued.
     bool is_healthy() const override { return __atomic_load_n(&disagreements_, __ATOMIC_RELAXED) == 0; }
 
-    // Saved and restored under the locks of all CPUs, so short. `counters` go on in the next policy: enqueues, picks,
-    // preemptions, picks of overdue threads, instances. Settings come from the profile in every one.
+    // Saved while this policy rules. `counters` go on in the next one: enqueues, picks, preemptions, picks of overdue
+    // threads, instances. Settings come from the profile in every one.
     Result<void> save_state(StateWriter& state) override {
         const Counters sum = total();
         const uint64_t counters[] = {sum.enqueues, sum.picks, sum.preemptions, sum.overdue_picks, predecessors_ + 1};
@@ -32,7 +32,11 @@ public:
         uint64_t counters[5] = {0, 0, 0, 0, 1};
         const auto found = state.get_array("counters", Span<uint64_t>(counters));
         if (!found.ok() && found.error().code() != ErrorCode::NotFound) return found.error();
-        inherited_ = {counters[0], counters[1], counters[2], counters[3]};
+        // What this instance counted when it ruled before is among them.
+        inherited_ = {};
+        const Counters own = total();
+        inherited_ = {counters[0] - own.enqueues, counters[1] - own.picks, counters[2] - own.preemptions,
+                      counters[3] - own.overdue_picks};
         predecessors_ = counters[4];
         return {};
     }
@@ -99,7 +103,7 @@ private:
     uint32_t disagreements_ = 0;
     uint32_t cpu_limit_ = 0;  ///< one more than the highest CPU that ever enqueued
     uint64_t predecessors_ = 0;
-    Counters inherited_;
+    Counters inherited_;  ///< modulo 2^64: sums with it are right
     Counters counters_[kCpus];
 };
 

@@ -59,16 +59,21 @@ public:
 
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
         RunQueues& queue = queues(cpu);
-        if (queue.empty()) return nullptr;
-        SchedulerThread* thread = in_overdue_turn(queue) ? queue.longest_waiting(limit_ns_) : nullptr;
-        const bool is_overdue = thread != nullptr;
-        if (!is_overdue) thread = queue.first[queue.highest()];
+        bool is_overdue = false;
+        SchedulerThread* const thread = next_of(queue, is_overdue);
+        if (thread == nullptr) return nullptr;
         queue.remove(*thread);
         begin_run(*thread, is_overdue);
         Counters& counts = counters(cpu);
         ++counts.picks;
         if (is_overdue) ++counts.overdue_picks;
         return thread;
+    }
+
+    /// Turns go on with the time, as they do in pick_next.
+    SchedulerThread* would_pick(SchedulerCpu& cpu) override {
+        bool is_overdue = false;
+        return next_of(queues(cpu), is_overdue);
     }
 
     /// Mostly nobody is more urgent and nobody overdue: then `thread` and the first of its equals change places.
@@ -180,6 +185,12 @@ private:
         return limit_ns_ != 0 && queue.longest_waiting(limit_ns_) != nullptr;
     }
     bool in_overdue_turn(RunQueues& queue) const { return limit_ns_ != 0 && queue.in_overdue_turn(slice_ns_); }
+    SchedulerThread* next_of(RunQueues& queue, bool& is_overdue) const {
+        if (queue.empty()) return nullptr;
+        SchedulerThread* const thread = in_overdue_turn(queue) ? queue.longest_waiting(limit_ns_) : nullptr;
+        is_overdue = thread != nullptr;
+        return is_overdue ? thread : queue.first[queue.highest()];
+    }
     static void begin_run(SchedulerThread& thread, bool overdue) {
         ThreadState& state = state_of(thread);
         if (!state.keep_slice) state.slice_start_ns = thread.runtime_ns;

@@ -12,6 +12,7 @@ public:
     SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         return Scheduler::yield(cpu, thread, reason);
     }
+    SchedulerThread* would_pick(SchedulerCpu& cpu) override { return Scheduler::would_pick(cpu); }
 
 protected:
     ~OddPolicy() = default;

@@ -19,7 +19,7 @@ using kernel::Attempt;
 using kernel::FailureInjection;
 using kernel::Kernel;
 
-constexpr size_t kMaximumOperations = 17;
+constexpr size_t kMaximumOperations = 24;
 constexpr uint64_t kEndless = 2000;  ///< attempts of one kind that no operation needs
 
 // What the kernel's thread leaves for the test.

@@ -95,6 +95,16 @@ Result<void> swap_scheduler_back(Kernel& kernel) {
 Result<void> reload_scheduler(Kernel& kernel) {
     return done(kernel.modules.reload("helix-scheduler-round-robin"));
 }
+Result<void> shadow_scheduler(Kernel& kernel, Text name) {
+    static kernel::ShadowReport report;
+    return kernel.modules.shadow(kScheduler, name, 5'000'000, report);
+}
+Result<void> shadow_another(Kernel& kernel) {
+    return shadow_scheduler(kernel, "helix-scheduler-priority");
+}
+Result<void> shadow_the_same(Kernel& kernel) {
+    return shadow_scheduler(kernel, "helix-scheduler-round-robin");
+}
 Result<void> swap_allocator(Kernel& kernel) {
     return done(kernel.modules.swap(kAllocator, "helix-allocator-bump"));
 }
@@ -116,6 +126,8 @@ constexpr Operation kOperations[] = {
     {"swap of the scheduler", "helix-scheduler-priority", nothing, swap_scheduler},
     {"swap of the scheduler back", "helix-scheduler-round-robin", swap_scheduler, swap_scheduler_back},
     {"reload of the scheduler", "helix-scheduler-round-robin", nothing, reload_scheduler, reload_scheduler},
+    {"trial of a scheduler", "helix-scheduler-priority", nothing, shadow_another},
+    {"trial of the ruling scheduler", "helix-scheduler-round-robin", nothing, shadow_the_same},
     {"swap of the allocator", "helix-allocator-bump", nothing, swap_allocator},
 };
 

@@ -116,7 +116,7 @@ for arch in hosted x86_64; do
     [[ $(grep -c '"name":"helix.scheduler","primary":"helix-scheduler-round-robin"' "$output") == 14 ]] ||
         fail "$arch: another policy rules: $(grep '"primary"' "$output")"
     ! grep -q '^scheduler-\|^needs-missing' "$output" || fail "$arch: a bad module stayed: $(grep '^scheduler-' "$output")"
-    for phase in '"refused","phase":"prepare"' '"refused","phase":"init"' '"rolled-back","phase":"transfer"' \
+    for phase in '"refused","phase":"prepare"' '"refused","phase":"init"' '"refused","phase":"transfer"' \
         '"refused","phase":"verify"' '"rolled-back","phase":"probation"'; do
         grep '^\[{"id"' "$output" | grep -q "\"result\":$phase" || fail "$arch: no swap ended with $phase"
     done

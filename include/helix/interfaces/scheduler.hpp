@@ -166,6 +166,14 @@ public:
     /// For a bad day: writes what it knows of `cpu` and its queues as text for people into `out`, as far as that goes,
     /// and returns how many characters. Changes nothing.
     virtual size_t dump(const SchedulerCpu&, Span<char>) const { return 0; }
+    /// Which thread pick_next would return now; nobody leaves the queues. Asked of a mirrored policy on trial, right
+    /// before it is told by `dequeue` who was picked. A policy that does not write it picks, and puts the thread back
+    /// as one that was preempted; where that costs a thread its turn, its answers differ more than its picks would.
+    virtual SchedulerThread* would_pick(SchedulerCpu& cpu) {
+        SchedulerThread* const thread = pick_next(cpu);
+        if (thread != nullptr) enqueue(cpu, *thread, EnqueueReason::Preempted);
+        return thread;
+    }
 
 protected:
     ~Scheduler() = default;
@@ -173,7 +181,7 @@ protected:
 
 template <>
 struct InterfaceTraits<Scheduler> {
-    static constexpr InterfaceId kId{"helix.scheduler", 3, 0};
+    static constexpr InterfaceId kId{"helix.scheduler", 3, 1};
     static constexpr MethodTraits kRule = MethodTraits::Bounded | MethodTraits::Serialised;
     static constexpr auto kMethods = methods(                                                   //
         MethodEntry<&Scheduler::enqueue>{"enqueue", kRule},                                     //
@@ -191,7 +199,8 @@ struct InterfaceTraits<Scheduler> {
         MethodEntry<&Scheduler::may_move>{"may_move", kRule | MethodTraits::Pure},              //
         MethodEntry<&Scheduler::set_attributes>{"set_attributes", kRule},                       //
         MethodEntry<&Scheduler::cpu_changed>{"cpu_changed", kRule},                             //
-        MethodEntry<&Scheduler::dump>{"dump", kRule | MethodTraits::Pure});
+        MethodEntry<&Scheduler::dump>{"dump", kRule | MethodTraits::Pure},                      //
+        MethodEntry<&Scheduler::would_pick>{"would_pick", kRule});
 };
 
 }  // namespace helix

@@ -45,12 +45,13 @@ public:
         --line.count;
     }
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
-        SchedulerThread* const thread = cpu.policy<Line>().threads.first();
+        SchedulerThread* const thread = CooperativePolicy::would_pick(cpu);
         if (thread == nullptr) return nullptr;
         CooperativePolicy::dequeue(cpu, *thread, DequeueReason::Picked);
         ++counters(cpu).picks;
         return thread;
     }
+    SchedulerThread* would_pick(SchedulerCpu& cpu) override { return cpu.policy<Line>().threads.first(); }
     TickDecision tick(SchedulerCpu&, uint64_t) override { return TickDecision::Continue; }
     bool should_preempt(const SchedulerCpu& cpu, const SchedulerThread&) const override {
         return cpu.current == nullptr;

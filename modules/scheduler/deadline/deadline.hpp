@@ -95,15 +95,19 @@ public:
     }
 
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
-        Queues& queues = queues_of(cpu);
-        SchedulerThread* thread = queues.ready.first();
-        if (thread == nullptr) thread = queues.behind.first();
-        if (thread == nullptr) thread = queues.spent.first();
+        SchedulerThread* const thread = DeadlinePolicy::would_pick(cpu);
         if (thread == nullptr) return nullptr;
         take(cpu, *thread);
         begin_run(*thread);
         ++counters(cpu).picks;
         return thread;
+    }
+
+    SchedulerThread* would_pick(SchedulerCpu& cpu) override {
+        Queues& queues = queues_of(cpu);
+        SchedulerThread* thread = queues.ready.first();
+        if (thread == nullptr) thread = queues.behind.first();
+        return thread != nullptr ? thread : queues.spent.first();
     }
 
     void block(SchedulerCpu&, SchedulerThread& thread, BlockReason reason) override {

@@ -81,6 +81,8 @@ public:
         return thread;
     }
 
+    SchedulerThread* would_pick(SchedulerCpu& cpu) override { return queue_of(cpu).best(); }
+
     void block(SchedulerCpu& cpu, SchedulerThread& thread, BlockReason) override {
         FairState& state = fair(thread);
         if (state.queued != 0) return disagree();

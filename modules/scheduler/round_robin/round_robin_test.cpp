@@ -266,6 +266,15 @@ TEST_F(RoundRobinTest, CountersPassThroughStateAndTheProfilesTimeSliceWins) {
     EXPECT_EQ(response.value().payload().text(),
               Text("{\"time_slice_ms\":12,\"priority_levels\":32,\"waiting_limit_ms\":0,\"enqueues\":2,\"picks\":1,"
                    "\"preemptions\":0,\"overdue_picks\":0,\"predecessors\":1}"));
+
+    // What one that is to rule again counted before is in the state already.
+    auto again = StateReader::open(state.value());
+    ASSERT_TRUE(policy_.restore_state(again.value(), Reason::Reload).ok());
+    add(10);
+    const auto more = policy_.handle_request({InstanceId::None, "statistics", {}});
+    EXPECT_EQ(more.value().payload().text(),
+              Text("{\"time_slice_ms\":7,\"priority_levels\":32,\"waiting_limit_ms\":0,\"enqueues\":3,\"picks\":1,"
+                   "\"preemptions\":0,\"overdue_picks\":0,\"predecessors\":1}"));
 }
 
 TEST_F(RoundRobinTest, AStateWithAKeyOfAnotherTypeIsRefusedAndChangesNothing) {
