@@ -31,6 +31,7 @@ struct Invocation {
     Span<const Text> arguments;  ///< without options; as many as the command takes
     bool json;                   ///< print one JSON value on one line
     bool option;                 ///< the command's own option was given
+    Text values[2];              ///< of the command's options that take one; empty where they were not given
     Output& out;
     Span<char> scratch;  ///< for tables
     SessionEnd& end;
@@ -69,7 +70,8 @@ struct Command {
     uint8_t required;  ///< arguments at least
     uint8_t accepted;  ///< arguments at most; kAnyNumber for no limit
     ArgumentKind kinds[kMaximumArguments] = {};
-    Text option = {};  ///< of its own; empty: none
+    Text option = {};     ///< of its own; empty: none
+    Text valued[2] = {};  ///< the same, with a value behind
 
     static constexpr uint8_t kAnyNumber = 255;
 
@@ -121,6 +123,8 @@ Result<void> run_trace(Invocation& invocation);
 Result<void> run_top(Invocation& invocation);
 // commands_metrics.cpp
 Result<void> run_metrics(Invocation& invocation);
+// commands_trial.cpp
+Result<void> run_trial(Invocation& invocation);
 // commands_modules.cpp
 Result<void> run_modules(Invocation& invocation);
 Result<void> run_module(Invocation& invocation);

@@ -220,14 +220,14 @@ void ModuleSystem::handle_failed(Instance& instance) {
         ruled->primary->fill(nullptr);
     }
     abandon_heap_blocks(instance);
-    fail_over(*ruled, name_with_version(instance.info()).text(), instance.failed_cycles);
+    fail_over(*ruled, name_with_version(instance).text(), instance.failed_cycles);
 }
 
 /// What the history says of the last failure of `record`, until it is known what came of it.
 HistoryRecord ModuleSystem::record_of_failure(const ModuleRecord& record) const {
     HistoryRecord entry;
     entry.time_ns = record.restarts.failed_ns;
-    entry.from = name_with_version(record.current->info());
+    entry.from = name_with_version(*record.current);
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const InterfaceRecord& interface = record.slots[i]->interface;
         if (i == 0 || interface.primary_record == &record) entry.interface = interface.name;
@@ -248,7 +248,7 @@ void ModuleSystem::fail_over(InterfaceRecord& interface, Text from, uint64_t fai
         entry.time_ns = arch::now_ns();
         entry.interface = interface.name;
         entry.from.assign(from);
-        entry.to = name_with_version(heir->current->info());
+        entry.to = name_with_version(*heir->current);
         entry.result = TransactionResult::Committed;
         entry.phase = Phase::Serving;
         history_.add(entry);
@@ -269,7 +269,7 @@ void ModuleSystem::fail_over(InterfaceRecord& interface, Text from, uint64_t fai
             PhaseClock clock(kernel_.threads, entry);
             entry.interface = interface.name;
             entry.from.assign(from);
-            entry.to = name_with_version(other.current->info());
+            entry.to = name_with_version(*other.current);
             auto plugged = swap_primary(interface, other, clock);
             if (failed_cycles != 0) entry.evict_ns = kernel_.threads.cycles_to_ns(arch::cycles() - failed_cycles);
             (void)store(clock, plugged);

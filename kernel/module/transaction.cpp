@@ -17,9 +17,8 @@ constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits fo
 
 }  // namespace
 
-FixedText<46> ModuleSystem::name_with_version(const ModuleInfo& info) {
-    const Version version = info.version();
-    return format<46>("{} {}.{}.{}", info.name(), version.major, version.minor, version.patch);
+FixedText<46> ModuleSystem::name_with_version(Text name, Version version) {
+    return format<46>("{} {}.{}.{}", name, version.major, version.minor, version.patch);
 }
 
 Error ModuleSystem::naming(Text name, const Error& error) {
@@ -152,14 +151,14 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
             return Error(ErrorCode::NotFound,
                          format("no interface {}; `interfaces` lists them", interface_name).text());
         if (interface->primary_record != nullptr)
-            entry.from = name_with_version(interface->primary_record->current->info());
+            entry.from = name_with_version(*interface->primary_record->current);
         entry.to = FixedText<46>(name);
         ModuleRecord* record = find_record(name);
         if (record == nullptr) {
-            auto loaded = load_record(name, Link::Dynamic, clock);
+            auto loaded = load_record(name, {}, Link::Dynamic, clock);
             if (!loaded.ok()) {
                 FixedText<62> full_name;  // what it needs may be what was not found
-                if (!find_file(name, full_name).ok())
+                if (!find_file(module_of(name), full_name).ok())
                     return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
                 return naming(name, loaded.error());
             }
@@ -168,7 +167,7 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
         }
         if (record->state() != ModuleState::Running)
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
-        entry.to = name_with_version(record->current->info());
+        entry.to = name_with_version(*record->current);
         auto swapped = swap_primary(*interface, *record, clock);
         if (swapped.ok()) {
             set_choice(*interface, record);

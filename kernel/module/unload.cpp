@@ -55,7 +55,7 @@ Result<void> ModuleSystem::unload(Text name, Dependents dependents, GoneFunction
         return Error(ErrorCode::NotFound, format("no module {} is loaded{}", name, why_absent(name)).text());
     HistoryRecord entry;
     PhaseClock clock(kernel_.threads, entry);
-    entry.from = name_with_version(record->current->info());
+    entry.from = name_with_version(*record->current);
     bool begun = false;
     const auto result = [&]() -> Result<void> {
         change_.assert_held();
@@ -109,7 +109,7 @@ Result<void> ModuleSystem::remove_records(Span<ModuleRecord* const> leaving, Alo
         const Result<void> left = record == leaving[0] ? Result<void>() : empty(*record, hold);
         HistoryRecord entry;
         entry.time_ns = arch::now_ns();
-        entry.from = name_with_version(record->current->info());
+        entry.from = name_with_version(*record->current);
         entry.phase = Phase::Serving;
         entry.result = TransactionResult::Committed;
         if (auto gone_well = retire(*record, hold, left); !gone_well.ok()) {

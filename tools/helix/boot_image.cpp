@@ -121,8 +121,10 @@ std::string embed_bundle(std::string kernel, std::string_view bundle, std::strin
 std::string make_bundle(const BootPlan& plan) {
     ArchiveWriter archive;
     archive.add("profile", plan.compiled());
+    std::set<std::string> names;  // several instances have one file
     for (size_t i = 0; i < plan.static_count; ++i)
-        archive.add(plan.modules[i].name() + ".hmod", stripped_module(plan.modules[i], plan.profile.keep_symbols));
+        if (const std::string name = plan.modules[i].name() + ".hmod"; names.insert(name).second)
+            archive.add(name, stripped_module(plan.modules[i], plan.profile.keep_symbols));
     return archive.finish();
 }
 
@@ -135,7 +137,7 @@ std::string make_initrd(const BootPlan& plan, const std::vector<InitrdFile>& fil
                           file.name);
     for (size_t i = plan.static_count; i < plan.modules.size(); ++i) {
         const std::string name = plan.modules[i].name() + ".hmod";
-        if (!names.contains(name)) archive.add(name, stripped_module(plan.modules[i], plan.profile.keep_symbols));
+        if (names.insert(name).second) archive.add(name, stripped_module(plan.modules[i], plan.profile.keep_symbols));
     }
     for (const InitrdFile& file : files) archive.add(file.name, file.content);
     return archive.finish();

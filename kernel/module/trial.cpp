@@ -1,0 +1,303 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Shadow trial: before a reload the new instance is asked what the old one is asked, and has to give the same answers.
+
+#include "kernel/duration.hpp"
+#include "kernel/kernel.hpp"
+#include "kernel/memory/make.hpp"
+#include "kernel/module/module_hold.hpp"
+#include "kernel/module/module_system.hpp"
+#include "kernel/module/tap.hpp"
+
+#include <utility>
+
+namespace helix::kernel {
+
+namespace {
+constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside
+constexpr uint64_t kNextStateNs = 10'000'000;        // from a change of the state until it is taken again
+constexpr size_t kStateCapacity = 16 * 1024;
+}  // namespace
+
+/// One trial, of the thread that asked for it. The shadow is an instance like any other, but in a place that nobody
+/// finds; it gets the state of the one that serves whenever that has changed, and never takes its place.
+class ModuleSystem::Trial {
+public:
+    Trial(ModuleSystem& system, const Wanted& wanted, TrialReport& report)
+        : system_(system), wanted_(wanted), report_(report) {}
+    Trial(const Trial&) = delete;
+    Trial& operator=(const Trial&) = delete;
+
+    /// Change lock held. Errors: what speaks against the reload, NotSupported, and the shadow's own.
+    Result<void> begin();
+    /// Compares until all have agreed that are wanted. No lock held. Errors: TimedOut, Cancelled, InvalidState (the
+    /// instance that serves is another now), ModuleFailed (the shadow failed), Incompatible (answers differ).
+    Result<void> compare(const TrialTerms& terms);
+    /// Once, whatever came of the rest; change lock held. Nothing stands before the instance that serves any more.
+    void end();
+    /// Whether the instance that was compared with serves. Change lock held.
+    bool is_current() const;
+
+private:
+    Result<void> take_state();
+    Result<void> start_shadow(Bytes state);
+    void drop_shadow();
+    void stand_before(bool stand);
+    Result<void> ask(TrialCall& call);
+    Error differs() const;
+
+    ModuleSystem& system_;
+    const Wanted& wanted_;
+    TrialReport& report_;
+    Image* image_ = nullptr;
+    FixedText<62> file_;
+    ModuleRecord* record_ = nullptr;
+    Instance* serving_ = nullptr;
+    InstanceId serving_id_ = InstanceId::None;
+    Tap* tap_ = nullptr;
+    ModuleRecord* place_ = nullptr;  ///< of the shadow
+    Instance* shadow_ = nullptr;
+};
+
+Result<void> ModuleSystem::Trial::begin() {
+    system_.change_.assert_held();
+    record_ = system_.find_record(wanted_.name);
+    if (record_ == nullptr)
+        return Error(ErrorCode::NotFound, format("no module {} is loaded", wanted_.name).text());
+    report_.from = name_with_version(*record_->current);
+    if (record_->state() != ModuleState::Running)
+        return Error(ErrorCode::InvalidState,
+                     format("{} is {}: there is nothing to compare with", record_->name(), describe(record_->state()))
+                         .text());
+    const Bytes bytes = TRY(system_.find_file(wanted_.file.empty() ? record_->file.text() : wanted_.file, file_));
+    image_ = TRY(Image::create(system_.kernel_.memory, bytes, file_.text()));
+    report_.to = name_with_version(record_->name(), image_->info().version());
+    TRY(check_same_module(*record_, *image_, file_.text()));
+    TRY(system_.check_reloadable(*record_, *image_));
+    if (const InterfaceRecord* const ruled = system_.ruled_by(*record_))
+        return Error(ErrorCode::NotSupported,
+                     format("{} rules {}, which the kernel alone asks", record_->name(), ruled->name).text());
+    if (system_.trial_ != nullptr) return Error(ErrorCode::Busy, "another trial is under way");
+    serving_ = record_->current;
+    if (serving_->tap == nullptr) serving_->tap = TRY(Tap::create(*serving_));
+    bool common = false;
+    for (const Tap::Way& way : *serving_->tap) {
+        const InterfaceEntry* const entry = find_interface(image_->descriptor(), way.interface.text());
+        common |= entry != nullptr && entry->major == way.major;
+    }
+    if (!common)
+        return Error(ErrorCode::NotSupported,
+                     format("{} implements nothing of which a trial could ask both", file_).text());
+    serving_id_ = serving_->id;
+    tap_ = serving_->tap;
+    tap_->watched = true;
+    system_.trial_ = this;
+    TRY(take_state());
+    stand_before(true);
+    return {};
+}
+
+void ModuleSystem::Trial::end() {
+    system_.change_.assert_held();
+    drop_shadow();
+    if (image_ != nullptr) image_->release();
+    if (tap_ == nullptr) return;
+    system_.trial_ = nullptr;
+    report_.counts.skipped = tap_->skipped();
+    tap_->close();
+    if (is_current()) stand_before(false);
+    tap_->watched = false;
+    if (tap_->is_left()) Tap::destroy(tap_);
+    tap_ = nullptr;
+}
+
+bool ModuleSystem::Trial::is_current() const {
+    system_.change_.assert_held();
+    const ModuleRecord* const record = system_.find_record(wanted_.name);
+    return record != nullptr && record->current != nullptr && record->current->id == serving_id_;
+}
+
+/// The slots that lead to the instance lead to its tap, or to itself again. A slot that leads elsewhere was filled by
+/// somebody else meanwhile.
+void ModuleSystem::Trial::stand_before(bool stand) {
+    MutexGuard guard(system_.registry_);
+    const auto divert = [&](Slot& slot) {
+        Tap::Way* const way = tap_->find(slot.target);
+        if (way != nullptr && stand) slot.divert(&way->target);
+        for (Tap::Way& own : *tap_)
+            if (!stand && slot.target == &own.target)
+                slot.divert(system_.target_of(*serving_, own.interface.text()));
+    };
+    for (uint32_t i = 0; i < record_->slot_count; ++i) {
+        InterfaceRecord& interface = record_->slots[i]->interface;
+        const InterfaceEntry* const entry = find_interface(image_->descriptor(), interface.name.text());
+        if (entry == nullptr || entry->major != interface.major) continue;
+        divert(*record_->slots[i]);
+        if (interface.primary_record == record_) divert(*interface.primary);
+    }
+}
+
+/// A new shadow with the state of the instance that serves; both are in the same epoch.
+Result<void> ModuleSystem::Trial::take_state() {
+    system_.change_.assert_held();
+    drop_shadow();
+    Buffer buffer = TRY(Buffer::create(kStateCapacity));
+    Bytes state;
+    uint64_t epoch = 0;
+    {
+        ModuleHold hold(*record_);
+        TRY(hold.acquire(kHoldDeadlineNs));
+        TRY(system_.save_state_of(*serving_, buffer, state));
+        epoch = tap_->epoch();
+    }
+    TRY(start_shadow(state));
+    tap_->open(epoch);
+    return {};
+}
+
+Result<void> ModuleSystem::Trial::start_shadow(Bytes state) {
+    system_.change_.assert_held();
+    Kernel& kernel = system_.kernel_;
+    place_ = make<ModuleRecord>(kernel.heap, record_->name(), record_->link, file_.text());
+    if (place_ == nullptr) return ErrorCode::OutOfMemory;
+    place_->supervision = record_->supervision;
+    TRY(system_.check_candidate(*record_, *image_));
+    shadow_ = TRY(Instance::create(kernel, *place_, *image_));
+    shadow_->on_trial = true;
+    shadow_->refusing = {const_cast<TappedObject*>(&kRefusing), token_of(shadow_)};
+    shadow_->leaves = true;
+    shadow_->tried_for = record_;
+    TRY(shadow_->call_in_time<&Module::init>(shadow_->context));
+    shadow_->become(ModuleState::Initialized);
+    TRY(system_.restore_state_of(*shadow_, state));
+    TRY(shadow_->call_in_time<&Module::start>());
+    shadow_->become(ModuleState::Running);
+    shadow_->tried_for = nullptr;
+    return system_.check_health(*shadow_);
+}
+
+void ModuleSystem::Trial::drop_shadow() {
+    system_.change_.assert_held();
+    ModuleRecord* const place = std::exchange(place_, nullptr);
+    if (place == nullptr) return;
+    if (Instance* const shadow = std::exchange(shadow_, nullptr)) {
+        if (shadow->state == ModuleState::Running) (void)shadow->call_in_time<&Module::stop>().ok();
+        if (!system_.dispose(*shadow)) return;  // threads still know the place
+    }
+    {
+        MutexGuard guard(system_.registry_);
+        while (place->slot_count != 0) Slot::destroy(system_.kernel_, place->slots[--place->slot_count]);
+        system_.interfaces_.prune(system_.kernel_);
+    }
+    system_.release_kept(*place);
+    unmake(system_.kernel_.heap, place);
+}
+
+Result<void> ModuleSystem::Trial::compare(const TrialTerms& terms) {
+    const uint64_t deadline_ns = deadline_after(terms.timeout_ns);
+    while (report_.counts.compared < terms.calls) {
+        TrialCall* call = nullptr;
+        switch (tap_->wait(deadline_ns, call)) {
+            case Tap::News::Call: {
+                const auto asked = ask(*call);
+                tap_->done(*call);
+                TRY(asked);
+                break;
+            }
+            case Tap::News::Stale: {
+                TRY(system_.kernel_.threads.sleep(kNextStateNs));
+                MutexGuard guard(system_.change_);
+                if (is_current()) {
+                    TRY(take_state());
+                    break;
+                }
+                [[fallthrough]];
+            }
+            case Tap::News::Gone:
+                return Error(ErrorCode::InvalidState,
+                             format("{} failed or was replaced meanwhile; the trial ended", wanted_.name).text());
+            case Tap::News::TimedOut:
+                if (report_.counts.differing != 0) return differs();
+                return Error(ErrorCode::TimedOut,
+                             format("{} of {} calls came within {}; nothing was changed", report_.counts.compared,
+                                    terms.calls, describe_duration(terms.timeout_ns))
+                                 .text());
+            case Tap::News::Cancelled: return ErrorCode::Cancelled;
+        }
+    }
+    if (report_.counts.differing != 0) return differs();
+    return {};
+}
+
+/// What the shadow says to `call`.
+Result<void> ModuleSystem::Trial::ask(TrialCall& call) {
+    const SlotTarget* const target = system_.target_of(*shadow_, call.interface);
+    if (target == nullptr) return {};
+    TrialAnswer answer;
+    bool read = false;
+    GateFailure failure{};
+    {
+        const KernelCall timed(*shadow_, arch::now_ns() + Instance::kLifecycleWaitNs);
+        failure = call.ask(*target, answer, read);
+    }
+    if (current_thread().cancelled) return ErrorCode::Cancelled;
+    if (failure != GateFailure::None || shadow_->is_ended()) return shadow_->failed_error();
+    const auto method = format<94>("{}.{}", call.interface, call.shape->name);
+    if (!read)
+        return Error(ErrorCode::ModuleFailed,
+                     format("{}: the answer of the new instance cannot be read", method).text());
+    ++report_.counts.compared;
+    if (answer == call.answer) return {};
+    const uint32_t number = report_.counts.differing++;
+    if (number >= TrialReport::kShown) return {};
+    TrialDifference& difference = report_.differences[number];
+    difference.method = method;
+    difference.arguments = call.describe_arguments();
+    difference.serving = call.describe(call.answer);
+    difference.shadow = call.describe(answer);
+    return {};
+}
+
+Error ModuleSystem::Trial::differs() const {
+    const TrialDifference& first = report_.differences[0];
+    return Error(ErrorCode::Incompatible,
+                 format("{} of {} answers differ: {}({}) gave {}, and {} of the new instance", report_.counts.differing,
+                        report_.counts.compared, first.method, first.arguments, first.serving, first.shadow)
+                     .text());
+}
+
+Result<uint64_t> ModuleSystem::reload_after_trial(const Wanted& wanted, const TrialTerms& terms) {
+    TrialReport report;
+    report.counts.wanted = terms.calls;
+    HistoryRecord entry;
+    PhaseClock clock(kernel_.threads, entry);
+    clock.enter(Phase::Trial);
+    Trial trial(*this, wanted, report);
+    Result<void> agreed;
+    {
+        MutexGuard guard(change_);
+        look_after_failed();
+        agreed = trial.begin();
+    }
+    if (agreed.ok()) agreed = trial.compare(terms);
+    MutexGuard guard(change_);
+    look_after_failed();  // what the shadow did is said first
+    trial.end();
+    if (agreed.ok() && !trial.is_current())
+        agreed = Error(ErrorCode::InvalidState, format("{} was replaced meanwhile", wanted.name).text());
+    {
+        MutexGuard registry(registry_);
+        last_trial_ = report;
+    }
+    if (agreed.ok()) return replace(Span<const Wanted>(&wanted, 1), report.counts);
+    entry.from = report.from;
+    entry.to = report.to;
+    entry.trial = report.counts;
+    if (entry.from.empty()) return naming(wanted.name, agreed.error());
+    const Error error = naming(wanted.name, agreed.error());
+    clock.stop();
+    (void)store(clock, error);
+    return error;
+}
+
+}  // namespace helix::kernel
