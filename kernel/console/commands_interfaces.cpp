@@ -37,7 +37,7 @@ void write_record(JsonWriter& json, const HistoryRecord& record) {
     json.begin_object();
     for (Phase phase = Phase::Prepare; phase <= Phase::Commit;
          phase = static_cast<Phase>(static_cast<size_t>(phase) + 1))
-        json.field(describe(phase), record.phase_ns[static_cast<size_t>(phase)]);
+        if (phase != Phase::Trial) json.field(describe(phase), record.phase_ns[static_cast<size_t>(phase)]);
     json.end_object();
     json.end_object();
 }

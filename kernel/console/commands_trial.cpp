@@ -70,7 +70,7 @@ Result<void> run_trial(Invocation& invocation) {
     }
     constexpr Column kColumns[] = {{"METHOD"}, {"ARGUMENTS"}, {"SERVING"}, {"SHADOW"}};
     Table table(out, kColumns, invocation.scratch);
-    for (uint32_t i = 0; i < counts.differing && i < TrialReport::kShown; ++i) {
+    for (uint32_t i = 0; i < report.shown; ++i) {
         const TrialDifference& difference = report.differences[i];
         if (invocation.json) {
             json.begin_object();

@@ -36,7 +36,7 @@ void PhaseClock::finish() {
     for (size_t i = 0; i < kPhases; ++i) {
         const auto phase = static_cast<Phase>(i);
         entry_.phase_ns[i] = threads_.cycles_to_ns(cycles_[i]);
-        if (phase < Phase::Hold) entry_.prepare_ns += entry_.phase_ns[i];
+        if (phase < Phase::Trial) entry_.prepare_ns += entry_.phase_ns[i];
         if (held_ && phase >= first_held_ && phase <= Phase::Commit) entry_.pause_cycles += cycles_[i];
     }
     entry_.pause_ns = threads_.cycles_to_ns(entry_.pause_cycles);

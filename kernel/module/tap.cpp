@@ -193,6 +193,7 @@ void Tap::open(uint64_t epoch) {
 void Tap::close() {
     state_.with([](State& state) {
         state.open = false;
+        state.cancelled = false;
         state.skipped = 0;
         for (Use& use : state.uses)
             if (use != Use::Written) use = Use::Free;  // who writes sees then that nobody waits any more
@@ -203,7 +204,7 @@ Tap::News Tap::wait(uint64_t deadline_ns, TrialCall*& call) {
     News news{};
     const WakeReason reason = state_.wait_until(
         [&](State& state) {
-            for (size_t i = 0; i < kCalls; ++i) {
+            for (size_t i = 0; i < kCalls && !state.cancelled; ++i) {
                 if (state.uses[i] != Use::Ready) continue;
                 if (calls_[i].epoch != state.epoch) {
                     state.uses[i] = Use::Free;
@@ -214,12 +215,15 @@ Tap::News Tap::wait(uint64_t deadline_ns, TrialCall*& call) {
                 news = News::Call;
                 return true;
             }
-            news = state.gone ? News::Gone : News::Stale;
-            return state.gone || state.stale;
+            news = state.cancelled ? News::Cancelled : state.gone ? News::Gone : News::Stale;
+            return state.cancelled || state.gone || state.stale;
         },
-        deadline_ns);
-    if (reason == WakeReason::TimedOut) return News::TimedOut;
-    return reason == WakeReason::Cancelled ? News::Cancelled : news;
+        deadline_ns, Cancellable::No);
+    return reason == WakeReason::TimedOut ? News::TimedOut : news;
+}
+
+void Tap::cancel() {
+    state_.wake_all([](State& state) { state.cancelled = true; });
 }
 
 void Tap::done(TrialCall& call) {

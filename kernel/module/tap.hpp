@@ -51,10 +51,11 @@ public:
     /// No call is copied any more, and those that were are forgotten.
     void close();
     enum class News : uint8_t { Call, Stale, Gone, TimedOut, Cancelled };
-    /// Waits for a copied call (`call`, until `done`), until the epoch is over, or until the instance is gone. For the
-    /// one thread that opened it.
+    /// Waits for a copied call (`call`, until `done`), until the epoch is over, the instance is gone, or somebody calls
+    /// `cancel`. For one thread.
     News wait(uint64_t deadline_ns, TrialCall*& call);
     void done(TrialCall& call);
+    void cancel();
     /// Calls that could not be copied: they were too many at a time, too long, or came in another epoch.
     uint64_t skipped();
     /// The instance was destroyed, so the tap is to be. Change lock held.
@@ -73,6 +74,7 @@ private:
         bool open = false;
         bool stale = false;
         bool gone = false;
+        bool cancelled = false;
         uint64_t epoch = 0;
         uint64_t skipped = 0;
         uint32_t ticket = 0;

@@ -30,8 +30,9 @@ public:
 
     /// Change lock held. Errors: what speaks against the reload, NotSupported, and the shadow's own.
     Result<void> begin();
-    /// Compares until all have agreed that are wanted. No lock held. Errors: TimedOut, Cancelled, InvalidState (the
-    /// instance that serves is another now), ModuleFailed (the shadow failed), Incompatible (answers differ).
+    /// Compares as many calls as are wanted, on a thread like those of modules: what the shadow does costs who calls no
+    /// more than their neighbour would. No lock held. Errors: TimedOut, Cancelled, InvalidState (the instance that
+    /// serves is another now), ModuleFailed (the shadow failed), Incompatible (answers differ).
     Result<void> compare(const TrialTerms& terms);
     /// Once, whatever came of the rest; change lock held. Nothing stands before the instance that serves any more.
     void end();
@@ -39,6 +40,7 @@ public:
     bool is_current() const;
 
 private:
+    Result<void> compare_all(const TrialTerms& terms);
     Result<void> take_state();
     Result<void> start_shadow(Bytes state);
     void drop_shadow();
@@ -65,6 +67,7 @@ Result<void> ModuleSystem::Trial::begin() {
     if (record_ == nullptr)
         return Error(ErrorCode::NotFound, format("no module {} is loaded", wanted_.name).text());
     report_.from = name_with_version(*record_->current);
+    if (record_->slot_count != 0) report_.interface = record_->slots[0]->interface.name;
     if (record_->state() != ModuleState::Running)
         return Error(ErrorCode::InvalidState,
                      format("{} is {}: there is nothing to compare with", record_->name(), describe(record_->state()))
@@ -194,6 +197,32 @@ void ModuleSystem::Trial::drop_shadow() {
 }
 
 Result<void> ModuleSystem::Trial::compare(const TrialTerms& terms) {
+    struct Work {
+        Work(Trial& of, const TrialTerms& wanted) : trial(of), terms(wanted) {}
+        Trial& trial;
+        const TrialTerms& terms;
+        Error error = ErrorCode::Cancelled;
+        bool ok = false;
+        Awaited<bool> ended;
+    } work(*this, terms);
+    const auto main = [](void* argument) {
+        auto& its = *static_cast<Work*>(argument);
+        const auto result = its.trial.compare_all(its.terms);
+        its.ok = result.ok();
+        if (!its.ok) its.error = result.error();
+        its.ended.wake_all([](bool& ended) { ended = true; });
+    };
+    TRY(system_.kernel_.threads.create("trial", main, &work, {}));
+    const auto has_ended = [](bool& ended) { return ended; };
+    if (work.ended.wait_until(has_ended) == WakeReason::Cancelled) {
+        tap_->cancel();
+        work.ended.wait_until(has_ended, kForever, Cancellable::No);
+    }
+    if (work.ok) return {};
+    return work.error;
+}
+
+Result<void> ModuleSystem::Trial::compare_all(const TrialTerms& terms) {
     const uint64_t deadline_ns = deadline_after(terms.timeout_ns);
     while (report_.counts.compared < terms.calls) {
         TrialCall* call = nullptr;
@@ -240,7 +269,6 @@ Result<void> ModuleSystem::Trial::ask(TrialCall& call) {
         const KernelCall timed(*shadow_, arch::now_ns() + Instance::kLifecycleWaitNs);
         failure = call.ask(*target, answer, read);
     }
-    if (current_thread().cancelled) return ErrorCode::Cancelled;
     if (failure != GateFailure::None || shadow_->is_ended()) return shadow_->failed_error();
     const auto method = format<94>("{}.{}", call.interface, call.shape->name);
     if (!read)
@@ -248,13 +276,14 @@ Result<void> ModuleSystem::Trial::ask(TrialCall& call) {
                      format("{}: the answer of the new instance cannot be read", method).text());
     ++report_.counts.compared;
     if (answer == call.answer) return {};
-    const uint32_t number = report_.counts.differing++;
-    if (number >= TrialReport::kShown) return {};
-    TrialDifference& difference = report_.differences[number];
-    difference.method = method;
-    difference.arguments = call.describe_arguments();
-    difference.serving = call.describe(call.answer);
-    difference.shadow = call.describe(answer);
+    ++report_.counts.differing;
+    const TrialDifference difference = {method, call.describe_arguments(), call.describe(call.answer),
+                                        call.describe(answer)};
+    for (uint32_t i = 0; i < report_.shown; ++i) {
+        const TrialDifference& known = report_.differences[i];
+        if (known.method == method.text() && known.arguments == difference.arguments.text()) return {};
+    }
+    if (report_.shown < TrialReport::kShown) report_.differences[report_.shown++] = difference;
     return {};
 }
 
@@ -285,15 +314,16 @@ Result<uint64_t> ModuleSystem::reload_after_trial(const Wanted& wanted, const Tr
     trial.end();
     if (agreed.ok() && !trial.is_current())
         agreed = Error(ErrorCode::InvalidState, format("{} was replaced meanwhile", wanted.name).text());
-    {
+    if (!report.to.empty()) {
         MutexGuard registry(registry_);
         last_trial_ = report;
     }
     if (agreed.ok()) return replace(Span<const Wanted>(&wanted, 1), report.counts);
+    if (report.from.empty()) return agreed.error();
     entry.from = report.from;
     entry.to = report.to;
+    entry.interface = report.interface;
     entry.trial = report.counts;
-    if (entry.from.empty()) return naming(wanted.name, agreed.error());
     const Error error = naming(wanted.name, agreed.error());
     clock.stop();
     (void)store(clock, error);

@@ -34,8 +34,10 @@ struct TrialReport {
 
     FixedText<46> from;  ///< module, with version after a space
     FixedText<46> to;
+    FixedText<46> interface;  ///< of the module, the first if it has several
     TrialCounts counts;
-    TrialDifference differences[kShown];  ///< the first of them
+    uint32_t shown = 0;
+    TrialDifference differences[kShown];  ///< the first different ones
 };
 
 }  // namespace helix::kernel
