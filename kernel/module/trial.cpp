@@ -29,7 +29,7 @@ public:
     Trial& operator=(const Trial&) = delete;
 
     /// Change lock held. Errors: what speaks against the reload, NotSupported, and the shadow's own.
-    Result<void> begin();
+    Result<void> begin(PhaseClock& clock);
     /// Compares as many calls as are wanted, on a thread like those of modules: what the shadow does costs who calls no
     /// more than their neighbour would. No lock held. Errors: TimedOut, Cancelled, InvalidState (the instance that
     /// serves is another now), ModuleFailed (the shadow failed), Incompatible (answers differ).
@@ -61,7 +61,7 @@ private:
     Instance* shadow_ = nullptr;
 };
 
-Result<void> ModuleSystem::Trial::begin() {
+Result<void> ModuleSystem::Trial::begin(PhaseClock& clock) {
     system_.change_.assert_held();
     record_ = system_.find_record(wanted_.name);
     if (record_ == nullptr)
@@ -95,6 +95,7 @@ Result<void> ModuleSystem::Trial::begin() {
     tap_ = serving_->tap;
     tap_->watched = true;
     system_.trial_ = this;
+    clock.enter(Phase::Trial);
     TRY(take_state());
     stand_before(true);
     return {};
@@ -300,13 +301,12 @@ Result<uint64_t> ModuleSystem::reload_after_trial(const Wanted& wanted, const Tr
     report.counts.wanted = terms.calls;
     HistoryRecord entry;
     PhaseClock clock(kernel_.threads, entry);
-    clock.enter(Phase::Trial);
     Trial trial(*this, wanted, report);
     Result<void> agreed;
     {
         MutexGuard guard(change_);
         look_after_failed();
-        agreed = trial.begin();
+        agreed = trial.begin(clock);
     }
     if (agreed.ok()) agreed = trial.compare(terms);
     MutexGuard guard(change_);

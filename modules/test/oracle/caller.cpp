@@ -69,10 +69,10 @@ private:
         const auto nobody = oracle_.call<&Oracle::remembered>("");
         uint8_t text[4] = {};
         const auto digits = oracle_.call<&Oracle::spell>(uint64_t{42}, helix::MutableBytes(text));
+        const bool remembers = remembered.ok() && remembered.value() == 4 + 2 * learned_;
         if (teaches_ && round % 64 == 0) learned_ += oracle_.call<&Oracle::learn>(uint64_t{1}).ok() ? 1 : 0;
-        return twice.ok() && twice.value() == 2 * (round % 16) && remembered.ok() &&
-               remembered.value() >= 4 + learned_ && !nobody.ok() && digits.ok() && digits.value() == 2 &&
-               text[2] == '4' && text[3] == '2';
+        return twice.ok() && twice.value() == 2 * (round % 16) && remembers && !nobody.ok() && digits.ok() &&
+               digits.value() == 2 && text[2] == '4' && text[3] == '2';
     }
 
     const helix::Context* context_ = nullptr;

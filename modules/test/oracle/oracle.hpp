@@ -11,7 +11,7 @@ namespace helix::test {
 class Oracle {
 public:
     virtual uint64_t twice(uint64_t number) = 0;
-    /// What was learned so far, and the length of `name` added to it. Errors: NotFound, for an empty name.
+    /// What was learned so far, twice, and the length of `name` added to it. Errors: NotFound, for an empty name.
     virtual Result<uint64_t> remembered(Text name) = 0;
     /// Writes `number` in decimal to the end of `out`; how many digits.
     virtual uint64_t spell(uint64_t number, MutableBytes out) = 0;
