@@ -26,13 +26,14 @@ public:
         return {};
     }
 
-    /// `begin`: a thread asks; `begin teaching`: and teaches now and then. `ended`: it ends; how often it was answered,
+    /// `begin`: a thread asks; `begin teaching`: and teaches now and then; `begin killing`: and kills it once. `ended`: it ends; how often it was answered,
     /// and how often wrongly. `poke`: counts; `poked`: how often.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         const helix::Text type = request.request_type;
         if (type == "begin") {
             if (begun_) return helix::ErrorCode::Busy;
             teaches_ = helix::as_text(request.payload) == "teaching";
+            kill_at_ = helix::as_text(request.payload) == "killing" ? rounds_ + 16 : 0;
             __atomic_store_n(&goes_on_, true, __ATOMIC_RELAXED);
             thread_ = TRY(context_->thread_create("asker", thread_main, this));
             begun_ = true;
@@ -59,6 +60,8 @@ private:
     static void thread_main(void* argument) {
         auto& self = *static_cast<OracleCaller*>(argument);
         while (__atomic_load_n(&self.goes_on_, __ATOMIC_RELAXED)) {
+            if (self.kill_at_ != 0 && self.rounds_ == self.kill_at_)
+                (void)self.context_->request("oracle", {"crash"}).ok();
             self.wrong_ += self.ask(self.rounds_++) ? 0 : 1;
             self.context_->thread_yield();
         }
@@ -81,6 +84,7 @@ private:
     bool begun_ = false;
     bool goes_on_ = false;
     bool teaches_ = false;
+    uint64_t kill_at_ = 0;
     uint64_t rounds_ = 0;
     uint64_t wrong_ = 0;
     uint64_t learned_ = 0;

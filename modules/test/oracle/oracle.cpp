@@ -32,6 +32,10 @@ public:
         greeter_ = {};
         return {};
     }
+    helix::Result<helix::Response> handle_request(const helix::Request& request) override {
+        if (request.request_type == "crash") __builtin_trap();
+        return helix::ErrorCode::NotImplemented;
+    }
     helix::Result<void> save_state(helix::StateWriter& state) override { return state.put("learned", learned_); }
     helix::Result<void> restore_state(helix::StateReader& state, helix::Reason) override {
         learned_ = TRY(state.get_unsigned("learned"));
