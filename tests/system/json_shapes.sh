@@ -20,7 +20,7 @@ commands=("load counter" "request counter add 42" "request counter restored" "re
     "swap helix.scheduler helix-scheduler-priority" "swap helix.scheduler scheduler-fails-in-restore"
     "swap helix.scheduler needs-missing" "request crasher ud2" "load phoenix" "request phoenix die" settle "request absent x" modules "module counter"
     "module crasher" interfaces history threads cpus "cpu offline 1" dump locks memory metrics "metrics counter" "trace 200"
-    health "config helix-memory" "config helix-scheduler-priority" "log 20" files help "help load" "unload counter" "echo a b" "sleep 1" poweroff)
+    health "config helix-memory" "config helix-scheduler-priority" "log 20" files help "help load" trial "unload counter" "echo a b" "sleep 1" poweroff)
 
 # value COMMAND: what it printed; escaped characters become letters, so that quotes are those of JSON alone.
 value() {
@@ -126,7 +126,7 @@ for arch in hosted x86_64; do
         helix_shell $arch --json --smp 2 "${options[@]}" --timeout 90 >"$output" 2>"$output.errors"
     [[ $(wc -l <"$output") == "${#commands[@]}" ]] || fail "$arch: ${#commands[@]} values were due: $(cat "$output")"
 
-    for command in modules interfaces history threads cpus "cpu offline 1" dump locks memory metrics "metrics counter" "trace 200" \
+    for command in modules interfaces history trial threads cpus "cpu offline 1" dump locks memory metrics "metrics counter" "trace 200" \
         health "log 20" files help \
         "help load" "config helix-scheduler-priority" "event nobody" "unload counter"; do
         shape "$command"

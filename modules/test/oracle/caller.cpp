@@ -26,17 +26,19 @@ public:
         return {};
     }
 
-    /// `begin`: a thread asks; `begin teaching`: and teaches now and then; `begin killing`: and kills it once. `ended`: it ends; how often it was answered,
+    /// `begin`: a thread asks; `begin teaching`: and teaches now and then; `begin killing`: and another
+    /// kills it once a trial has begun. `ended`: it ends; how often it was answered,
     /// and how often wrongly. `poke`: counts; `poked`: how often.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         const helix::Text type = request.request_type;
         if (type == "begin") {
             if (begun_) return helix::ErrorCode::Busy;
-            teaches_ = helix::as_text(request.payload) == "teaching";
-            kill_at_ = helix::as_text(request.payload) == "killing" ? rounds_ + 16 : 0;
+            teaches_ = !request.payload.empty();
+            kills_ = helix::as_text(request.payload) == "killing";
             __atomic_store_n(&goes_on_, true, __ATOMIC_RELAXED);
             thread_ = TRY(context_->thread_create("asker", thread_main, this));
             begun_ = true;
+            if (kills_) killer_ = TRY(context_->thread_create("killer", killer_main, this));
             return helix::Response::ok_empty();
         }
         if (type == "ended") {
@@ -54,17 +56,20 @@ private:
     helix::Result<void> end() {
         __atomic_store_n(&goes_on_, false, __ATOMIC_RELAXED);
         TRY(context_->thread_join(thread_));
+        if (kills_) TRY(context_->thread_join(killer_));
         begun_ = false;
         return {};
     }
     static void thread_main(void* argument) {
         auto& self = *static_cast<OracleCaller*>(argument);
         while (__atomic_load_n(&self.goes_on_, __ATOMIC_RELAXED)) {
-            if (self.kill_at_ != 0 && self.rounds_ == self.kill_at_)
-                (void)self.context_->request("oracle", {"crash"}).ok();
             self.wrong_ += self.ask(self.rounds_++) ? 0 : 1;
             self.context_->thread_yield();
         }
+    }
+    static void killer_main(void* argument) {
+        auto& self = *static_cast<OracleCaller*>(argument);
+        if (self.oracle_.call<&Oracle::await_hold>().ok()) (void)self.context_->request("oracle", {"crash"}).ok();
     }
     bool ask(uint64_t round) {
         const auto twice = oracle_.call<&Oracle::twice>(round % 16);
@@ -81,10 +86,11 @@ private:
     const helix::Context* context_ = nullptr;
     helix::Handle<Oracle> oracle_;
     helix::ThreadId thread_ = helix::ThreadId::None;
+    helix::ThreadId killer_ = helix::ThreadId::None;
     bool begun_ = false;
     bool goes_on_ = false;
     bool teaches_ = false;
-    uint64_t kill_at_ = 0;
+    bool kills_ = false;
     uint64_t rounds_ = 0;
     uint64_t wrong_ = 0;
     uint64_t learned_ = 0;

@@ -25,12 +25,13 @@ public:
     }
     helix::Result<void> start() override {
         kept_ = TRY(context_->kept_memory<uint64_t>("learned"));
+        never_ = TRY(context_->semaphore_create(0));
         if (kDiffers == "starts-thread") (void)TRY(context_->thread_create("oracle", thread_main, this));
         return {};
     }
     helix::Result<void> stop() override {
         greeter_ = {};
-        return {};
+        return context_->semaphore_destroy(never_);
     }
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "crash") __builtin_trap();
@@ -69,6 +70,13 @@ public:
         return {};
     }
 
+    helix::Result<void> await_hold() override {
+        if (was_held_) return {};
+        const auto waited = context_->semaphore_wait(never_);
+        was_held_ = !waited.ok() && waited.error().code() == helix::ErrorCode::Restart;
+        return waited;
+    }
+
 private:
     static constexpr helix::Text kDiffers = ORACLE_DIFFERS;
 
@@ -86,5 +94,7 @@ private:
     helix::Handle<helix::test::Greeter> greeter_;
     uint64_t* kept_ = nullptr;
     uint64_t learned_ = 0;
+    helix::SemaphoreId never_ = helix::SemaphoreId::None;
+    bool was_held_ = false;
 };
 HELIX_MODULE(Oracle)

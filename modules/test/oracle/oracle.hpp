@@ -16,6 +16,8 @@ public:
     /// Writes `number` in decimal to the end of `out`; how many digits.
     virtual uint64_t spell(uint64_t number, MutableBytes out) = 0;
     virtual Result<void> learn(uint64_t number) = 0;
+    /// Waits until somebody wants to know the module's state.
+    virtual Result<void> await_hold() = 0;
 
 protected:
     ~Oracle() = default;
@@ -31,5 +33,6 @@ struct helix::InterfaceTraits<helix::test::Oracle> {
         methods(MethodEntry<&Oracle::twice>{"twice", MethodTraits::Bounded | MethodTraits::Pure},
                 MethodEntry<&Oracle::remembered>{"remembered", MethodTraits::Blocking | MethodTraits::Pure},
                 MethodEntry<&Oracle::spell>{"spell", MethodTraits::Blocking | MethodTraits::Pure},
-                MethodEntry<&Oracle::learn>{"learn", MethodTraits::Blocking});
+                MethodEntry<&Oracle::learn>{"learn", MethodTraits::Blocking},
+                MethodEntry<&Oracle::await_hold>{"await_hold", MethodTraits::Blocking});
 };
