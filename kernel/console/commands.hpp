@@ -31,7 +31,6 @@ struct Invocation {
     Span<const Text> arguments;  ///< without options; as many as the command takes
     bool json;                   ///< print one JSON value on one line
     bool option;                 ///< the command's own option was given
-    Text values[2];              ///< of the command's options that take one; empty where they were not given
     Output& out;
     Span<char> scratch;  ///< for tables
     SessionEnd& end;
@@ -70,8 +69,7 @@ struct Command {
     uint8_t required;  ///< arguments at least
     uint8_t accepted;  ///< arguments at most; kAnyNumber for no limit
     ArgumentKind kinds[kMaximumArguments] = {};
-    Text option = {};     ///< of its own; empty: none
-    Text valued[2] = {};  ///< the same, with a value behind
+    Text option = {};  ///< of its own; empty: none
 
     static constexpr uint8_t kAnyNumber = 255;
 

@@ -393,6 +393,7 @@ Result<void> run_unload(Invocation& invocation) {
 }
 
 Result<void> run_reload(Invocation& invocation) {
+    if (invocation.option) return reload_after_trial(invocation);
     const Span<const Text> words = invocation.arguments;
     Wanted wanted[CommandWords::kMaximum / 2 + 1];
     const size_t count = words.size() / 2 + words.size() % 2;
@@ -401,7 +402,6 @@ Result<void> run_reload(Invocation& invocation) {
             ErrorCode::InvalidArgument,
             format("{} has no file; usage: reload {}", words[words.size() - 1], invocation.command.usage).text());
     for (size_t i = 0; i < count; ++i) wanted[i] = {words[2 * i], invocation.argument(2 * i + 1)};
-    if (!invocation.values[0].empty() || !invocation.values[1].empty()) return reload_after_trial(invocation, wanted[0]);
     const uint64_t id = TRY(invocation.kernel.modules.reload(Span<const Wanted>(wanted, count)));
     const bool list = invocation.json && count > 1;
     if (list) invocation.out.write("[");

@@ -122,19 +122,9 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
     bool explain = false;
     bool option = false;
     bool options_ended = false;
-    Text values[2];
     Text unknown;
     for (size_t i = 1; i < words.count; ++i) {
         const Text word = words.words[i];
-        Text* value = nullptr;
-        for (size_t k = 0; k < 2 && command != nullptr && !options_ended; ++k)
-            if (!command->valued[k].empty() && word == command->valued[k]) value = &values[k];
-        if (value != nullptr) {
-            if (i + 1 == words.count || words.words[i + 1].empty())
-                return Error(ErrorCode::InvalidArgument, format("{} takes a number behind it", word).text());
-            *value = words.words[++i];
-            continue;
-        }
         if (options_ended || !word.starts_with("--"))
             arguments[count++] = word;
         else if (word == "--")
@@ -154,7 +144,6 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
                           Span<const Text>(arguments, count),
                           json,
                           option,
-                          {values[0], values[1]},
                           out_,
                           Span<char>(scratch_),
                           end_,
@@ -164,17 +153,12 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
         invocation.arguments = own_name;
         return run_help(invocation);
     }
-    if (!unknown.empty()) {
-        FixedText<40> own;
-        for (const Text each : {command->option, command->valued[0], command->valued[1]}) {
-            own.append(each);
-            own.append(each.empty() ? Text() : Text(", "));
-        }
-        return Error(ErrorCode::InvalidArgument,
-                     format("{} has no option {}; it takes {}--json and --help, and -- ends the options", command->name,
-                            unknown.substr(0, 40), own)
-                         .text());
-    }
+    if (!unknown.empty())
+        return Error(
+            ErrorCode::InvalidArgument,
+            format("{} has no option {}; it takes {}{}--json and --help, and -- ends the options", command->name,
+                   unknown.substr(0, 40), command->option, command->option.empty() ? Text() : Text(", "))
+                .text());
     if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
         return Error(ErrorCode::InvalidArgument,
                      format("{} {}; usage: {}{}{}", command->name,
@@ -310,9 +294,7 @@ void Shell::complete(Text before, CompletionCandidates& out) {
     }
     const Command* const command = find_command(words.words[0]);
     if (before.substr(word_begin).starts_with("-")) {
-        if (command != nullptr)
-            for (const Text each : {command->option, command->valued[0], command->valued[1]})
-                if (!each.empty()) out.offer(each);
+        if (command != nullptr && !command->option.empty()) out.offer(command->option);
         out.offer("--json");
         out.offer("--help");
         return;

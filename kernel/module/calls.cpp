@@ -20,17 +20,6 @@ public:
     Awaiting(const Awaiting&) = delete;
     Awaiting& operator=(const Awaiting&) = delete;
 };
-/// Whom a module means by `name`: the instance that is called so, else the first other one of the module of that name.
-FixedText<46> instance_meant(ModuleSystem& system, Text name) {
-    FixedText<46> meant;
-    bool exact = false;
-    system.for_each([&](ModuleRecord& record) {
-        exact |= record.name() == name;
-        if (meant.empty() && record.current != nullptr && record.current->info().name() == name)
-            meant.assign(record.name());
-    });
-    return exact || meant.empty() ? FixedText<46>(name.substr(0, meant.capacity())) : meant;
-}
 }  // namespace
 
 Result<Response> ModuleSystem::request(Instance* source, Text target, Text type, Bytes payload) {
@@ -44,8 +33,7 @@ Result<Response> ModuleSystem::request(const Asking& asking, Text target, Text t
     const uint64_t deadline_ns = asking.deadline_ns;
     const auto absent = [&] { return Error(ErrorCode::NotFound, format("no module {} is loaded", target).text()); };
     for (;; wait_for_supervisor()) {  // it failed, or is to be replaced or removed: whoever serves afterwards is asked
-        const RecordPin record =
-            asking.source == InstanceId::None ? find(target) : find(instance_meant(*this, target).text());
+        const RecordPin record = find(target);
         if (!record) return absent();
         if (record->call_lock.held_by_me())
             return Error(ErrorCode::Busy, format("{} is in a call of this thread already", target).text());

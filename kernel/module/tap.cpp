@@ -109,19 +109,11 @@ extern "C" __attribute__((used)) void helix_tap_leave(Tap::Frame& frame) {
 static_assert(sizeof(Tap::Frame) <= 96 && __builtin_offsetof(Tap::Frame, offset) == 48 &&
               __builtin_offsetof(Tap::Frame, implementation) == 56);
 
-struct MethodTable {
-    void (*methods[MethodShape::kMaximumMethods])();
-};
-consteval MethodTable all_tapped() {
-    MethodTable table{};
-    for (auto& method : table.methods) method = tapped_method;
-    return table;
-}
-constinit const MethodTable kTapped = all_tapped();
-
 }  // namespace
 
-constinit const TappedObject kRefusing = {&kTapped, nullptr};
+Tap::Tap(Instance& instance) : kernel_(instance.kernel), instance_(instance) {
+    for (Method& method : vtable_) method = tapped_method;
+}
 
 Result<Tap*> Tap::create(Instance& instance) {
     Heap& heap = instance.kernel.heap;
@@ -144,12 +136,11 @@ Result<Tap*> Tap::create(Instance& instance) {
             way.shape_count = entry.pure_count;
             way.interface = entry.name;
             way.major = entry.major;
-            way.object = {&kTapped, instance.targets[i].implementation};
+            way.object = {&tap->vtable_, instance.targets[i].implementation};
             way.target = {&way.object, token_of(&instance)};
         }
         if (tap->way_count_ != 0) return {};
-        return Error(ErrorCode::NotSupported,
-                     format("{} has no pure method of which a trial could ask both", instance.name()).text());
+        return Error(ErrorCode::NotSupported, "it has no pure method of which a trial could ask both");
     };
     if (const auto filled = fill(); !filled.ok()) {
         destroy(tap);

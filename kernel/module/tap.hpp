@@ -43,6 +43,9 @@ public:
     /// The one that takes the place of `target` in a slot, or null.
     Way* find(const SlotTarget* target);
 
+    /// For an instance on trial, in the place of everybody else: calls there are refused. As long as the tap is there.
+    TappedObject* refusing() { return &refusing_; }
+
     /// Grows with every call that may change what the pure methods answer. Any context.
     uint64_t epoch() const;
 
@@ -82,8 +85,11 @@ private:
         Use uses[kCalls] = {};
     };
 
-    explicit Tap(Instance& instance) : kernel_(instance.kernel), instance_(instance) {}
+    explicit Tap(Instance& instance);
 
+    using Method = void (*)();
+    Method vtable_[MethodShape::kMaximumMethods];
+    TappedObject refusing_ = {&vtable_, nullptr};
     Kernel& kernel_;
     Instance& instance_;  ///< until it is left
     Way ways_[6];
@@ -93,8 +99,5 @@ private:
     Awaited<State> state_;
     TrialCall calls_[kCalls];
 };
-
-/// For an instance on trial, in the place of everybody else: calls there are refused.
-extern const TappedObject kRefusing;
 
 }  // namespace helix::kernel

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Shadow trial: before a reload the new instance is asked what the old one is asked, and has to give the same answers.
 
-#include "kernel/duration.hpp"
 #include "kernel/kernel.hpp"
 #include "kernel/memory/make.hpp"
 #include "kernel/module/module_hold.hpp"
@@ -17,6 +16,7 @@ namespace {
 constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside
 constexpr uint64_t kNextStateNs = 10'000'000;        // from a change of the state until it is taken again
 constexpr size_t kStateCapacity = 16 * 1024;
+constexpr Text kGone = "it failed or was replaced meanwhile; the trial ended";
 }  // namespace
 
 /// One trial, of the thread that asked for it. The shadow is an instance like any other, but in a place that nobody
@@ -69,17 +69,14 @@ Result<void> ModuleSystem::Trial::begin(PhaseClock& clock) {
     report_.from = name_with_version(*record_->current);
     if (record_->slot_count != 0) report_.interface = record_->slots[0]->interface.name;
     if (record_->state() != ModuleState::Running)
-        return Error(ErrorCode::InvalidState,
-                     format("{} is {}: there is nothing to compare with", record_->name(), describe(record_->state()))
-                         .text());
+        return Error(ErrorCode::InvalidState, "it does not run, so there is nothing to compare with");
     const Bytes bytes = TRY(system_.find_file(wanted_.file.empty() ? record_->file.text() : wanted_.file, file_));
     image_ = TRY(Image::create(system_.kernel_.memory, bytes, file_.text()));
     report_.to = name_with_version(record_->name(), image_->info().version());
     TRY(check_same_module(*record_, *image_, file_.text()));
     TRY(system_.check_reloadable(*record_, *image_));
-    if (const InterfaceRecord* const ruled = system_.ruled_by(*record_))
-        return Error(ErrorCode::NotSupported,
-                     format("{} rules {}, which the kernel alone asks", record_->name(), ruled->name).text());
+    if (system_.ruled_by(*record_) != nullptr)
+        return Error(ErrorCode::NotSupported, "it rules, and the kernel alone asks who rules");
     if (system_.trial_ != nullptr) return Error(ErrorCode::Busy, "another trial is under way");
     serving_ = record_->current;
     if (serving_->tap == nullptr) serving_->tap = TRY(Tap::create(*serving_));
@@ -89,8 +86,7 @@ Result<void> ModuleSystem::Trial::begin(PhaseClock& clock) {
         common |= entry != nullptr && entry->major == way.major;
     }
     if (!common)
-        return Error(ErrorCode::NotSupported,
-                     format("{} implements nothing of which a trial could ask both", file_).text());
+        return Error(ErrorCode::NotSupported, "the new one has nothing of which a trial could ask both");
     serving_id_ = serving_->id;
     tap_ = serving_->tap;
     tap_->watched = true;
@@ -168,7 +164,7 @@ Result<void> ModuleSystem::Trial::start_shadow(Bytes state) {
     TRY(system_.check_candidate(*record_, *image_));
     shadow_ = TRY(Instance::create(kernel, *place_, *image_));
     shadow_->on_trial = true;
-    shadow_->refusing = {const_cast<TappedObject*>(&kRefusing), token_of(shadow_)};
+    shadow_->refusing = {tap_->refusing(), token_of(shadow_)};
     shadow_->leaves = true;
     shadow_->tried_for = record_;
     TRY(shadow_->call_in_time<&Module::init>(shadow_->context));
@@ -244,14 +240,12 @@ Result<void> ModuleSystem::Trial::compare_all(const TrialTerms& terms) {
                 [[fallthrough]];
             }
             case Tap::News::Gone:
-                return Error(ErrorCode::InvalidState,
-                             format("{} failed or was replaced meanwhile; the trial ended", wanted_.name).text());
+                return Error(ErrorCode::InvalidState, kGone);
             case Tap::News::TimedOut:
                 if (report_.counts.differing != 0) return differs();
-                return Error(ErrorCode::TimedOut,
-                             format("{} of {} calls came within {}; nothing was changed", report_.counts.compared,
-                                    terms.calls, describe_duration(terms.timeout_ns))
-                                 .text());
+                return Error(ErrorCode::TimedOut, format("{} of {} calls came in time; nothing was changed",
+                                                         report_.counts.compared, terms.calls)
+                                                      .text());
             case Tap::News::Cancelled: return ErrorCode::Cancelled;
         }
     }
@@ -271,13 +265,13 @@ Result<void> ModuleSystem::Trial::ask(TrialCall& call) {
         failure = call.ask(*target, answer, read);
     }
     if (failure != GateFailure::None || shadow_->is_ended()) return shadow_->failed_error();
-    const auto method = format<94>("{}.{}", call.interface, call.shape->name);
-    if (!read)
-        return Error(ErrorCode::ModuleFailed,
-                     format("{}: the answer of the new instance cannot be read", method).text());
+    if (!read) return Error(ErrorCode::ModuleFailed, "an answer of the new instance cannot be read");
     ++report_.counts.compared;
     if (answer == call.answer) return {};
     ++report_.counts.differing;
+    FixedText<94> method(call.interface);
+    method.append('.');
+    method.append(call.shape->name);
     const TrialDifference difference = {method, call.describe_arguments(), call.describe(call.answer),
                                         call.describe(answer)};
     for (uint32_t i = 0; i < report_.shown; ++i) {
@@ -290,10 +284,11 @@ Result<void> ModuleSystem::Trial::ask(TrialCall& call) {
 
 Error ModuleSystem::Trial::differs() const {
     const TrialDifference& first = report_.differences[0];
-    return Error(ErrorCode::Incompatible,
-                 format("{} of {} answers differ: {}({}) gave {}, and {} of the new instance", report_.counts.differing,
-                        report_.counts.compared, first.method, first.arguments, first.serving, first.shadow)
-                     .text());
+    auto sentence = format("{} of {} answers differ: ", report_.counts.differing, report_.counts.compared);
+    for (const Text part : {first.method.text(), Text("("), first.arguments.text(), Text(") gave "), first.serving.text(),
+                            Text(", and "), first.shadow.text(), Text(" of the new instance")})
+        sentence.append(part);
+    return Error(ErrorCode::Incompatible, sentence.text());
 }
 
 Result<uint64_t> ModuleSystem::reload_after_trial(const Wanted& wanted, const TrialTerms& terms) {
@@ -313,7 +308,7 @@ Result<uint64_t> ModuleSystem::reload_after_trial(const Wanted& wanted, const Tr
     look_after_failed();  // what the shadow did is said first
     trial.end();
     if (agreed.ok() && !trial.is_current())
-        agreed = Error(ErrorCode::InvalidState, format("{} was replaced meanwhile", wanted.name).text());
+        agreed = Error(ErrorCode::InvalidState, kGone);
     if (!report.to.empty()) {
         MutexGuard registry(registry_);
         last_trial_ = report;

@@ -52,7 +52,7 @@ void append_value(FixedText<100>& out, Bytes value) {
     uint64_t number = 0;
     if (value.size() > sizeof(number)) return append_bytes(out, value);
     __builtin_memcpy(&number, value.data(), value.size());
-    out.append(format<20>("{}", number).text());
+    out.append(format<48>("{}", number).text());
 }
 
 void separate(FixedText<100>& out) {
@@ -131,9 +131,9 @@ bool TrialCall::read_answer(Instance& of, uint64_t rax, uint64_t rdx, const void
 }
 
 GateFailure TrialCall::ask(const SlotTarget& to, TrialAnswer& out, bool& read) {
-    uint64_t w[MethodShape::kMaximumArguments];
-    __builtin_memcpy(w, words, sizeof(w));
-    uint64_t* word = w;
+    uint64_t arguments[MethodShape::kMaximumArguments];
+    __builtin_memcpy(arguments, words, sizeof(words));
+    uint64_t* word = arguments;
     size_t at = 0;
     for (const ArgumentShape& argument : shape->arguments) {
         if (is_span(argument)) {
@@ -142,28 +142,28 @@ GateFailure TrialCall::ask(const SlotTarget& to, TrialAnswer& out, bool& read) {
         }
         word += words_of(argument);
     }
+    uint64_t w[MethodShape::kMaximumArguments];
+    __builtin_memcpy(w, arguments, sizeof(w));
+    // Where the answer goes to memory, that comes first, then the object: otherwise the object alone.
     Large large;
     TwoWords two{};
-    SlotHead slot{};
-    slot.target = &to;
-    const uint64_t offset = shape->offset;
-    const uint32_t count = preempt_count();
-    GateFailure failure{};
-    if (has(shape->traits, MethodTraits::Bounded)) {
-        failure = shape->hidden ? detail::slot_call_bounded<Large>(&slot, offset, &large, w[0], w[1], w[2], w[3])
-                                : detail::slot_call_bounded<TwoWords>(&slot, offset, &two, w[0], w[1], w[2], w[3], w[4]);
-    } else {
-        void* const object = to.implementation;
-        failure = shape->hidden
-                      ? detail::cross<GateKind::Module, detail::Callee::Method, Large>(to.instance, object, offset, object,
-                                                                                      &large, w[0], w[1], w[2], w[3])
-                      : detail::cross<GateKind::Module, detail::Callee::Method, TwoWords>(
-                            to.instance, object, offset, object, &two, w[0], w[1], w[2], w[3], w[4]);
+    const void* first = to.implementation;
+    if (shape->hidden) {
+        for (size_t i = MethodShape::kMaximumArguments; --i > 0;) w[i] = w[i - 1];
+        w[0] = reinterpret_cast<uint64_t>(first);
+        first = &large;
     }
-    if (preempt_count() != count) return fail_for_preemption(to.instance, count);
-    if (failure == GateFailure::None)
-        read = read_answer(instance_of(to.instance), two.words[0], two.words[1], &large, w, out);
-    return failure;
+    const bool bounded = has(shape->traits, MethodTraits::Bounded);
+    if (bounded) preempt_disable();
+    const uint32_t count = preempt_count();
+    const GateFailure failure = detail::cross<GateKind::Module, detail::Callee::Method, TwoWords>(
+        to.instance, to.implementation, shape->offset, first, &two, w[0], w[1], w[2], w[3], w[4]);
+    const bool kept_count = preempt_count() == count;
+    const GateFailure outcome = kept_count ? failure : fail_for_preemption(to.instance, count);
+    if (bounded) preempt_enable();
+    if (outcome == GateFailure::None)
+        read = read_answer(instance_of(to.instance), two.words[0], two.words[1], &large, arguments, out);
+    return outcome;
 }
 
 FixedText<100> TrialCall::describe_arguments() const {
@@ -190,39 +190,21 @@ FixedText<100> TrialCall::describe_arguments() const {
 
 FixedText<100> TrialCall::describe(const TrialAnswer& answered) const {
     FixedText<100> out;
-    const uint8_t* next = answered.bytes;
-    bool well = true;
-    size_t outputs = 0;  // bytes of all of them, which come last
-    const uint64_t* word = words;
-    for (const ArgumentShape& argument : shape->arguments) {
-        if (argument.kind == ArgumentKind::Output) outputs += bytes_of(argument, word[1]);
-        word += words_of(argument);
-    }
-    size_t left = answered.size - outputs;
-    if (shape->is_result) {
-        well = *next++ != 0;
-        --left;
-    }
+    Bytes rest(answered.bytes, answered.size);
+    const bool well = !shape->is_result || rest[0] != 0;
+    if (shape->is_result) rest = rest.subspan(1);
     if (!well) {
         ErrorCode code{};
-        __builtin_memcpy(&code, next, sizeof(code));
-        out = format<100>("error: {}", helix::describe(code));
-    } else if (shape->is_span) {
-        append_bytes(out, {next, left});
-    } else if (shape->value_size != 0) {
-        append_value(out, {next, left});
-    } else if (shape->is_result) {
-        out.append("ok");
+        __builtin_memcpy(&code, rest.data(), sizeof(code));
+        out.append("error: ");
+        out.append(helix::describe(code));
+    } else if (!shape->is_span && shape->value_size != 0) {
+        append_value(out, rest.subspan(0, shape->value_size));
     }
-    next += left;
-    word = words;
-    for (const ArgumentShape& argument : shape->arguments) {
-        if (argument.kind == ArgumentKind::Output) {
-            separate(out);
-            append_bytes(out, {next, bytes_of(argument, word[1])});
-            next += bytes_of(argument, word[1]);
-        }
-        word += words_of(argument);
+    rest = rest.subspan(well ? (shape->is_span ? 0 : shape->value_size) : sizeof(ErrorCode));
+    if (!rest.empty()) {  // a span that is returned, and those that were filled
+        separate(out);
+        append_bytes(out, rest);
     }
     return out;
 }

@@ -44,7 +44,7 @@ for arch in hosted x86_64; do
     await stopping
     type_in '\003'
     await '{"error":"interrupted: hangs-in-stop was removed, but did not stop cleanly: cancelled"}'
-    type_in 'load oracle; echo trying; reload oracle --shadow 9 --within 80000000 --json\n'
+    type_in 'load oracle; echo trying; reload oracle oracle --shadow 9 80000000 --json\n'
     await trying
     type_in '\003'
     await '{"error":"interrupted"}'

@@ -126,7 +126,7 @@ for arch in hosted x86_64; do
         helix_shell $arch --json --smp 2 "${options[@]}" --timeout 90 >"$output" 2>"$output.errors"
     [[ $(wc -l <"$output") == "${#commands[@]}" ]] || fail "$arch: ${#commands[@]} values were due: $(cat "$output")"
 
-    for command in modules interfaces history trial threads cpus "cpu offline 1" dump locks memory metrics "metrics counter" "trace 200" \
+    for command in modules interfaces history threads cpus "cpu offline 1" dump locks memory metrics "metrics counter" "trace 200" \
         health "log 20" files help \
         "help load" "config helix-scheduler-priority" "event nobody" "unload counter"; do
         shape "$command"
@@ -147,6 +147,7 @@ for arch in hosted x86_64; do
     [[ $(value "request helix-scheduler-round-robin statistics") == '{"time_slice_ms":10,'*'}' ]] || fail "$arch: no object"
     is "echo a b" '["a","b"]'
     is settle '{}'
+    is trial '[]'
     is "sleep 1" '{"slept_ms":1}'
     is poweroff '{"poweroff":true}'
     for command in "request counter dance" "swap helix.scheduler scheduler-fails-in-restore" \
