@@ -273,10 +273,7 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Text as, Link link, P
 
 Result<void> ModuleSystem::load(Text file, Text as, FixedText<46>* name) {
     if (!as.empty() && (!is_valid_name(as) || as.size() > FixedText<46>::capacity()))
-        return Error(ErrorCode::InvalidArgument,
-                     format("\"{}\" is no name: it has letters, digits, '.', '_' and '-', at most {}",
-                            quoted<46>(as), FixedText<46>::capacity())
-                         .text());
+        return Error(ErrorCode::InvalidArgument, "a name has letters, digits, '.', '_' and '-', 46 at most");
     MutexGuard guard(change_);
     HistoryRecord entry;
     PhaseClock clock(kernel_.threads, entry);

@@ -111,6 +111,12 @@ static_assert(sizeof(Tap::Frame) <= 96 && __builtin_offsetof(Tap::Frame, offset)
 
 }  // namespace
 
+[[gnu::noinline]] Tap::Way::Way() = default;
+
+void Tap::run_locked(Change change, void* context) {
+    state_.with([&](State& state) { change(state, context); });
+}
+
 Tap::Tap(Instance& instance) : kernel_(instance.kernel), instance_(instance) {
     for (Method& method : vtable_) method = tapped_method;
 }
@@ -135,7 +141,6 @@ Result<Tap*> Tap::create(Instance& instance) {
                 return instance.failed_error();
             way.shape_count = entry.pure_count;
             way.interface = entry.name;
-            way.major = entry.major;
             way.object = {&tap->vtable_, instance.targets[i].implementation};
             way.target = {&way.object, token_of(&instance)};
         }
@@ -174,7 +179,7 @@ uint64_t Tap::epoch() const {
 }
 
 void Tap::open(uint64_t epoch) {
-    state_.with([&](State& state) {
+    locked([&](State& state) {
         state.open = true;
         state.stale = false;
         state.epoch = epoch;
@@ -182,7 +187,7 @@ void Tap::open(uint64_t epoch) {
 }
 
 void Tap::close() {
-    state_.with([](State& state) {
+    locked([](State& state) {
         state.open = false;
         state.cancelled = false;
         state.skipped = 0;
@@ -218,11 +223,13 @@ void Tap::cancel() {
 }
 
 void Tap::done(TrialCall& call) {
-    state_.with([&](State& state) { state.uses[&call - calls_] = Use::Free; });
+    locked([&](State& state) { state.uses[&call - calls_] = Use::Free; });
 }
 
 uint64_t Tap::skipped() {
-    return state_.with([](State& state) { return state.skipped; });
+    uint64_t skipped = 0;
+    locked([&](State& state) { skipped = state.skipped; });
+    return skipped;
 }
 
 void Tap::enter(Frame& frame, Way& way) {
@@ -237,7 +244,7 @@ void Tap::enter(Frame& frame, Way& way) {
     const uint64_t now = epoch();
     size_t free = kCalls;
     bool is_stale = false;
-    state_.with([&](State& state) {
+    locked([&](State& state) {
         if (!state.open) return;
         is_stale = state.epoch != now && !state.stale;
         for (size_t i = 0; i < kCalls && state.epoch == now; ++i)
@@ -261,7 +268,7 @@ void Tap::enter(Frame& frame, Way& way) {
         call.words[i] = frame.self + 1 + i < 6 ? frame.words[frame.self + 1 + i] : 0;
     const bool copied = call.copy_arguments(instance_);
     if (copied) frame.call = &call;
-    state_.with([&](State& state) {
+    locked([&](State& state) {
         state.uses[free] = copied ? Use::UnderWay : Use::Free;
         if (!copied) ++state.skipped;
     });
@@ -269,11 +276,11 @@ void Tap::enter(Frame& frame, Way& way) {
 
 void Tap::answered(Frame& frame) {
     TrialCall& call = *frame.call;
-    const bool wanted = state_.with([&](State& state) {
+    bool wanted = false;
+    locked([&](State& state) {
         const size_t i = static_cast<size_t>(&call - calls_);
-        if (state.tickets[i] != frame.ticket || state.uses[i] != Use::UnderWay) return false;
-        state.uses[i] = Use::Written;
-        return true;
+        wanted = state.tickets[i] == frame.ticket && state.uses[i] == Use::UnderWay;
+        if (wanted) state.uses[i] = Use::Written;
     });
     if (!wanted) return;
     const bool read = call.read_answer(instance_, frame.words[0], frame.words[1],

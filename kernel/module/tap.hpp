@@ -23,10 +23,10 @@ class Tap {
 public:
     /// One interface of the instance.
     struct Way {
+        Way();  // out of line, as that of the calls: there are many
         TappedObject object{};
         SlotTarget target{};  ///< leads to the object
         FixedText<46> interface;
-        uint16_t major = 0;
         MethodShape* shapes = nullptr;  ///< of its pure methods
         uint32_t shape_count = 0;
     };
@@ -86,6 +86,13 @@ private:
     };
 
     explicit Tap(Instance& instance);
+    /// Runs `change` with the state locked. Out of line, whatever the change is.
+    using Change = void (*)(State& state, void* context);
+    void run_locked(Change change, void* context);
+    template <typename Function>
+    void locked(Function function) {
+        run_locked([](State& state, void* context) { (*static_cast<Function*>(context))(state); }, &function);
+    }
 
     using Method = void (*)();
     Method vtable_[MethodShape::kMaximumMethods];

@@ -80,21 +80,16 @@ Result<void> ModuleSystem::Trial::begin(PhaseClock& clock) {
     if (system_.trial_ != nullptr) return Error(ErrorCode::Busy, "another trial is under way");
     serving_ = record_->current;
     if (serving_->tap == nullptr) serving_->tap = TRY(Tap::create(*serving_));
-    bool common = false;
-    for (const Tap::Way& way : *serving_->tap) {
-        const InterfaceEntry* const entry = find_interface(image_->descriptor(), way.interface.text());
-        common |= entry != nullptr && entry->major == way.major;
-    }
-    if (!common)
-        return Error(ErrorCode::NotSupported, "the new one has nothing of which a trial could ask both");
+    for (const Tap::Way& way : *serving_->tap)
+        if (find_interface(image_->descriptor(), way.interface.text()) == nullptr)
+            return Error(ErrorCode::NotSupported, "the new one lacks an interface, so it cannot be asked as the old one");
     serving_id_ = serving_->id;
     tap_ = serving_->tap;
     tap_->watched = true;
     system_.trial_ = this;
     clock.enter(Phase::Trial);
-    TRY(take_state());
-    stand_before(true);
-    return {};
+    stand_before(true);  // first, so that no call is missed that changes the state from when it is taken on
+    return take_state();
 }
 
 void ModuleSystem::Trial::end() {
@@ -130,8 +125,6 @@ void ModuleSystem::Trial::stand_before(bool stand) {
     };
     for (uint32_t i = 0; i < record_->slot_count; ++i) {
         InterfaceRecord& interface = record_->slots[i]->interface;
-        const InterfaceEntry* const entry = find_interface(image_->descriptor(), interface.name.text());
-        if (entry == nullptr || entry->major != interface.major) continue;
         divert(*record_->slots[i]);
         if (interface.primary_record == record_) divert(*interface.primary);
     }
@@ -256,7 +249,6 @@ Result<void> ModuleSystem::Trial::compare_all(const TrialTerms& terms) {
 /// What the shadow says to `call`.
 Result<void> ModuleSystem::Trial::ask(TrialCall& call) {
     const SlotTarget* const target = system_.target_of(*shadow_, call.interface);
-    if (target == nullptr) return {};
     TrialAnswer answer;
     bool read = false;
     GateFailure failure{};

@@ -76,6 +76,8 @@ bool TrialAnswer::append(Instance& of, const void* from, size_t count) {
     return true;
 }
 
+[[gnu::noinline]] TrialCall::TrialCall() = default;
+
 bool TrialCall::copy_arguments(Instance& caller) {
     data_size = 0;
     const uint64_t* word = words;

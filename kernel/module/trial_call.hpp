@@ -17,12 +17,14 @@ struct TrialAnswer {
 
     bool append(Instance& of, const void* from, size_t count);
     bool operator==(const TrialAnswer& other) const {
-        return size == other.size && __builtin_memcmp(bytes, other.bytes, size) == 0;
+        return as_text({bytes, size}) == as_text({other.bytes, other.size});
     }
 };
 
 struct TrialCall {
     static constexpr size_t kData = 512;
+
+    TrialCall();
 
     Text interface;
     void* implementation = nullptr;  ///< who was called
