@@ -109,8 +109,8 @@ struct InterfaceEntry {
     FixedText<46> name;
     uint16_t major;
     uint16_t minor;
-    uint32_t pure_count;                ///< of its methods, those of which a trial can ask two implementations
-    void* (*cast)(Module*);             ///< the module as that interface
+    uint32_t pure_count;                  ///< of its methods, those of which a trial can ask two implementations
+    void* (*cast)(Module*);               ///< the module as that interface
     void (*describe_pure)(MethodShape*);  ///< writes so many
 };
 

@@ -94,9 +94,9 @@ struct ShapeOf<R (C::*)(A...)> {
         MethodShape shape;
         size_t count = 0;
         (void)count;
-        ((shape.arguments[count++] = {SpanOf<A>::kElement == 0  ? ArgumentKind::Value
-                                      : SpanOf<A>::kIsFilled ? ArgumentKind::Output
-                                                             : ArgumentKind::Input,
+        ((shape.arguments[count++] = {SpanOf<A>::kElement == 0 ? ArgumentKind::Value
+                                      : SpanOf<A>::kIsFilled   ? ArgumentKind::Output
+                                                               : ArgumentKind::Input,
                                       static_cast<uint8_t>(SpanOf<A>::kElement == 0 ? kWords<A>
                                                                                     : SpanOf<A>::kElement)}),
          ...);

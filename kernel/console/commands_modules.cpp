@@ -353,7 +353,8 @@ Result<void> run_load(Invocation& invocation) {
         }
     });
     // It may have failed, and be gone, between the two looks.
-    if (!shown.ok()) return Error(ErrorCode::NotFound, format("{} was loaded and has gone since; see history", file).text());
+    if (!shown.ok())
+        return Error(ErrorCode::NotFound, format("{} was loaded and has gone since; see history", file).text());
     invocation.out.write("\n");
     return {};
 }

@@ -23,7 +23,8 @@ Result<void> reload_after_trial(Invocation& invocation) {
     if (count != 3 && count != 4)
         return Error(ErrorCode::InvalidArgument, "--shadow is for one module: reload NAME FILE --shadow N [MS]");
     TrialTerms terms;
-    terms.calls = static_cast<uint32_t>(TRY(number_argument(invocation, 2, "a number of calls", TrialTerms::kMaximumCalls)));
+    terms.calls =
+        static_cast<uint32_t>(TRY(number_argument(invocation, 2, "a number of calls", TrialTerms::kMaximumCalls)));
     if (terms.calls == 0) return Error(ErrorCode::InvalidArgument, "a trial compares one call at least");
     uint64_t timeout_ms = 10'000;
     if (count == 4) timeout_ms = TRY(number_argument(invocation, 3, "a number of milliseconds", kMaximumTimeoutMs));

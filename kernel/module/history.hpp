@@ -20,7 +20,7 @@ inline constexpr size_t kTransactionResults = 6;
 enum class Phase : uint8_t { Prepare, Init, Trial, Hold, Transfer, Verify, Commit, Probation, Serving };
 constexpr Text describe(Phase phase) {
     constexpr Text kNames[] = {"prepare", "init",   "trial",     "hold",   "transfer",
-                                "verify",  "commit", "probation", "serving"};
+                               "verify",  "commit", "probation", "serving"};
     return kNames[static_cast<size_t>(phase)];
 }
 inline constexpr size_t kPhases = 9;

@@ -231,8 +231,9 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Text as, Link link, P
     const Text name = as.empty() ? image->info().name() : as;
     clock.entry().to = name_with_version(name, image->info().version());
     if (find_record(name) != nullptr) {
-        const auto sentence = format("{}: a module {} is loaded already; use reload to replace it, or load it as another",
-                                     full_name.text(), name);
+        const auto sentence =
+            format("{}: a module {} is loaded already; use reload to replace it, or load it as another",
+                   full_name.text(), name);
         image->release();
         return Error(ErrorCode::AlreadyExists, sentence.text());
     }

@@ -363,10 +363,9 @@ void ModuleSystem::Replacing::mark_leaving(bool leaves) {
 Result<void> ModuleSystem::check_same_module(const ModuleRecord& record, const Image& image, Text file) {
     const Text name = record.current->info().name();
     if (image.info().name() == name) return {};
-    return Error(ErrorCode::InvalidArgument,
-                 format("{} holds {}, not {}; use swap to put another module in its place", file, image.info().name(),
-                        name)
-                     .text());
+    return Error(ErrorCode::InvalidArgument, format("{} holds {}, not {}; use swap to put another module in its place",
+                                                    file, image.info().name(), name)
+                                                 .text());
 }
 
 Result<uint64_t> ModuleSystem::reload(Span<const Wanted> wanted) {

@@ -177,7 +177,8 @@ void ModuleSystem::handle_failed(Instance& instance) {
     // A sentence about a thread names it itself.
     if (instance.note.rule.find('@') == SIZE_MAX)
         kernel_.log.error("supervisor", "{} failed on {}", instance.name(), describe_thread(instance.note));
-    if (instance.on_trial) kernel_.log.info("supervisor", "that was the {} on trial; the other one serves", instance.name());
+    if (instance.on_trial)
+        kernel_.log.info("supervisor", "that was the {} on trial; the other one serves", instance.name());
     for (Probation& probation : probations_) {
         if (!probation.active) continue;
         if (probation.is_of(record) && record.current == &instance) {

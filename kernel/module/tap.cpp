@@ -61,7 +61,6 @@ extern "C" __attribute__((used)) void helix_tap_enter(Tap::Frame& frame) {
     return_to_module();
 }
 
-
 extern "C" __attribute__((used)) void helix_tap_leave(Tap::Frame& frame) {
     if (frame.call != nullptr) {
         const ServiceScope scope(__builtin_return_address(0));

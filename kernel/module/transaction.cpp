@@ -150,8 +150,7 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
         if (interface == nullptr)
             return Error(ErrorCode::NotFound,
                          format("no interface {}; `interfaces` lists them", interface_name).text());
-        if (interface->primary_record != nullptr)
-            entry.from = name_with_version(*interface->primary_record->current);
+        if (interface->primary_record != nullptr) entry.from = name_with_version(*interface->primary_record->current);
         entry.to = FixedText<46>(name);
         ModuleRecord* record = find_record(name);
         if (record == nullptr) {

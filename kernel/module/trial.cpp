@@ -64,8 +64,7 @@ private:
 Result<void> ModuleSystem::Trial::begin(PhaseClock& clock) {
     system_.change_.assert_held();
     record_ = system_.find_record(wanted_.name);
-    if (record_ == nullptr)
-        return Error(ErrorCode::NotFound, format("no module {} is loaded", wanted_.name).text());
+    if (record_ == nullptr) return Error(ErrorCode::NotFound, format("no module {} is loaded", wanted_.name).text());
     report_.from = name_with_version(*record_->current);
     if (record_->slot_count != 0) report_.interface = record_->slots[0]->interface.name;
     if (record_->state() != ModuleState::Running)
@@ -82,7 +81,8 @@ Result<void> ModuleSystem::Trial::begin(PhaseClock& clock) {
     if (serving_->tap == nullptr) serving_->tap = TRY(Tap::create(*serving_));
     for (const Tap::Way& way : *serving_->tap)
         if (find_interface(image_->descriptor(), way.interface.text()) == nullptr)
-            return Error(ErrorCode::NotSupported, "the new one lacks an interface, so it cannot be asked as the old one");
+            return Error(ErrorCode::NotSupported,
+                         "the new one lacks an interface, so it cannot be asked as the old one");
     serving_id_ = serving_->id;
     tap_ = serving_->tap;
     tap_->watched = true;
@@ -120,8 +120,7 @@ void ModuleSystem::Trial::stand_before(bool stand) {
         Tap::Way* const way = tap_->find(slot.target);
         if (way != nullptr && stand) slot.divert(&way->target);
         for (Tap::Way& own : *tap_)
-            if (!stand && slot.target == &own.target)
-                slot.divert(system_.target_of(*serving_, own.interface.text()));
+            if (!stand && slot.target == &own.target) slot.divert(system_.target_of(*serving_, own.interface.text()));
     };
     for (uint32_t i = 0; i < record_->slot_count; ++i) {
         InterfaceRecord& interface = record_->slots[i]->interface;
@@ -232,8 +231,7 @@ Result<void> ModuleSystem::Trial::compare_all(const TrialTerms& terms) {
                 }
                 [[fallthrough]];
             }
-            case Tap::News::Gone:
-                return Error(ErrorCode::InvalidState, kGone);
+            case Tap::News::Gone: return Error(ErrorCode::InvalidState, kGone);
             case Tap::News::TimedOut:
                 if (report_.counts.differing != 0) return differs();
                 return Error(ErrorCode::TimedOut, format("{} of {} calls came in time; nothing was changed",
@@ -277,8 +275,8 @@ Result<void> ModuleSystem::Trial::ask(TrialCall& call) {
 Error ModuleSystem::Trial::differs() const {
     const TrialDifference& first = report_.differences[0];
     auto sentence = format("{} of {} answers differ: ", report_.counts.differing, report_.counts.compared);
-    for (const Text part : {first.method.text(), Text("("), first.arguments.text(), Text(") gave "), first.serving.text(),
-                            Text(", and "), first.shadow.text(), Text(" of the new instance")})
+    for (const Text part : {first.method.text(), Text("("), first.arguments.text(), Text(") gave "),
+                            first.serving.text(), Text(", and "), first.shadow.text(), Text(" of the new instance")})
         sentence.append(part);
     return Error(ErrorCode::Incompatible, sentence.text());
 }
@@ -299,8 +297,7 @@ Result<uint64_t> ModuleSystem::reload_after_trial(const Wanted& wanted, const Tr
     MutexGuard guard(change_);
     look_after_failed();  // what the shadow did is said first
     trial.end();
-    if (agreed.ok() && !trial.is_current())
-        agreed = Error(ErrorCode::InvalidState, kGone);
+    if (agreed.ok() && !trial.is_current()) agreed = Error(ErrorCode::InvalidState, kGone);
     if (!report.to.empty()) {
         MutexGuard registry(registry_);
         last_trial_ = report;

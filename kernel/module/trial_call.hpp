@@ -36,7 +36,8 @@ struct TrialCall {
     uint8_t data[kData];  ///< what the spans held before the call, one after the other
     TrialAnswer answer;
 
-    /// Copies what the spans among the arguments hold, on behalf of `caller`. False if it cannot be read or is too much.
+    /// Copies what the spans among the arguments hold, on behalf of `caller`. False if it cannot be read or is too
+    /// much.
     bool copy_arguments(Instance& caller);
     /// Reads what was answered in the registers, or else at `hidden`. `spans` are where the arguments that are spans
     /// begin. False as above.

@@ -146,9 +146,10 @@ private:
         for (const std::vector<ModuleFile>* others : {&statics_, &dynamics_})
             for (const ModuleFile& other : *others)
                 if (other.instance_name() == module.instance_name())
-                    return error(listed.at, fmt::format("module \"{0}\" is listed twice; one more instance has a name of "
-                                                        "its own, with [module.\"NAME\"] instance_of = \"{1}\"",
-                                                        module.instance_name(), module.name()));
+                    return error(listed.at,
+                                 fmt::format("module \"{0}\" is listed twice; one more instance has a name of "
+                                             "its own, with [module.\"NAME\"] instance_of = \"{1}\"",
+                                             module.instance_name(), module.name()));
         (is_static ? statics_ : dynamics_).push_back(std::move(module));
     }
 
@@ -302,7 +303,8 @@ private:
                 const Option* option = module.option(key);
                 if (option == nullptr) {
                     std::vector<std::string> known = option_names(module);
-                    for (const char* reserved : {"file", "instance_of", "placement", "probation"}) known.push_back(reserved);
+                    for (const char* reserved : {"file", "instance_of", "placement", "probation"})
+                        known.push_back(reserved);
                     for (const SupervisionKey& supervision : supervision_keys()) known.emplace_back(supervision.name);
                     error(setting.key_at, fmt::format("unknown key \"{}\": module {} has no such option{}", key, name,
                                                       did_you_mean(key, known)));

@@ -89,8 +89,8 @@ TEST(BootPlan, AnotherInstanceOfAModuleHasAnotherName) {
          {"modules.dynamic=another\n", "module.another.instance_of=link-a\n", "module.another.restart=never\n"})
         EXPECT_THAT(plan.compiled(), HasSubstr(line));
     // It meets what its module would meet.
-    const BootPlan without = plan_of(std::string(kBase) +
-                                     "\"link-b\", \"another\"]\n[module.another]\ninstance_of = \"link-a\"\n");
+    const BootPlan without =
+        plan_of(std::string(kBase) + "\"link-b\", \"another\"]\n[module.another]\ninstance_of = \"link-a\"\n");
     EXPECT_EQ(without.modules[2].instance_name(), "another");
     EXPECT_EQ(without.modules[3].instance_name(), "link-b");
 }

@@ -250,9 +250,10 @@ private:
             if (!node.is_string())
                 error(node, "\"instance_of\" takes the name of a module");
             else if (!kernel::is_valid_name(Text(name.data(), name.size())) || name.size() > kMaximumName)
-                error(at, fmt::format("\"{}\" cannot name an instance: a name has letters, digits, '.', '_' and '-', at "
-                                       "most {}",
-                                       name, kMaximumName));
+                error(at,
+                      fmt::format("\"{}\" cannot name an instance: a name has letters, digits, '.', '_' and '-', at "
+                                  "most {}",
+                                  name, kMaximumName));
             else
                 settings.instance_of = {*text, position_of(node.source())};
         } else if (key.str() == "file") {

@@ -47,8 +47,7 @@ public:
                 helix::format<60>("{}, {} wrong", rounds_ == 0 ? "never asked" : "asked", wrong_).text());
         }
         if (type == "poke") ++poked_;
-        if (type == "poke" || type == "poked")
-            return helix::Response::ok(helix::format<20>("poked {}", poked_).text());
+        if (type == "poke" || type == "poked") return helix::Response::ok(helix::format<20>("poked {}", poked_).text());
         return helix::ErrorCode::NotImplemented;
     }
 
