@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace helix {
-namespace {
+namespace helix::test {
 
 struct Pair {
     uint64_t a;
@@ -37,12 +36,11 @@ protected:
     ~Shown() = default;
 };
 
-}  // namespace
-}  // namespace helix
+}  // namespace helix::test
 
 template <>
-struct helix::InterfaceTraits<helix::Shown> {
-    using Shown = helix::Shown;
+struct helix::InterfaceTraits<helix::test::Shown> {
+    using Shown = helix::test::Shown;
     static constexpr InterfaceId kId{"test.shown", 1, 0};
     static constexpr auto kPure = MethodTraits::Blocking | MethodTraits::Pure;
     static constexpr auto kMethods =
@@ -57,6 +55,9 @@ struct helix::InterfaceTraits<helix::Shown> {
 
 namespace helix {
 namespace {
+
+using test::Pair;
+using test::Shown;
 
 std::vector<MethodShape> shapes() {
     constexpr auto& kList = InterfaceTraits<Shown>::kMethods;
