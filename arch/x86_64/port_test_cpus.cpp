@@ -429,7 +429,7 @@ void print_lines(CpuId id) {
         char line[] = "CPU 00 says abcdefghijklmnopqrstuvwxyz\n";
         line[4] = static_cast<char>('0' + id / 10);
         line[5] = static_cast<char>('0' + id % 10);
-        arch::console_write(line);
+        arch::console_write(Text(line, sizeof(line) - 1));
     }
 }
 

@@ -8,6 +8,7 @@
 #include "helix/gate.hpp"
 #include "helix/info.hpp"
 #include "helix/interface.hpp"
+#include "helix/method_shape.hpp"
 #include "helix/request.hpp"
 #include "helix/scheduling.hpp"
 
@@ -108,8 +109,9 @@ struct InterfaceEntry {
     FixedText<46> name;
     uint16_t major;
     uint16_t minor;
-    uint32_t reserved;
-    void* (*cast)(Module*);  ///< the module as that interface
+    uint32_t pure_count;                  ///< of its methods, those of which a trial can ask two implementations
+    void* (*cast)(Module*);               ///< the module as that interface
+    void (*describe_pure)(MethodShape*);  ///< writes so many
 };
 
 /// What a `.hmod` exports as `helix_module`. Everything but the functions is readable from the file as it is; the
@@ -154,6 +156,7 @@ consteval uint32_t abi_fingerprint() {
                             sizeof(ModuleInfo),
                             sizeof(Option),
                             sizeof(InterfaceEntry),
+                            sizeof(MethodShape),
                             sizeof(Services),
                             sizeof(Request),
                             sizeof(Response),

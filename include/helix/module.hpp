@@ -53,11 +53,11 @@ public:
 
     template <typename M>
     static constexpr void describe(InterfaceEntry* out) {
-        ((*out++ = InterfaceEntry{FixedText<46>(InterfaceTraits<Interfaces>::kId.name),
-                                  InterfaceTraits<Interfaces>::kId.major, InterfaceTraits<Interfaces>::kId.minor, 0,
-                                  [](Module* module) -> void* {
-                                      return static_cast<Interfaces*>(static_cast<M*>(module));
-                                  }}),
+        ((*out++ = InterfaceEntry{
+              FixedText<46>(InterfaceTraits<Interfaces>::kId.name), InterfaceTraits<Interfaces>::kId.major,
+              InterfaceTraits<Interfaces>::kId.minor, detail::count_pure(InterfaceTraits<Interfaces>::kMethods),
+              [](Module* module) -> void* { return static_cast<Interfaces*>(static_cast<M*>(module)); },
+              [](MethodShape* shapes) { detail::describe_pure(shapes, InterfaceTraits<Interfaces>::kMethods); }}),
          ...);
     }
     static constexpr bool all_provided(const ModuleInfo& info) {

@@ -17,11 +17,11 @@ constexpr Command kCommands[] = {
     {"modules", "", "List the modules.", run_modules, 0, 0},
     {"module", "NAME", "Show all that is known of a module.", run_module, 1, 1, {ArgumentKind::ListedModule}},
     {"load",
-     "FILE",
-     "Load, initialise and start the module in a file of the initrd.",
+     "FILE [as NAME]",
+     "Load, initialise and start the module in a file of the initrd, by its own name or another.",
      run_load,
      1,
-     1,
+     3,
      {ArgumentKind::File}},
     {"unload",
      "NAME [--cascade]",
@@ -33,12 +33,15 @@ constexpr Command kCommands[] = {
      false,
      "--cascade"},
     {"reload",
-     "NAME [FILE] [NAME FILE]...",
-     "Replace modules, by the same file or another, with their state; all or none.",
+     "NAME [FILE] [NAME FILE]... | NAME FILE --shadow N [MS]",
+     "Replace modules with their state, all or none; with --shadow after N answers that agree.",
      run_reload,
      1,
      Command::kAnyNumber,
-     {ArgumentKind::Module, ArgumentKind::File}},
+     {ArgumentKind::Module, ArgumentKind::File},
+     true,
+     "--shadow"},
+    {"trial", "", "List what was answered differently in the last trial.", run_trial, 0, 0},
     {"swap",
      "INTERFACE NAME [--shadow SECONDS]",
      "Make a module (or file) the primary of an interface, live; with --shadow it is only tried, as a scheduler beside "
@@ -139,7 +142,7 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
             for (const Command& command : kCommands) out.offer(command.name);
             return;
         case ArgumentKind::ListedModule:
-            kernel.modules.for_each_not_started([&](const NotStarted& left_out) { out.offer(left_out.info.name()); });
+            kernel.modules.for_each_not_started([&](const NotStarted& left_out) { out.offer(left_out.name.text()); });
             [[fallthrough]];
         case ArgumentKind::Module:
             kernel.modules.for_each([&](ModuleRecord& record) { out.offer(record.name()); });

@@ -116,13 +116,15 @@ Result<void> run_sleep(Invocation& invocation);
 Result<void> run_settle(Invocation& invocation);
 Result<void> run_poweroff(Invocation& invocation);
 /// Argument `i`, which is there, as a number up to `maximum`. Errors: InvalidArgument, saying that it is not `what`.
-Result<uint64_t> number_argument(const Invocation& invocation, size_t i, Text what, uint64_t maximum);
+Result<uint64_t> number_argument(Text text, Text what, uint64_t maximum);
 // commands_trace.cpp
 Result<void> run_trace(Invocation& invocation);
 // commands_top.cpp
 Result<void> run_top(Invocation& invocation);
 // commands_metrics.cpp
 Result<void> run_metrics(Invocation& invocation);
+// commands_trial.cpp
+Result<void> run_trial(Invocation& invocation);
 // commands_modules.cpp
 Result<void> run_modules(Invocation& invocation);
 Result<void> run_module(Invocation& invocation);

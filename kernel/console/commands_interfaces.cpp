@@ -30,12 +30,14 @@ void write_record(JsonWriter& json, const HistoryRecord& record) {
     json.field("pause_ns", record.pause_ns);
     json.field("prepare_ns", record.prepare_ns);
     json.field("state_bytes", record.state_bytes);
+    json.key("trial");
+    write_trial_counts(json, record.trial);
     json.field("pause_cycles", record.pause_cycles);
     json.key("phases_ns");
     json.begin_object();
     for (Phase phase = Phase::Prepare; phase <= Phase::Commit;
          phase = static_cast<Phase>(static_cast<size_t>(phase) + 1))
-        json.field(describe(phase), record.phase_ns[static_cast<size_t>(phase)]);
+        if (phase != Phase::Trial) json.field(describe(phase), record.phase_ns[static_cast<size_t>(phase)]);
     json.end_object();
     json.end_object();
 }
@@ -56,6 +58,7 @@ void print_transaction(Invocation& invocation, uint64_t id, Text subject) {
         out.print("{}: {} -> {}, {}; ", subject, record.from, record.to, describe(record.result));
         out.print("pause {}, prepared in {}, {} of state", describe_duration(record.pause_ns),
                   describe_duration(record.prepare_ns), counted(record.state_bytes, "byte"));
+        if (record.trial.wanted != 0) out.print("; {} agreed", counted(record.trial.compared, "answer"));
     }
 }
 

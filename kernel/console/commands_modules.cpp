@@ -62,6 +62,7 @@ FixedText<30> describe_next_restart(const ModuleRecord& record) {
 void write_common(JsonWriter& json, Text name, Text version, const ModuleInfo& info, ModuleState state, Link link,
                   uint32_t generation, const Restarts& restarts) {
     json.field("name", name);
+    json.field("module", info.name());
     json.field("version", version);
     json.field("state", describe(state));
     write_flags(json, info.flags());
@@ -167,7 +168,7 @@ void print_list(Output& out, Text label, const List& list) {
 
 void write_not_started(JsonWriter& json, const NotStarted& left_out) {
     json.begin_object();
-    write_common(json, left_out.info.name(), describe_version(left_out.info.version()).text(), left_out.info,
+    write_common(json, left_out.name.text(), describe_version(left_out.info.version()).text(), left_out.info,
                  ModuleState::Failed, Link::Static, 0, Restarts());
     json.field("file", left_out.file.text());
     json.field("failure", left_out.reason.sentence());
@@ -175,7 +176,7 @@ void write_not_started(JsonWriter& json, const NotStarted& left_out) {
 }
 
 void print_not_started(Output& out, const NotStarted& left_out) {
-    print_line(out, "name", left_out.info.name());
+    print_line(out, "name", left_out.name.text());
     print_line(out, "state", describe(ModuleState::Failed));
     print_line(out, "link", describe(Link::Static));
     print_line(out, "file", left_out.file.text());
@@ -185,6 +186,8 @@ void print_not_started(Output& out, const NotStarted& left_out) {
 
 void print_details(Output& out, ModuleRecord& record) {
     print_line(out, "name", record.name());
+    if (record.current != nullptr && record.current->info().name() != record.name())
+        print_line(out, "instance of", record.current->info().name());
     print_line(out, "state", describe(record.state()));
     print_line(out, "link", describe(record.link));
     print_line(out, "file", record.file.text());
@@ -250,11 +253,6 @@ Result<void> with_module(Kernel& kernel, Text name, Visit visit) {
     return Error(ErrorCode::NotFound, format("no module {} is loaded", name.substr(0, 60)).text());
 }
 
-bool is_from_file(const ModuleRecord& record, Text file) {
-    const Text own = record.file.text();
-    return own == file || (own.ends_with(".hmod") && own.substr(0, own.size() - 5) == file);
-}
-
 }  // namespace
 
 Result<void> run_modules(Invocation& invocation) {
@@ -296,7 +294,7 @@ Result<void> run_modules(Invocation& invocation) {
             write_not_started(json, left_out);
             return;
         }
-        table.cell(left_out.info.name());
+        table.cell(left_out.name.text());
         table.cell(describe_version(left_out.info.version()).text());
         table.cell(describe(ModuleState::Failed));
         table.cell(describe(Link::Static));
@@ -316,7 +314,7 @@ Result<void> run_modules(Invocation& invocation) {
 Result<void> run_module(Invocation& invocation) {
     bool left_out_at_boot = false;
     invocation.kernel.modules.for_each_not_started([&](const NotStarted& left_out) {
-        if (left_out.info.name() != invocation.arguments[0]) return;
+        if (left_out.name != invocation.arguments[0]) return;
         left_out_at_boot = true;
         if (invocation.json) {
             JsonWriter json(invocation.out);
@@ -340,12 +338,12 @@ Result<void> run_module(Invocation& invocation) {
 
 Result<void> run_load(Invocation& invocation) {
     const Text file = invocation.arguments[0];
-    TRY(invocation.kernel.modules.load(file));
+    if (invocation.arguments.size() == 2 || invocation.argument(1, "as") != "as")
+        return Error(ErrorCode::InvalidArgument, "what follows the file is \"as NAME\"");
+    FixedText<46> name;
+    TRY(invocation.kernel.modules.load(file, invocation.argument(2), &name));
     JsonWriter json(invocation.out);
-    bool shown = false;
-    invocation.kernel.modules.for_each([&](ModuleRecord& record) {
-        if (shown || record.link != Link::Dynamic || !is_from_file(record, file)) return;
-        shown = true;
+    const auto shown = with_module(invocation.kernel, name.text(), [&](ModuleRecord& record) {
         if (invocation.json) {
             json.begin_object();
             write_common(json, record);
@@ -355,7 +353,8 @@ Result<void> run_load(Invocation& invocation) {
         }
     });
     // It may have failed, and be gone, between the two looks.
-    if (!shown) return Error(ErrorCode::NotFound, format("{} was loaded and has gone since; see history", file).text());
+    if (!shown.ok())
+        return Error(ErrorCode::NotFound, format("{} was loaded and has gone since; see history", file).text());
     invocation.out.write("\n");
     return {};
 }
@@ -395,6 +394,7 @@ Result<void> run_unload(Invocation& invocation) {
 }
 
 Result<void> run_reload(Invocation& invocation) {
+    if (invocation.option) return reload_after_trial(invocation);
     const Span<const Text> words = invocation.arguments;
     Wanted wanted[CommandWords::kMaximum / 2 + 1];
     const size_t count = words.size() / 2 + words.size() % 2;

@@ -12,9 +12,8 @@ using enum Column::Align;
 
 }  // namespace
 
-Result<uint64_t> number_argument(const Invocation& invocation, size_t i, Text what, uint64_t maximum) {
+Result<uint64_t> number_argument(Text text, Text what, uint64_t maximum) {
     uint64_t value = 0;
-    const Text text = invocation.argument(i);
     if (parse_unsigned(text, value) && value <= maximum) return value;
     return Error(ErrorCode::InvalidArgument,
                  format("\"{}\" is not {} (a number, 0 to {})", text.substr(0, 60), what, maximum).text());
@@ -141,7 +140,7 @@ Result<void> run_cpus(Invocation& invocation) {
 Result<void> run_cpu(Invocation& invocation) {
     const Text action = invocation.argument(0);
     Cpus& cpus = invocation.kernel.threads.cpus();
-    const auto id = static_cast<CpuId>(TRY(number_argument(invocation, 1, "a CPU", cpus.count() - 1)));
+    const auto id = static_cast<CpuId>(TRY(number_argument(invocation.argument(1), "a CPU", cpus.count() - 1)));
     if (action == "online")
         TRY(cpus.bring_online(id));
     else if (action == "offline")
@@ -243,7 +242,8 @@ Result<void> run_log(Invocation& invocation) {
     Log& log = invocation.kernel.log;
     Output& out = invocation.out;
     uint64_t count = Log::kLines;
-    if (!invocation.arguments.empty()) count = TRY(number_argument(invocation, 0, "a count of lines", Log::kLines));
+    if (!invocation.arguments.empty())
+        count = TRY(number_argument(invocation.argument(0), "a count of lines", Log::kLines));
     const uint64_t end = log.end();
     uint64_t number = end > count ? end - count : 0;
     if (number < log.first()) number = log.first();
@@ -304,7 +304,7 @@ Result<void> run_echo(Invocation& invocation) {
 }
 
 Result<void> run_sleep(Invocation& invocation) {
-    const uint64_t milliseconds = TRY(number_argument(invocation, 0, "a time in milliseconds", 86'400'000));
+    const uint64_t milliseconds = TRY(number_argument(invocation.argument(0), "a time in milliseconds", 86'400'000));
     TRY(invocation.kernel.threads.sleep(milliseconds * 1'000'000));
     if (!invocation.json) return {};
     JsonWriter json(invocation.out);
@@ -324,7 +324,7 @@ Result<void> run_settle(Invocation& invocation) {
 
 Result<void> run_poweroff(Invocation& invocation) {
     if (!invocation.arguments.empty())
-        invocation.end.status = static_cast<int>(TRY(number_argument(invocation, 0, "an exit status", 127)));
+        invocation.end.status = static_cast<int>(TRY(number_argument(invocation.argument(0), "an exit status", 127)));
     invocation.end.wanted = true;
     if (!invocation.json) return {};
     JsonWriter json(invocation.out);

@@ -170,7 +170,7 @@ Result<void> watch(Top& top, Invocation& invocation, uint64_t interval_ns) {
 Result<void> run_top(Invocation& invocation) {
     uint64_t milliseconds = 1000;
     if (!invocation.arguments.empty())
-        milliseconds = TRY(number_argument(invocation, 0, "a time in milliseconds", 3'600'000));
+        milliseconds = TRY(number_argument(invocation.argument(0), "a time in milliseconds", 3'600'000));
     if (milliseconds == 0) return Error(ErrorCode::InvalidArgument, "top looks again after a millisecond at least");
     auto* const top = static_cast<Top*>(invocation.kernel.heap.allocate(sizeof(Top), alignof(Top)));
     if (top == nullptr) return ErrorCode::OutOfMemory;

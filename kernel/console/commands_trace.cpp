@@ -10,7 +10,8 @@ Result<void> run_trace(Invocation& invocation) {
     constexpr uint64_t kUsual = 40;
     uint64_t count = kUsual;
     if (!invocation.arguments.empty())
-        count = TRY(number_argument(invocation, 0, "a count of entries", TraceRing::kLargest * arch::kMaximumCpus));
+        count = TRY(
+            number_argument(invocation.argument(0), "a count of entries", TraceRing::kLargest * arch::kMaximumCpus));
     if (!Trace::is_on())
         return Error(ErrorCode::InvalidState,
                      "nothing is traced; [debug] trace_entries of the profile says how much, or the boot word trace=N");

@@ -10,6 +10,9 @@ namespace helix::kernel {
 
 /// Prints record `id` of the history, as JSON or as a sentence that begins with `subject`, without a line break.
 void print_transaction(Invocation& invocation, uint64_t id, Text subject);
+/// reload of one module with --shadow.
+Result<void> reload_after_trial(Invocation& invocation);
+void write_trial_counts(JsonWriter& json, const TrialCounts& counts);
 void write_record(JsonWriter& json, const HistoryRecord& record);
 
 }  // namespace helix::kernel

@@ -152,6 +152,8 @@ Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_
         slot = nullptr;
         for (Slot& candidate : found->implementors)
             if (candidate.record->name() == module) slot = &candidate;
+        for (Slot& candidate : found->implementors)  // else any other instance of that module
+            if (slot == nullptr && candidate.record->current->info().name() == module) slot = &candidate;
         for (ModuleRecord& record : records_)
             for (uint32_t i = 0; comes && record.name() == module && i < record.slot_count; ++i)
                 if (&record.slots[i]->interface == found) slot = record.slots[i];
@@ -164,7 +166,7 @@ Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_
         const InterfaceEntry& entry = *find_interface(implementor, interface);
         if (entry.major != major || entry.minor < minor)
             return versions_differ(implementor, entry, instance.name(), Relation::Needs,
-                                   {{}, major, minor, 0, nullptr});
+                                   {{}, major, minor, 0, nullptr, nullptr});
     } else if (found->major != major) {
         return nobody();  // whoever comes first is checked against the handle
     }
@@ -172,8 +174,20 @@ Result<SlotHead*> ModuleSystem::bind(Instance& instance, Text interface, uint16_
         is_plugged_by_kernel(interface) && (slot->record == nullptr || slot->record == found->primary_record);
     if (serves_kernel)
         return Error(ErrorCode::PermissionDenied, format("the ruling {} serves the kernel alone", interface).text());
+    if (instance.on_trial) slot = TRY(refusing_slot(instance, *found));
     TRY(interfaces_.hold(kernel_, instance, *slot, minor));
     return static_cast<SlotHead*>(slot);
+}
+
+/// For an instance on trial: a slot of its place where every call is refused.
+Result<Slot*> ModuleSystem::refusing_slot(Instance& instance, InterfaceRecord& interface) {
+    ModuleRecord& place = instance.record;
+    if (place.slot_count == ModuleRecord::kMaximumSlots)
+        return Error(ErrorCode::OutOfRange, "on trial a module has a few handles at most");
+    Slot* const slot = TRY(Slot::create(kernel_, interface, &place));
+    slot->target = &instance.refusing;
+    place.slots[place.slot_count++] = slot;
+    return slot;
 }
 
 bool ModuleSystem::unbind(const Instance& instance, const SlotHead* slot) {
@@ -250,6 +264,13 @@ Result<void*> ModuleSystem::kept_memory(Instance& instance, Text name, uint32_t 
                          format("kept memory {} has {} bytes, not {}", name, region.size, size).text());
         return region.memory;
     }
+    const void* original = nullptr;
+    if (instance.on_trial) {
+        if (instance.tried_for == nullptr)
+            return Error(ErrorCode::PermissionDenied, "on trial there is kept memory for init and start alone");
+        for (const KeptRegion& region : instance.tried_for->kept)
+            if (region.name == name && region.version == version && region.size == size) original = region.memory;
+    }
     if (size == 0 || size > size_t{1} << 26 || name.size() > 46)
         return Error(ErrorCode::InvalidArgument,
                      "kept memory has 1 byte to 64 MiB and a name of at most 46 characters");
@@ -260,7 +281,10 @@ Result<void*> ModuleSystem::kept_memory(Instance& instance, Text name, uint32_t 
         unmake(kernel_.heap, region);
         return ErrorCode::OutOfMemory;
     }
-    __builtin_memset(region->memory, 0, size);
+    if (original != nullptr)
+        __builtin_memcpy(region->memory, original, size);
+    else
+        __builtin_memset(region->memory, 0, size);
     region->name.assign(name);
     region->version = version;
     region->size = size;

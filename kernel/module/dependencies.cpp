@@ -92,16 +92,17 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
 }
 
 Result<void> ModuleSystem::check_conflicts(const ModuleRecord& record, const ModuleInfo& info) {
-    const ResolverNode node = {info.name(), info.version(), &info};
+    const ResolverNode node = {record.name(), info.version(), &info};
     Result<void> result;
     for_each([&](ModuleRecord& other) {
         change_.assert_held();
         if (&other == &record || !other.is_wanted() || !result.ok()) return;
         const ModuleInfo& its = info_of(other);
-        const ResolverNode there = {its.name(), its.version(), &its};
+        const ResolverNode there = {other.name(), its.version(), &its};
         if (!conflicts_with(node, there) && !conflicts_with(there, node)) return;
         result = Error(ErrorCode::Incompatible, format("{} and {}, which is loaded, conflict: unload {} first",
-                                                       name_with_version(info), name_with_version(its), its.name())
+                                                       name_with_version(record.name(), info.version()),
+                                                       name_with_version(other.name(), its.version()), other.name())
                                                     .text());
     });
     return result;

@@ -435,15 +435,18 @@ Result<void> ElfModule::read_relocations(Text file_name, const DynamicTables& ta
     const uint64_t destroy = descriptor_address_ + __builtin_offsetof(ModuleDescriptor, destroy);
     const uint64_t first_cast =
         descriptor_address_ + descriptor_.interface_offset + __builtin_offsetof(InterfaceEntry, cast);
-    uint32_t missing = (uint32_t{1} << (2 + interface_count())) - 1;
-    const auto function_at = [&](uint64_t address) -> uint32_t {
+    constexpr uint64_t kToDescribe =
+        __builtin_offsetof(InterfaceEntry, describe_pure) - __builtin_offsetof(InterfaceEntry, cast);
+    uint64_t missing = (uint64_t{1} << (2 + 2 * interface_count())) - 1;
+    const auto function_at = [&](uint64_t address) -> uint64_t {
         if (address == create) return 1;
         if (address == destroy) return 2;
-        if (address < first_cast || (address - first_cast) % sizeof(InterfaceEntry) != 0) return 0;
         const uint64_t i = (address - first_cast) / sizeof(InterfaceEntry);
-        return i < interface_count() ? uint32_t{4} << i : 0;
+        const uint64_t place = (address - first_cast) % sizeof(InterfaceEntry);
+        if (address < first_cast || i >= interface_count() || (place != 0 && place != kToDescribe)) return 0;
+        return uint64_t{4} << (2 * i + (place == 0 ? 0 : 1));
     };
-    static_assert(2 + kMaximumInterfaces < 32);
+    static_assert(2 + 2 * kMaximumInterfaces < 64);
 
     for (size_t i = 0; i < relocation_count_; ++i) {
         elf::Relocation raw;
@@ -464,7 +467,7 @@ Result<void> ElfModule::read_relocations(Text file_name, const DynamicTables& ta
             return refuse(ErrorCode::Corrupt, file_name,
                           format("a relocation at {:x} leads outside the module", raw.offset).text(), kRebuild);
         if (raw.offset < descriptor_address_ || raw.offset - descriptor_address_ >= descriptor_.size) continue;
-        const uint32_t function = function_at(raw.offset);
+        const uint64_t function = function_at(raw.offset);
         if (function == 0)
             return refuse(ErrorCode::Corrupt, file_name, "a relocation changes its descriptor's data", kRebuild);
         const ElfSegment* code = segment_of(addend, 1);
@@ -514,6 +517,7 @@ InterfaceEntry ElfModule::interface_entry(size_t i) const {
     InterfaceEntry out = {};
     read_record(descriptor_bytes(), descriptor_.interface_offset + i * sizeof(out), out);
     out.cast = nullptr;
+    out.describe_pure = nullptr;
     return out;
 }
 

@@ -3,6 +3,7 @@
 // History: a record of every load, unload, reload and swap, and of every failure that the supervisor handled.
 #pragma once
 
+#include "kernel/module/trial.hpp"
 #include "kernel/thread/owner.hpp"
 #include "kernel/thread/spin_lock.hpp"
 
@@ -16,12 +17,13 @@ constexpr Text describe(TransactionResult result) {
 inline constexpr size_t kTransactionResults = 6;
 
 /// The phases of a reload, in order. A record's phase is where it ended.
-enum class Phase : uint8_t { Prepare, Init, Hold, Transfer, Verify, Commit, Probation, Serving };
+enum class Phase : uint8_t { Prepare, Init, Trial, Hold, Transfer, Verify, Commit, Probation, Serving };
 constexpr Text describe(Phase phase) {
-    constexpr Text kNames[] = {"prepare", "init", "hold", "transfer", "verify", "commit", "probation", "serving"};
+    constexpr Text kNames[] = {"prepare", "init",   "trial",     "hold",   "transfer",
+                               "verify",  "commit", "probation", "serving"};
     return kNames[static_cast<size_t>(phase)];
 }
-inline constexpr size_t kPhases = 8;
+inline constexpr size_t kPhases = 9;
 
 struct HistoryRecord {
     HistoryRecord();  // out of line: it is long
@@ -40,6 +42,7 @@ struct HistoryRecord {
     uint64_t prepare_ns = 0;          ///< time before the hold
     uint64_t phase_ns[kPhases] = {};  ///< of each phase up to Commit; the pause is Hold to Commit
     uint64_t state_bytes = 0;
+    TrialCounts trial;
     FailureCause cause;     ///< of a failure that the supervisor looked after
     uint64_t evict_ns = 0;  ///< of a policy: from its failure until another ruled in its place
 };

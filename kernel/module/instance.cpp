@@ -7,6 +7,7 @@
 #include "kernel/kernel.hpp"
 #include "kernel/memory/make.hpp"
 #include "kernel/module/function_name.hpp"
+#include "kernel/module/tap.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
@@ -15,6 +16,10 @@ extern const Services kServices;
 
 Instance::Instance(Kernel& of, ModuleRecord& in, Image& from, InstanceId number)
     : kernel(of), record(in), id(number), image(&from), context(&kServices, token_of(this), number), ledger(of.heap) {}
+
+Text Instance::name() const {
+    return record.name();
+}
 
 Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& image) {
     Instance* const instance = make<Instance>(kernel.heap, kernel, record, image, kernel.modules.next_instance_id());
@@ -87,6 +92,7 @@ void Instance::give_back() {
 void Instance::destroy(Instance* instance) {
     instance->give_back();
     instance->kernel.modules.forget_failed(*instance);
+    Tap::leave(instance->tap);
     instance->image->release();
     unmake(instance->kernel.heap, instance);
 }

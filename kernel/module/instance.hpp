@@ -17,6 +17,7 @@ namespace helix::kernel {
 
 struct Kernel;
 class ModuleRecord;
+class Tap;
 struct Instance;
 
 /// The sentence for a call that failed: "NAME failed: divide error in SYMBOL+0x12".
@@ -55,7 +56,8 @@ struct Instance : Owner {
     static void destroy(Instance* instance);
 
     const ModuleInfo& info() const { return descriptor->info; }
-    Text name() const { return descriptor->info.name(); }
+    /// Of its place: several of one module have names of their own.
+    Text name() const;
     /// What it holds now, beside its mapping.
     LedgerTotals totals();
     /// Ends the module object and gives back all that the instance holds, its mapping included. Nobody is inside.
@@ -118,6 +120,12 @@ struct Instance : Owner {
     // In a reload; guarded by the registry's lock.
     bool replaces = false;  ///< it is to take a place: it sees what will be published then
     bool leaves = false;    ///< it will have gone: its handles speak against nothing
+
+    // Trials.
+    Tap* tap = nullptr;     ///< stands before it while another is compared with it, and is kept; change lock
+    bool on_trial = false;  ///< it is the other: it may change nothing outside
+    ModuleRecord* tried_for = nullptr;  ///< whose kept memory it gets copies of while it is started
+    SlotTarget refusing = {};           ///< where its handles lead then
 
     // Failure: the first note counts.
     uint32_t noted = 0;  ///< atomic

@@ -75,7 +75,7 @@ Result<void> InterfaceRegistry::check_majors(const ModuleDescriptor& module, con
             const bool counts = !by.leaves && !stands_by && !(by.replaces && changing == nullptr);
             if (&holding.slot.interface != &interface || !counts) continue;
             const Error error = versions_differ(module, *entry, by.name(), Relation::Needs,
-                                                {{}, interface.major, holding.minor, 0, nullptr});
+                                                {{}, interface.major, holding.minor, 0, nullptr, nullptr});
             if (changing == nullptr) return error;
             return Error(error.code(), format("{}: reload them together", error.sentence()).text());
         }
@@ -101,7 +101,7 @@ Result<void> InterfaceRegistry::check_holders(const Slot& slot, const ModuleDesc
                                                       .text());
         if (slot.interface.major != entry->major || holding.minor > entry->minor)
             return versions_differ(module, *entry, holding.by.name(), Relation::Needs,
-                                   {{}, slot.interface.major, holding.minor, 0, nullptr});
+                                   {{}, slot.interface.major, holding.minor, 0, nullptr, nullptr});
     }
     return {};
 }

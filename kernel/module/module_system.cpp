@@ -8,6 +8,7 @@
 #include "kernel/kernel.hpp"
 #include "kernel/memory/make.hpp"
 #include "kernel/module/options.hpp"
+#include "kernel/module/text_rules.hpp"
 
 namespace helix::kernel {
 
@@ -36,13 +37,13 @@ Result<void> ModuleSystem::boot_modules() {
     MutexGuard guard(change_);
     for (Text name : kernel_.profile.words("modules.static")) {
         Unrecorded unrecorded(kernel_.threads);
-        auto record = load_record(name, Link::Static, unrecorded.clock);
+        auto record = load_record(name, {}, Link::Static, unrecorded.clock);
         const Result<void> plugged = record.ok() ? plug_in_primaries(*record.value()) : Result<void>(record.error());
         if (!plugged.ok()) TRY(check_boot_failure(name, naming(name, plugged.error())));
     }
     for (Text name : kernel_.profile.words("boot.load")) {
         Unrecorded unrecorded(kernel_.threads);
-        TRY(load_record(name, Link::Dynamic, unrecorded.clock));
+        TRY(load_record(name, {}, Link::Dynamic, unrecorded.clock));
     }
     return {};
 }
@@ -50,12 +51,13 @@ Result<void> ModuleSystem::boot_modules() {
 /// A static module was not reached: that is said, and the rest comes up without it, unless it is essential.
 Result<void> ModuleSystem::check_boot_failure(Text name, const Error& error) {
     FixedText<62> full_name;
-    const Bytes bytes = TRY(find_file(name, full_name));
+    const Bytes bytes = TRY(find_file(module_of(name), full_name));
     Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
     const bool essential = has(image->info().flags(), ModuleFlags::Essential);
     NotStarted* const left_out = essential ? nullptr : make<NotStarted>(kernel_.heap);
     if (left_out != nullptr) {  // else it is in the log alone
         left_out->info = image->info();
+        left_out->name.assign(name);
         left_out->file.assign(full_name.text());
         left_out->reason = error;
         MutexGuard guard(registry_);
@@ -171,9 +173,7 @@ Result<void> ModuleSystem::check_options(ModuleRecord& record, const ModuleDescr
     return {};
 }
 
-/// A new instance of `image` for `record`, constructed and initialised but not started.
-Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) {
-    clock.enter(Phase::Prepare);
+Result<void> ModuleSystem::check_candidate(ModuleRecord& record, const Image& image) {
     TRY(check_dependencies(image.info()));
     TRY(check_conflicts(record, image.info()));
     TRY(check_options(record, image.descriptor()));
@@ -189,11 +189,15 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
                                  .text());
         }
     }
-    {
-        MutexGuard guard(registry_);
-        interfaces_.prune(kernel_);
-        TRY(interfaces_.check_majors(image.descriptor(), changing_));
-    }
+    MutexGuard guard(registry_);
+    interfaces_.prune(kernel_);
+    return interfaces_.check_majors(image.descriptor(), changing_);
+}
+
+/// A new instance of `image` for `record`, constructed and initialised but not started.
+Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) {
+    clock.enter(Phase::Prepare);
+    TRY(check_candidate(record, image));
     Instance* const instance = TRY(Instance::create(kernel_, record, image));
     instance->replaces = changing_ != nullptr;  // nobody else knows it yet
     // Every allocator may take heap pages, whether it serves the kernel or is only being tried.
@@ -215,16 +219,23 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
     return instance;
 }
 
-Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock& clock) {
+Text ModuleSystem::module_of(Text name) const {
+    return kernel_.profile.value(format<100>("module.{}.instance_of", name).text(), name);
+}
+
+Result<ModuleRecord*> ModuleSystem::load_record(Text file, Text as, Link link, PhaseClock& clock) {
     clock.enter(Phase::Prepare);
     FixedText<62> full_name;
-    const Bytes bytes = TRY(find_file(file, full_name));
+    const Text module = module_of(file);
+    if (as.empty() && module != file) as = file;
+    const Bytes bytes = TRY(find_file(module, full_name));
     Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
-    const Text name = image->info().name();
-    clock.entry().to = name_with_version(image->info());
+    const Text name = as.empty() ? image->info().name() : as;
+    clock.entry().to = name_with_version(name, image->info().version());
     if (find_record(name) != nullptr) {
         const auto sentence =
-            format("{}: a module {} is loaded already; use reload to replace it", full_name.text(), name);
+            format("{}: a module {} is loaded already; use reload to replace it, or load it as another",
+                   full_name.text(), name);
         image->release();
         return Error(ErrorCode::AlreadyExists, sentence.text());
     }
@@ -263,12 +274,14 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Link link, PhaseClock
     return record;
 }
 
-Result<void> ModuleSystem::load(Text file) {
+Result<void> ModuleSystem::load(Text file, Text as, FixedText<46>* name) {
+    if (!as.empty() && (!is_valid_name(as) || as.size() > FixedText<46>::capacity()))
+        return Error(ErrorCode::InvalidArgument, "a name has letters, digits, '.', '_' and '-', 46 at most");
     MutexGuard guard(change_);
     HistoryRecord entry;
     PhaseClock clock(kernel_.threads, entry);
     entry.to.assign(file.substr(0, entry.to.capacity()));
-    const auto loaded = load_record(file, Link::Dynamic, clock);
+    const auto loaded = load_record(file, as, Link::Dynamic, clock);
     const Result<void> result = loaded.ok() ? Result<void>() : naming(file, loaded.error());
     clock.stop();
     if (result.ok()) {
@@ -276,6 +289,7 @@ Result<void> ModuleSystem::load(Text file) {
         entry.phase = Phase::Serving;
     }
     (void)store(clock, result);
+    if (result.ok() && name != nullptr) name->assign(loaded.value()->name());
     return result;
 }
 
@@ -318,7 +332,7 @@ void ModuleSystem::release_kept(ModuleRecord& record) {
 Text ModuleSystem::why_absent(Text name) {
     Text why;
     for_each_not_started([&](const NotStarted& left_out) {
-        if (left_out.info.name() == name) why = ": it was not started at boot; load tries again";
+        if (left_out.name == name) why = ": it was not started at boot; load tries again";
     });
     if (!why.empty() || name.empty()) return why;
     const auto is_named = [&](Text with_version) {

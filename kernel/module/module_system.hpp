@@ -31,6 +31,7 @@ struct Kernel;
 
 /// A static module that boot left out, and why.
 struct NotStarted : boost::intrusive::list_base_hook<> {
+    FixedText<46> name;
     ModuleInfo info;
     FixedText<62> file;
     Error reason = ErrorCode::NotFound;
@@ -55,8 +56,10 @@ public:
     // ---- Modules by name.
 
     /// Loads, initialises and starts the module in `file`, a name in the initrd or the bundle ("helix-workload.hmod";
-    /// the ending may be left out). Errors name file and reason; nothing stays behind.
-    Result<void> load(Text file);
+    /// the ending may be left out), or of an instance that the profile describes. It is called `as`; empty: as the
+    /// profile says, or as the module itself; `name` is what came of that. Errors name file and reason; nothing stays
+    /// behind.
+    Result<void> load(Text file, Text as = {}, FixedText<46>* name = nullptr);
     /// Stops and removes a module. Refused for Essential modules, those that others depend on, a ruling policy, and one
     /// that stands by for a policy on probation. With Dependents::Unload those who depend on it, directly or not, go
     /// before it: all of them, or, if one may not or cannot, none. `gone` is told each name, with the change lock held.
@@ -71,6 +74,15 @@ public:
     Result<uint64_t> reload(Text name, Text file = {}) {
         const Wanted wanted[] = {{name, file}};
         return reload(wanted);
+    }
+    /// The same of one module that runs, after a trial: a new instance, the shadow, is asked the next pure calls of its
+    /// interfaces too, and has to answer as the old one does. Errors: NotSupported (it has none); Incompatible (the
+    /// answers differ), ModuleFailed, TimedOut, Cancelled: then nothing was changed. last_trial says more.
+    Result<uint64_t> reload_after_trial(const Wanted& wanted, const TrialTerms& terms);
+    /// What came of the last trial; nothing is wanted of it if there was none.
+    TrialReport last_trial() {
+        MutexGuard guard(registry_);
+        return last_trial_;
     }
     /// Makes `name` (a module, or a file, which is then loaded) the primary of `interface`. Returns the same.
     Result<uint64_t> swap(Text interface, Text name);
@@ -177,6 +189,7 @@ private:
     static constexpr uint64_t kCallWaitNs = 5'000'000'000;
 
     // calls.cpp
+    Result<Slot*> refusing_slot(Instance& instance, InterfaceRecord& interface) HELIX_REQUIRES(registry_);
     Result<Response> request_locked(const Asking& asking, ModuleRecord& record, Text type, Bytes payload)
         HELIX_REQUIRES(record.call_lock);
     /// Whether `module` can serve all handles that lead to `record`, as itself and as primary implementor. Errors:
@@ -202,7 +215,11 @@ private:
     ModuleRecord* find_record(Text name);
     Result<InterfaceRecord*> find_interface_record(Text name) HELIX_REQUIRES(change_);
     Result<Bytes> find_file(Text name, FixedText<62>& full_name) const;
-    Result<ModuleRecord*> load_record(Text file, Link link, PhaseClock& clock) HELIX_REQUIRES(change_);
+    /// The module of which the profile says that `name` is an instance; `name` itself if it says nothing.
+    Text module_of(Text name) const;
+    Result<ModuleRecord*> load_record(Text file, Text as, Link link, PhaseClock& clock) HELIX_REQUIRES(change_);
+    /// What speaks against an instance of `image` for `record`.
+    Result<void> check_candidate(ModuleRecord& record, const Image& image) HELIX_REQUIRES(change_);
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) HELIX_REQUIRES(change_);
     Result<void> check_options(ModuleRecord& record, const ModuleDescriptor& descriptor);
     Result<void> plug_in_primaries(ModuleRecord& record) HELIX_REQUIRES(change_);
@@ -259,14 +276,23 @@ private:
     void follow_to_other_majors(ModuleRecord& record, Instance& with) HELIX_REQUIRES(registry_);
     /// Another implementor than `record` becomes primary, or nobody. Registry lock held.
     void pass_on(InterfaceRecord& interface, const ModuleRecord& record) HELIX_REQUIRES(registry_);
+    // trial.cpp
+    class Trial;
     // reload.cpp
     class Replacing;
+    /// reload, with the change lock held; `trial` is what came before it.
+    Result<uint64_t> replace(Span<const Wanted> wanted, const TrialCounts& trial) HELIX_REQUIRES(change_);
+    /// Errors: InvalidArgument, if `image` from `file` is not of the module of `record`.
+    static Result<void> check_same_module(const ModuleRecord& record, const Image& image, Text file);
     uint64_t store(PhaseClock& clock, const Result<void>& result, const Replacements& group) HELIX_REQUIRES(change_);
     // transaction.cpp
     /// `error`, whose sentence says that it is about `name` if it does not yet: a module's own error, or "out of
     /// memory".
     static Error naming(Text name, const Error& error);
-    static FixedText<46> name_with_version(const ModuleInfo& info);  // "NAME 1.2.3"
+    static FixedText<46> name_with_version(Text name, Version version);  // "NAME 1.2.3"
+    static FixedText<46> name_with_version(const Instance& instance) {
+        return name_with_version(instance.name(), instance.info().version());
+    }
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock)
         HELIX_REQUIRES(change_);
     Probation* store(PhaseClock& clock, const Result<void>& result) HELIX_REQUIRES(change_);
@@ -288,12 +314,13 @@ private:
     Result<void> verify_scheduler(Instance& candidate) HELIX_REQUIRES(all_cpu_locks);
     // scheduler_trial.cpp
     Result<Instance*> make_extra(ModuleRecord& ruling, Image& image) HELIX_REQUIRES(change_);
-    Result<void> begin_trial(InterfaceRecord& interface, Text name, ShadowReport& report, ModuleRecord*& loaded)
-        HELIX_REQUIRES(change_);
-    void end_trial(Text why) HELIX_REQUIRES(change_);
-    void end_failed_trial(Text why) HELIX_REQUIRES(change_);
-    bool is_on_trial(const ModuleRecord& record) const HELIX_REQUIRES(change_) {
-        return trial_.instance != nullptr && !trial_.is_extra && &trial_.instance->record == &record;
+    Result<void> begin_scheduler_trial(InterfaceRecord& interface, Text name, ShadowReport& report,
+                                       ModuleRecord*& loaded) HELIX_REQUIRES(change_);
+    void end_scheduler_trial(Text why) HELIX_REQUIRES(change_);
+    void end_failed_scheduler_trial(Text why) HELIX_REQUIRES(change_);
+    bool is_on_scheduler_trial(const ModuleRecord& record) const HELIX_REQUIRES(change_) {
+        return scheduler_trial_.instance != nullptr && !scheduler_trial_.is_extra &&
+               &scheduler_trial_.instance->record == &record;
     }
     // allocator_swap.cpp
     Result<void> plug_in_allocator(ModuleRecord& record, PhaseClock& clock) HELIX_REQUIRES(change_);
@@ -385,15 +412,17 @@ private:
     static constexpr size_t kMaximumProbations = 16;
     Probation probations_[kMaximumProbations] HELIX_GUARDED_BY(change_);
     /// A policy that follows the ruling one and is compared with it.
-    struct Trial {
+    struct SchedulerTrial {
         Instance* instance = nullptr;  ///< null: there is none
         bool is_extra = false;         ///< an instance made for the trial, of the module that rules
         FixedText<186> why;            ///< it ended before its time; empty if it did not
     };
-    Trial trial_ HELIX_GUARDED_BY(change_);
-    Awaited<bool> trial_over_;
+    SchedulerTrial scheduler_trial_ HELIX_GUARDED_BY(change_);
+    Awaited<bool> scheduler_trial_over_;
     /// Of the reload that is under way, while others are looked at as if it were done.
     const Replacements* changing_ HELIX_GUARDED_BY(change_) = nullptr;
+    Trial* trial_ HELIX_GUARDED_BY(change_) = nullptr;  ///< that is under way
+    TrialReport last_trial_ HELIX_GUARDED_BY(registry_);
     Instance* failed_ = nullptr;                                 // atomic: a stack that any context pushes to
     Instance* failed_seen_ HELIX_GUARDED_BY(change_) = nullptr;  // those taken from it
     uint64_t last_tick_ns_ = 0;                                  // of the supervisor's thread, like the next

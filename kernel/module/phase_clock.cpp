@@ -38,7 +38,7 @@ void PhaseClock::finish() {
         const auto phase = static_cast<Phase>(i);
         entry_.phase_ns[i] = threads_.cycles_to_ns(cycles_[i]);
         const bool is_early = phase == Phase::Transfer && transfers_early_;
-        if (phase < Phase::Hold || is_early) entry_.prepare_ns += entry_.phase_ns[i];
+        if (phase < Phase::Trial || is_early) entry_.prepare_ns += entry_.phase_ns[i];
         if (held_ && phase >= first_held_ && phase <= Phase::Commit && !is_early) entry_.pause_cycles += cycles_[i];
     }
     entry_.pause_ns = threads_.cycles_to_ns(entry_.pause_cycles);

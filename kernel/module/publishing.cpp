@@ -61,9 +61,8 @@ Result<void> ModuleSystem::publish(ModuleRecord& record) {
     }
     MutexGuard guard(registry_);
     refill_slots(record, *record.current);
-    not_started_.remove_and_dispose_if(
-        [&](const NotStarted& left_out) { return left_out.info.name() == record.name(); },
-        [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
+    not_started_.remove_and_dispose_if([&](const NotStarted& left_out) { return left_out.name == record.name(); },
+                                       [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
     records_.push_back(record);
     return {};
 }

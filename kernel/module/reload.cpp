@@ -166,13 +166,9 @@ bool ModuleSystem::Replacing::read(Replacement& replacement) {
         if (!created.ok()) return fail(naming(replacement.file.text(), created.error()));
         replacement.image = created.value();
     }
-    const ModuleInfo& info = replacement.image->info();
-    replacement.to = name_with_version(info);
-    if (info.name() != record.name())
-        return fail(
-            Error(ErrorCode::InvalidArgument, format("{} holds {}, not {}; use swap to put another module in its place",
-                                                     replacement.file, info.name(), record.name())
-                                                  .text()));
+    replacement.to = name_with_version(record.name(), replacement.image->info().version());
+    if (const auto same = check_same_module(record, *replacement.image, replacement.file.text()); !same.ok())
+        return fail(same.error());
     if (group_.size() > 1 && record.state() != ModuleState::Running)
         return fail(Error(ErrorCode::InvalidState,
                           format("{} is {}; reload it alone first", record.name(), describe(record.state())).text()));
@@ -197,7 +193,7 @@ void ModuleSystem::Replacing::sort() {
 /// By what the new version of `one` says, or by a handle that its old one has.
 bool ModuleSystem::Replacing::needs(const Replacement& one, const Replacement& other) {
     const ModuleInfo& info = other.image->info();
-    const ResolverNode node = {info.name(), info.version(), &info};
+    const ResolverNode node = {other.record.name(), info.version(), &info};
     const auto is_met = [&](const auto& list) {
         for (size_t i = 0; i < list.size(); ++i) {
             const auto requirement = Requirement::parse(list[i]);
@@ -299,7 +295,7 @@ bool ModuleSystem::Replacing::transfer() {
         if (!well(group_[i], system_.save_state_of(*group_[i].old, group_[i].buffer, group_[i].state))) return false;
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
-        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, group_[i].record.name())))
+        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, candidate.info().name())))
             return false;
         if (!well(group_[i], candidate.call_in_time<&Module::start>())) return false;
         candidate.become(ModuleState::Running);
@@ -369,9 +365,21 @@ void ModuleSystem::Replacing::mark_leaving(bool leaves) {
     }
 }
 
+Result<void> ModuleSystem::check_same_module(const ModuleRecord& record, const Image& image, Text file) {
+    const Text name = record.current->info().name();
+    if (image.info().name() == name) return {};
+    return Error(ErrorCode::InvalidArgument, format("{} holds {}, not {}; use swap to put another module in its place",
+                                                    file, image.info().name(), name)
+                                                 .text());
+}
+
 Result<uint64_t> ModuleSystem::reload(Span<const Wanted> wanted) {
     MutexGuard guard(change_);
     look_after_failed();
+    return replace(wanted, {});
+}
+
+Result<uint64_t> ModuleSystem::replace(Span<const Wanted> wanted, const TrialCounts& trial) {
     if (wanted.empty() || wanted.size() > Replacements::kMaximum)
         return Error(ErrorCode::OutOfRange, format("up to {} modules at once", Replacements::kMaximum).text());
     Replacements group;
@@ -386,10 +394,11 @@ Result<uint64_t> ModuleSystem::reload(Span<const Wanted> wanted) {
                              .text());
         group.add(*record, each.file);
         Replacement& added = group.end()[-1];
-        added.from = name_with_version(record->current->info());
+        added.from = name_with_version(*record->current);
         if (record->slot_count != 0) added.interface = record->slots[0]->interface.name;
     }
     HistoryRecord entry;
+    entry.trial = trial;
     PhaseClock clock(kernel_.threads, entry);
     ModuleRecord& first = group[0].record;
     const bool was_restarting = first.state() == ModuleState::Restarting;

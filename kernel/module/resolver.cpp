@@ -37,6 +37,8 @@ Candidates candidates_of(Span<const ResolverNode> nodes, const Requirement& requ
     for (size_t i = 0; i < nodes.size(); ++i)
         if (i != except && nodes[i].name == name && consider(i, true)) return found;
     for (size_t i = 0; i < nodes.size(); ++i)
+        if (i != except && nodes[i].info->name() == name && nodes[i].name != name && consider(i, true)) return found;
+    for (size_t i = 0; i < nodes.size(); ++i)
         if (i != except && nodes[i].info->provides().contains(name) && consider(i, false)) return found;
     return found;
 }

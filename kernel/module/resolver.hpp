@@ -8,7 +8,8 @@
 
 namespace helix::kernel {
 
-/// One module that takes part. Dependencies and provided capabilities come from `info`, which outlives the call.
+/// One module that takes part, or another instance of it under another name. Dependencies and provided capabilities
+/// come from `info`, which outlives the call.
 struct ResolverNode {
     Text name;
     Version version;
@@ -36,9 +37,9 @@ Result<void> check_conflicts(Span<const ResolverNode> nodes, Span<uint16_t> scra
 /// Whether `node` conflicts with `other`, which is another: by its own words. A malformed conflict is none.
 bool conflicts_with(const ResolverNode& node, const ResolverNode& other);
 
-/// The index of the node that meets `requirement`: the module of that name, otherwise the first that provides it as
-/// a capability; not the one at `except`. Capabilities carry the version of the module that provides them.
-/// Errors: NotFound (nobody), Incompatible (only unsuitable versions).
+/// The index of the node that meets `requirement`: the module of that name, otherwise the first other instance of that
+/// module, otherwise the first that provides it as a capability; not the one at `except`. Capabilities carry the
+/// version of the module that provides them. Errors: NotFound (nobody), Incompatible (only unsuitable versions).
 Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& requirement, size_t except = SIZE_MAX);
 
 }  // namespace helix::kernel

@@ -29,6 +29,11 @@ public:
         nodes_.push_back({names_.back(), version, &info});
         return nodes_.size() - 1;
     }
+    /// `node` is an instance of that module, under a name of its own.
+    void is_instance_of(size_t node, Text module) {
+        const FixedText<46> name(module);
+        std::memcpy(static_cast<void*>(&infos_[node]), &name, sizeof(name));  // the first member
+    }
     /// `node` can use these, and does without.
     void can_use(size_t node, std::vector<std::string> optional) {
         write_list(const_cast<ModuleInfo::Optional&>(infos_[node].optional()), optional);
@@ -270,6 +275,24 @@ TEST(ProviderOf, TellsMissingFromUnsuitable) {
     EXPECT_EQ(ask("cap ^1").value(), 0u);
     EXPECT_EQ(ask("cap >=2").error().code(), ErrorCode::Incompatible);
     EXPECT_EQ(ask("b").error().code(), ErrorCode::NotFound);
+}
+
+TEST(ProviderOf, FindsAnotherInstanceOfTheModuleIfNoneHasItsName) {
+    Graph graph;
+    graph.add("user", {"cache >=1"});
+    graph.add("second", {1, 0, 0}, {});
+    graph.is_instance_of(1, "cache");
+    const auto ask = [&](const char* text) {
+        return provider_of(graph.nodes(), Requirement::parse(Text::from_c_string(text)).value());
+    };
+    EXPECT_EQ(ask("cache").value(), 1u);
+    EXPECT_EQ(ask("second").value(), 1u);
+    EXPECT_EQ(ask("cache >=2").error().code(), ErrorCode::Incompatible);
+    EXPECT_EQ(graph.order(), "second user");
+    graph.add("cache", {1, 0, 0}, {});
+    graph.is_instance_of(2, "cache");
+    EXPECT_EQ(ask("cache").value(), 2u);
+    EXPECT_EQ(graph.error(), ErrorCode{});
 }
 
 TEST(Conflicts, AreByNameOrByCapabilityAndWithinARange) {

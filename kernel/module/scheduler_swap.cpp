@@ -34,7 +34,7 @@ Result<void> ModuleSystem::carry_scheduler_state(Instance& candidate,
     if (!saved.ok()) return old->is_ended() ? Result<void>() : saved;
     clock.entry().state_bytes = state.size();
     TRY(lock_calls(candidate.record));
-    const auto restored = restore_state_of(candidate, state, old->name());
+    const auto restored = restore_state_of(candidate, state, old->info().name());
     candidate.record.call_lock.unlock();
     return restored;
 }
@@ -108,7 +108,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         if (probation.active && probation.previous_policy != nullptr) suspended = &probation;
     if (suspended != nullptr) policy.drop_mirror();
 
-    end_trial("another policy was to rule");
+    end_scheduler_trial("another policy was to rule");
 
     const auto discard = [&] {
         change_.assert_held();

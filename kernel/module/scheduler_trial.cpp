@@ -28,15 +28,15 @@ Result<Instance*> ModuleSystem::make_extra(ModuleRecord& ruling, Image& image) {
 
 /// The candidate is `name`: a module that runs, one that is loaded, or another instance of the one that rules. An error
 /// leaves nothing mirrored, and of what was made for the trial only a record that was loaded.
-Result<void> ModuleSystem::begin_trial(InterfaceRecord& interface, Text name, ShadowReport& report,
-                                       ModuleRecord*& loaded) {
+Result<void> ModuleSystem::begin_scheduler_trial(InterfaceRecord& interface, Text name, ShadowReport& report,
+                                                 ModuleRecord*& loaded) {
     if (interface.name != InterfaceTraits<Scheduler>::kId.name)
         return Error(ErrorCode::NotSupported, "only schedulers can be tried in the shadow of another");
     PolicySlot& policy = kernel_.threads.policy();
     ModuleRecord* const ruling = interface.primary_record;
     if (ruling == nullptr || policy.ruling_failed())
         return Error(ErrorCode::InvalidState, format("nobody rules {}", interface.name.text()).text());
-    report.ruling = name_with_version(ruling->current->info());
+    report.ruling = name_with_version(*ruling->current);
     for (const Probation& probation : probations_)
         if (probation.active && probation.previous_policy != nullptr)
             return Error(ErrorCode::Busy, format("{} stands by for {}, which is on probation",
@@ -58,7 +58,7 @@ Result<void> ModuleSystem::begin_trial(InterfaceRecord& interface, Text name, Sh
         Result<Instance*> made = is_of_ruling ? make_extra(*ruling, *image) : Result<Instance*>(nullptr);
         image->release();
         extra = TRY(std::move(made));
-        if (extra == nullptr) record = loaded = TRY(load_record(name, Link::Dynamic, unrecorded.clock));
+        if (extra == nullptr) record = loaded = TRY(load_record(name, {}, Link::Dynamic, unrecorded.clock));
     }
     Instance& candidate = extra != nullptr ? *extra : *record->current;
     if (candidate.state != ModuleState::Running)
@@ -68,13 +68,13 @@ Result<void> ModuleSystem::begin_trial(InterfaceRecord& interface, Text name, Sh
         return Error(ErrorCode::InvalidArgument,
                      format("{} does not implement {}", name, interface.name.text()).text());
     }
-    report.shadow = name_with_version(candidate.info());
-    trial_.instance = &candidate;
-    trial_.is_extra = extra != nullptr;
-    trial_.why = {};
-    trial_over_.wake_all([](bool& over) { over = false; });
+    report.shadow = name_with_version(candidate);
+    scheduler_trial_.instance = &candidate;
+    scheduler_trial_.is_extra = extra != nullptr;
+    scheduler_trial_.why = {};
+    scheduler_trial_over_.wake_all([](bool& over) { over = false; });
     if (const auto prepared = prepare_scheduler(candidate, unrecorded.clock); !prepared.ok()) {
-        end_trial({});
+        end_scheduler_trial({});
         return prepared;
     }
     policy.compare_in(report.compared);
@@ -83,27 +83,27 @@ Result<void> ModuleSystem::begin_trial(InterfaceRecord& interface, Text name, Sh
 
 /// The policy that is on trial, if any is, is mirrored no more, and who waits is told `why`. An instance that was made
 /// for the trial goes.
-void ModuleSystem::end_trial(Text why) {
-    Instance* const instance = std::exchange(trial_.instance, nullptr);
+void ModuleSystem::end_scheduler_trial(Text why) {
+    Instance* const instance = std::exchange(scheduler_trial_.instance, nullptr);
     if (instance == nullptr) return;
     kernel_.threads.policy().drop_mirror();
-    trial_.why.assign(why);
-    if (trial_.is_extra && instance->is_ended()) {
+    scheduler_trial_.why.assign(why);
+    if (scheduler_trial_.is_extra && instance->is_ended()) {
         instance->become(ModuleState::Failed);
         dispose(*instance);
-    } else if (trial_.is_extra) {
+    } else if (scheduler_trial_.is_extra) {
         retire_replaced(*instance);
     }
-    trial_over_.wake_all([](bool& over) { over = true; });
+    scheduler_trial_over_.wake_all([](bool& over) { over = true; });
 }
 
 /// The policy that is on trial has failed. Nobody waits for it: it is not restarted.
-void ModuleSystem::end_failed_trial(Text why) {
-    Instance& instance = *trial_.instance;
+void ModuleSystem::end_failed_scheduler_trial(Text why) {
+    Instance& instance = *scheduler_trial_.instance;
     ModuleRecord& record = instance.record;
     history_.add(record_of_failure(instance, why, arch::now_ns()));
-    const bool is_extra = trial_.is_extra;
-    end_trial(why);
+    const bool is_extra = scheduler_trial_.is_extra;
+    end_scheduler_trial(why);
     if (is_extra)
         record.open_after_failed();
     else
@@ -121,7 +121,7 @@ Result<void> ModuleSystem::shadow(Text interface_name, Text name, uint64_t durat
         look_after_failed();
         InterfaceRecord* const interface = TRY(find_interface_record(interface_name));
         ModuleRecord* record = nullptr;
-        result = begin_trial(*interface, name, report, record);
+        result = begin_scheduler_trial(*interface, name, report, record);
         if (!result.ok()) result = naming(name, result.error());
         if (record != nullptr) {
             loaded.assign(record->name());
@@ -132,8 +132,8 @@ Result<void> ModuleSystem::shadow(Text interface_name, Text name, uint64_t durat
     const uint64_t deadline_ns = deadline_after(duration_ns);
     while (result.ok()) {
         const uint64_t next_ns = deadline_after(kProgressNs);
-        const WakeReason woken =
-            trial_over_.wait_until([](bool& over) { return over; }, next_ns < deadline_ns ? next_ns : deadline_ns);
+        const WakeReason woken = scheduler_trial_over_.wait_until([](bool& over) { return over; },
+                                                                  next_ns < deadline_ns ? next_ns : deadline_ns);
         report.ran_ns = arch::now_ns() - begun_ns;
         if (woken != WakeReason::TimedOut || arch::now_ns() >= deadline_ns) break;
         if (progress != nullptr) progress(context, report);
@@ -141,17 +141,18 @@ Result<void> ModuleSystem::shadow(Text interface_name, Text name, uint64_t durat
     MutexGuard guard(change_);
     if (result.ok()) {
         look_after_failed();
-        if (trial_.instance != nullptr) {
-            const auto fit = check_mirror(*trial_.instance);
+        if (scheduler_trial_.instance != nullptr) {
+            const auto fit = check_mirror(*scheduler_trial_.instance);
             if (!fit.ok())
                 result = Error(fit.error().code(),
                                format("{} would not be swapped in: {}", name, fit.error().sentence()).text());
             look_after_failed();
-            end_trial({});
+            end_scheduler_trial({});
         }
-        if (!trial_.why.empty())
-            result = Error(ErrorCode::ModuleFailed,
-                           format("{}; the trial ended after {}", trial_.why, describe_duration(report.ran_ns)).text());
+        if (!scheduler_trial_.why.empty())
+            result = Error(
+                ErrorCode::ModuleFailed,
+                format("{}; the trial ended after {}", scheduler_trial_.why, describe_duration(report.ran_ns)).text());
     }
     ModuleRecord* const record = find_record(loaded.text());
     if (record == nullptr || record->current->id != instance || !check_removable(*record).ok()) return result;

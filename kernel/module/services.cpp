@@ -5,44 +5,12 @@
 
 #include "kernel/kernel.hpp"
 #include "kernel/memory/failure_injection.hpp"
+#include "kernel/module/service_scope.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
 
 namespace {
-
-/// While it lives the calling thread is inside the kernel, not inside the module.
-class ServiceScope {
-public:
-    /// `caller` is where in the module the service was called.
-    explicit ServiceScope(void* caller) {
-        gate_.resume = reinterpret_cast<uint64_t>(caller);
-        gate_.previous_and_kind = reinterpret_cast<uint64_t>(current_gate()) | static_cast<uint64_t>(GateKind::Kernel);
-        gate_.instance = nullptr;
-        set_current_gate(&gate_);
-    }
-    ~ServiceScope() { set_current_gate(gate_.previous()); }
-    ServiceScope(const ServiceScope&) = delete;
-    ServiceScope& operator=(const ServiceScope&) = delete;
-
-private:
-    Gate gate_;
-};
-
-bool runs_module(const Gate& gate) {
-    return gate.kind() == GateKind::Module || gate.kind() == GateKind::Bounded || gate.kind() == GateKind::Thread;
-}
-
-void copy_bytes(void* to, const void* from, size_t size) {
-    __builtin_memcpy(to, from, size);
-}
-
-/// Copies what a module points to; false if it points nowhere.
-bool copy_in(Instance& instance, void* to, const void* from, size_t size) {
-    if (size == 0) return true;
-    return gate_call_function<void, GateKind::Copy>(token_of(&instance), reinterpret_cast<void*>(copy_bytes), to,
-                                                    nullptr, from, size) == GateFailure::None;
-}
 
 /// The module broke a rule: its call ends when the service is done.
 void broke_rule(Instance& instance, Text rule, uint64_t instruction = 0) {
@@ -217,8 +185,14 @@ struct CopiedRequest {
     Buffer payload;
 };
 
+/// An instance that is asked beside the one that serves changes nothing for others.
+Error on_trial() {
+    return Error(ErrorCode::PermissionDenied, "it is on trial: nothing of it may reach others");
+}
+
 Result<Response> request(Instance& instance, Text target, Text type, Bytes payload) {
     if (!may_block()) return cannot_block();
+    if (instance.on_trial) return on_trial();
     CopiedRequest copied(instance, target, type);
     TRY(copied.copy(instance, payload));
     const ModuleWait wait(instance, ModuleWait::Restartable::No);
@@ -228,6 +202,7 @@ Result<Response> request(Instance& instance, Text target, Text type, Bytes paylo
 Result<RequestId> request_start(Instance& instance, Text target, Text type, Bytes payload, uint64_t timeout_ns,
                                 SemaphoreId answered) {
     if (!may_block()) return cannot_block();
+    if (instance.on_trial) return on_trial();
     CopiedRequest copied(instance, target, type);
     TRY(copied.copy(instance, payload));
     return instance.kernel.modules.pending_requests().start(instance, copied.target.value.text(),
@@ -253,6 +228,7 @@ Result<void> subscribe(Instance& instance, uint32_t kind, Text name) {
 }
 Result<void> emit(Instance& instance, Text name, Bytes data) {
     if (!may_block()) return cannot_block();
+    if (instance.on_trial) return on_trial();
     const CopiedText<46> name_copy(instance, name);
     if (!name_copy.ok || data.size() > size_t{1} << 20) return Error(ErrorCode::InvalidArgument, kBadText);
     Buffer copy = TRY(Buffer::create(data.size()));
@@ -290,6 +266,10 @@ bool call_failed(Instance& instance, SlotHead* slot, Text method, GateFailure fa
     // Where nobody may block the handle cannot be looked up.
     const bool checked = may_block();
     if (checked && !require_handle(instance, slot)) return false;
+    if (instance.on_trial) {
+        copy_out(instance, out, on_trial());
+        return false;
+    }
     const CopiedText<46> method_copy(instance, method);
     constexpr Text kReasons[] = {"", "faulted", "ran over its budget", "aborted", "was ended"};
     const auto index = static_cast<size_t>(failure);
@@ -319,6 +299,7 @@ void slot_left(Instance& instance, SlotHead* slot) {
 
 Result<ThreadId> thread_create(Instance& instance, Text name, ThreadEntry entry, void* argument, uint32_t priority) {
     if (!may_block()) return cannot_block();
+    if (instance.on_trial) return on_trial();
     const CopiedText<200> copy(instance, name);
     return instance.kernel.threads.create(copy.value.text(), entry, argument,
                                           {.priority = priority, .owner = &instance});
@@ -368,19 +349,6 @@ void execution_statistics(Instance& instance, ExecutionStatistics* out) {
 }
 void memory_statistics(Instance& instance, MemoryStatistics* out) {
     copy_out(instance, out, instance.kernel.heap.statistics());
-}
-
-/// Ends the call behind the module's innermost gate. Nothing of the service is under way.
-[[noreturn]] void end_call(Gate& gate, GateFailure failure) {
-    leave_gate(gate);
-    arch::gate_resume(gate, failure);
-}
-
-/// Ends the module's call here if its instance was ended meanwhile: the service is done, nothing is held.
-void return_to_module() {
-    Gate* const gate = current_gate();
-    if (gate != nullptr && runs_module(*gate) && owner_of(gate->instance)->is_ended())
-        end_call(*gate, GateFailure::Killed);
 }
 
 /// The module that runs behind the innermost gate and so is the one that calls the service, with `token`: which says

@@ -35,6 +35,11 @@ void Slot::fill(const SlotTarget* filling) {
     kernel.threads.cpus().wait_grace_period();
 }
 
+void Slot::divert(const SlotTarget* way) {
+    __atomic_store_n(&target, way, __ATOMIC_RELEASE);
+    kernel.threads.cpus().wait_grace_period();
+}
+
 void Slot::close() {
     __atomic_fetch_or(&closed, kForTransaction, __ATOMIC_RELEASE);
     // Whoever entered without seeing that has counted itself before this returns; nobody else needs to be waited for.

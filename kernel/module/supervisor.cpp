@@ -177,7 +177,9 @@ void ModuleSystem::handle_failed(Instance& instance) {
     // A sentence about a thread names it itself.
     if (instance.note.rule.find('@') == SIZE_MAX)
         kernel_.log.error("supervisor", "{} failed on {}", instance.name(), describe_thread(instance.note));
-    if (trial_.instance == &instance) return end_failed_trial(sentence.text());
+    if (scheduler_trial_.instance == &instance) return end_failed_scheduler_trial(sentence.text());
+    if (instance.on_trial)
+        kernel_.log.info("supervisor", "that was the {} on trial; the other one serves", instance.name());
     for (Probation& probation : probations_) {
         if (!probation.active) continue;
         if (probation.is_of(record) && record.current == &instance) {
@@ -221,7 +223,7 @@ void ModuleSystem::handle_failed(Instance& instance) {
         ruled->primary->fill(nullptr);
     }
     abandon_heap_blocks(instance);
-    fail_over(*ruled, name_with_version(instance.info()).text(), instance.failed_cycles);
+    fail_over(*ruled, name_with_version(instance).text(), instance.failed_cycles);
 }
 
 /// What the history says of a failure, until it is known what came of it.
@@ -229,7 +231,7 @@ HistoryRecord ModuleSystem::record_of_failure(const Instance& failed, Text reaso
     const ModuleRecord& record = failed.record;
     HistoryRecord entry;
     entry.time_ns = time_ns;
-    entry.from = name_with_version(failed.info());
+    entry.from = name_with_version(failed);
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         const InterfaceRecord& interface = record.slots[i]->interface;
         if (i == 0 || interface.primary_record == &record) entry.interface = interface.name;
@@ -250,7 +252,7 @@ void ModuleSystem::fail_over(InterfaceRecord& interface, Text from, uint64_t fai
         entry.time_ns = arch::now_ns();
         entry.interface = interface.name;
         entry.from.assign(from);
-        entry.to = name_with_version(heir->current->info());
+        entry.to = name_with_version(*heir->current);
         entry.result = TransactionResult::Committed;
         entry.phase = Phase::Serving;
         history_.add(entry);
@@ -271,7 +273,7 @@ void ModuleSystem::fail_over(InterfaceRecord& interface, Text from, uint64_t fai
             PhaseClock clock(kernel_.threads, entry);
             entry.interface = interface.name;
             entry.from.assign(from);
-            entry.to = name_with_version(other.current->info());
+            entry.to = name_with_version(*other.current);
             auto plugged = swap_primary(interface, other, clock);
             if (failed_cycles != 0) entry.evict_ns = kernel_.threads.cycles_to_ns(arch::cycles() - failed_cycles);
             (void)store(clock, plugged);

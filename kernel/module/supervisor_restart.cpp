@@ -209,7 +209,7 @@ void ModuleSystem::give_up(ModuleRecord& record) {
     for (uint32_t i = 0; i < record.slot_count; ++i)
         if (record.slots[i]->interface.primary_record == &record) orphaned[orphans++] = &record.slots[i]->interface;
     abandon_restart(record);
-    const auto from = name_with_version(record.current->info());
+    const auto from = name_with_version(*record.current);
     const bool essential = has(record.current->info().flags(), ModuleFlags::Essential);
     if (restarts.gave_up) {
         const auto often = format<62>("{} restarts in {} did not help", rules.restart_limit,

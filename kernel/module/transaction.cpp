@@ -21,9 +21,8 @@ Error not_implemented(const ModuleRecord& record, Text interface) {
 
 }  // namespace
 
-FixedText<46> ModuleSystem::name_with_version(const ModuleInfo& info) {
-    const Version version = info.version();
-    return format<46>("{} {}.{}.{}", info.name(), version.major, version.minor, version.patch);
+FixedText<46> ModuleSystem::name_with_version(Text name, Version version) {
+    return format<46>("{} {}.{}.{}", name, version.major, version.minor, version.patch);
 }
 
 Error ModuleSystem::naming(Text name, const Error& error) {
@@ -109,7 +108,7 @@ Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& 
 Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state, Text saved_by) {
     if (state.empty()) return {};
     StateReader reader = TRY(StateReader::open(state));
-    if (saved_by == to.name() && reader.schema() > to.info().state_schema())
+    if (saved_by == to.info().name() && reader.schema() > to.info().state_schema())
         return Error(ErrorCode::Incompatible, format("{} reads state up to schema {}, the saved is {}", to.name(),
                                                      to.info().state_schema(), reader.schema())
                                                   .text());
@@ -156,15 +155,14 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
     auto result = [&]() -> Result<void> {
         change_.assert_held();
         InterfaceRecord* interface = TRY(find_interface_record(interface_name));
-        if (interface->primary_record != nullptr)
-            entry.from = name_with_version(interface->primary_record->current->info());
+        if (interface->primary_record != nullptr) entry.from = name_with_version(*interface->primary_record->current);
         entry.to = FixedText<46>(name);
         ModuleRecord* record = find_record(name);
         if (record == nullptr) {
-            auto loaded = load_record(name, Link::Dynamic, clock);
+            auto loaded = load_record(name, {}, Link::Dynamic, clock);
             if (!loaded.ok()) {
                 FixedText<62> full_name;  // what it needs may be what was not found
-                if (!find_file(name, full_name).ok())
+                if (!find_file(module_of(name), full_name).ok())
                     return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
                 return naming(name, loaded.error());
             }
@@ -177,7 +175,7 @@ Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
             return Error(ErrorCode::InvalidState, format("{} failed; reload it first", name).text());
         if (record->state() != ModuleState::Running)
             return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
-        entry.to = name_with_version(record->current->info());
+        entry.to = name_with_version(*record->current);
         const bool inherited = loaded_here && interface != nullptr && interface->primary_record == record;
         if (inherited) {  // nobody was, so that it became primary when it was loaded
             entry.result = TransactionResult::Committed;

@@ -44,7 +44,7 @@ Result<void> ModuleSystem::check_not_standing_by(const ModuleRecord& record) con
             ErrorCode::Busy,
             format("{} stands by for {}, which is on probation", record.name(), probation.record->name()).text());
     }
-    if (is_on_trial(record)) return Error(ErrorCode::Busy, format("{} is on trial", record.name()).text());
+    if (is_on_scheduler_trial(record)) return Error(ErrorCode::Busy, format("{} is on trial", record.name()).text());
     return {};
 }
 
@@ -56,7 +56,7 @@ Result<void> ModuleSystem::unload(Text name, Dependents dependents, GoneFunction
         return Error(ErrorCode::NotFound, format("no module {} is loaded{}", name, why_absent(name)).text());
     HistoryRecord entry;
     PhaseClock clock(kernel_.threads, entry);
-    entry.from = name_with_version(record->current->info());
+    entry.from = name_with_version(*record->current);
     bool begun = false;
     const auto result = [&]() -> Result<void> {
         change_.assert_held();
@@ -110,7 +110,7 @@ Result<void> ModuleSystem::remove_records(Span<ModuleRecord* const> leaving, Alo
         const Result<void> left = record == leaving[0] ? Result<void>() : empty(*record, hold);
         HistoryRecord entry;
         entry.time_ns = arch::now_ns();
-        entry.from = name_with_version(record->current->info());
+        entry.from = name_with_version(*record->current);
         entry.phase = Phase::Serving;
         entry.result = TransactionResult::Committed;
         if (auto gone_well = retire(*record, hold, left); !gone_well.ok()) {

@@ -9,7 +9,7 @@ source "$HELIX_ROOT/tests/system/lib.sh"
 profile=$HELIX_TEST_DIRECTORY/profile
 mkdir "$profile"
 {
-    sed 's/^name = "demo"/name = "interrupt"/; s/^dynamic = \[/dynamic = ["hangs-in-stop", /' "$HELIX_ROOT/profiles/demo/helix.toml"
+    sed 's/^name = "demo"/name = "interrupt"/; s/^dynamic = \[/dynamic = ["hangs-in-stop", "oracle", /' "$HELIX_ROOT/profiles/demo/helix.toml"
     printf '\n[module.hangs-in-stop]\nhow = "wait"\n'
 } >"$profile/helix.toml"
 
@@ -44,6 +44,10 @@ for arch in hosted x86_64; do
     await stopping
     type_in '\003'
     await '{"error":"interrupted: hangs-in-stop was removed, but did not stop cleanly: cancelled"}'
+    type_in 'load oracle; echo trying; reload oracle oracle --shadow 9 80000000 --json\n'
+    await trying
+    type_in '\003'
+    await '{"error":"interrupted"}'
     # At the prompt it drops the line; afterwards waits last as long as ever.
     type_in 'echo nor a line dropped\003sleep 1; echo done; poweroff 3\n'
     await done

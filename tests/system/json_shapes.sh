@@ -22,7 +22,7 @@ commands=("load counter" "request counter add 42" "request counter restored" "re
     "swap helix.scheduler helix-scheduler-priority" "swap helix.scheduler scheduler-fails-in-restore"
     "swap helix.scheduler needs-missing" "request crasher ud2" "load phoenix" "request phoenix die" settle "request absent x" modules "module counter"
     "module crasher" interfaces history threads cpus "cpu offline 1" dump locks memory metrics "metrics counter" "trace 200"
-    health "config helix-memory" "config helix-scheduler-priority" "log 20" files help "help load" "unload counter" "echo a b" "sleep 1" poweroff)
+    health "config helix-memory" "config helix-scheduler-priority" "log 20" files help "help load" trial "unload counter" "echo a b" "sleep 1" poweroff)
 
 # value COMMAND: what it printed; escaped characters become letters, so that quotes are those of JSON alone.
 value() {
@@ -161,6 +161,7 @@ for arch in hosted x86_64; do
     [[ $(value "request helix-scheduler-round-robin statistics") == '{"time_slice_ms":10,'*'}' ]] || fail "$arch: no object"
     is "echo a b" '["a","b"]'
     is settle '{}'
+    is trial '[]'
     is "sleep 1" '{"slept_ms":1}'
     is poweroff '{"poweroff":true}'
     for command in "request counter dance" "swap helix.scheduler scheduler-fails-in-restore" \

@@ -100,15 +100,16 @@ std::string embed_bundle(std::string kernel, std::string_view bundle, std::strin
     std::vector<Elf64_Phdr> programs = program_headers(kernel, name, header);
     const auto last = std::find_if(programs.rbegin(), programs.rend(),
                                    [](const Elf64_Phdr& program) { return program.p_type == PT_LOAD; });
-    if (last == programs.rend() || last->p_vaddr % kPage != 0 || last->p_paddr % kPage != 0 || last->p_filesz >= kPage)
+    if (last == programs.rend() || last->p_vaddr % kPage != last->p_offset % kPage ||
+        last->p_paddr % kPage != last->p_offset % kPage || last->p_filesz >= kPage)
         throw Failure(ExitStatus::Environment, "{}: its last segment is no placeholder for a bundle; build it again",
                       name);
     for (const Elf64_Phdr& program : programs)
-        if (&program != &*last && program.p_type == PT_LOAD && program.p_paddr + program.p_memsz > last->p_paddr)
+        if (&program != &*last && program.p_type == PT_LOAD &&
+            (program.p_paddr + program.p_memsz > last->p_paddr || program.p_offset + program.p_filesz > last->p_offset))
             throw Failure(ExitStatus::Environment, "{}: the placeholder for the bundle is not at the end of the image",
                           name);
-    kernel.resize((kernel.size() + kPage - 1) & ~(kPage - 1), '\0');
-    last->p_offset = kernel.size();
+    kernel.resize(last->p_offset, '\0');
     last->p_filesz = last->p_memsz = kBundleMagic.size() + sizeof(uint64_t) + bundle.size();
     const uint64_t size = bundle.size();
     kernel += kBundleMagic;
@@ -121,8 +122,10 @@ std::string embed_bundle(std::string kernel, std::string_view bundle, std::strin
 std::string make_bundle(const BootPlan& plan) {
     ArchiveWriter archive;
     archive.add("profile", plan.compiled());
+    std::set<std::string> names;  // several instances have one file
     for (size_t i = 0; i < plan.static_count; ++i)
-        archive.add(plan.modules[i].name() + ".hmod", stripped_module(plan.modules[i], plan.profile.keep_symbols));
+        if (const std::string name = plan.modules[i].name() + ".hmod"; names.insert(name).second)
+            archive.add(name, stripped_module(plan.modules[i], plan.profile.keep_symbols));
     return archive.finish();
 }
 
@@ -135,7 +138,7 @@ std::string make_initrd(const BootPlan& plan, const std::vector<InitrdFile>& fil
                           file.name);
     for (size_t i = plan.static_count; i < plan.modules.size(); ++i) {
         const std::string name = plan.modules[i].name() + ".hmod";
-        if (!names.contains(name)) archive.add(name, stripped_module(plan.modules[i], plan.profile.keep_symbols));
+        if (names.insert(name).second) archive.add(name, stripped_module(plan.modules[i], plan.profile.keep_symbols));
     }
     for (const InitrdFile& file : files) archive.add(file.name, file.content);
     return archive.finish();

@@ -116,10 +116,10 @@ std::string small_image(uint64_t placeholder_address) {
 }
 
 TEST(EmbedBundle, AppendsItAndPatchesThePlaceholder) {
-    const std::string image = embed_bundle(small_image(0x2000), "the bundle", "k");
+    const std::string image = embed_bundle(small_image(0x2800), "the bundle", "k");
     Elf64_Phdr placeholder;
     memcpy(&placeholder, image.data() + sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr), sizeof(placeholder));
-    EXPECT_EQ(placeholder.p_offset % 4096, 0u);
+    EXPECT_EQ(placeholder.p_offset, 0x1800u) << "right behind the segment before";
     EXPECT_EQ(placeholder.p_filesz, 26u);
     EXPECT_EQ(placeholder.p_memsz, 26u);
     EXPECT_EQ(image.substr(placeholder.p_offset, 8), "HELIXBND");
@@ -130,8 +130,8 @@ TEST(EmbedBundle, AppendsItAndPatchesThePlaceholder) {
 }
 
 TEST(EmbedBundle, RefusesAnImageWithoutPlaceholderAtItsEnd) {
-    EXPECT_THROW(embed_bundle(small_image(0x1000), "b", "k"), Failure);
-    EXPECT_THROW(embed_bundle(small_image(0x2010), "b", "k"), Failure);
+    EXPECT_THROW(embed_bundle(small_image(0x1800), "b", "k"), Failure);
+    EXPECT_THROW(embed_bundle(small_image(0x2810), "b", "k"), Failure);
 }
 
 TEST(ForgetOldFiles, KeepsWhatIsUsedAndWhatMayBe) {

@@ -23,8 +23,14 @@ std::vector<std::string> interfaces_of(const ModuleFile& module) {
 
 bool is_primary(const BootPlan& plan, const ModuleFile& module) {
     for (const auto& [interface, name] : plan.primaries)
-        if (name == module.name()) return true;
+        if (name == module.instance_name()) return true;
     return false;
+}
+
+/// "1.2.3", and of which module it is an instance if its name does not say so.
+std::string described_version(const ModuleFile& module) {
+    const std::string version = describe(module.info.version());
+    return module.instance.empty() ? version : fmt::format("{} of {}", version, module.name());
 }
 
 std::string as_json(const BootPlan& plan) {
@@ -39,9 +45,10 @@ std::string as_json(const BootPlan& plan) {
         for (const Dependency& dependency : plan.dependencies)
             if (dependency.from == i)
                 needs.push_back({{"requirement", dependency.requirement},
-                                 {"module", plan.modules[dependency.to].name()},
+                                 {"module", plan.modules[dependency.to].instance_name()},
                                  {"optional", dependency.optional}});
-        out["modules"].push_back({{"name", module.name()},
+        out["modules"].push_back({{"name", module.instance_name()},
+                                  {"module", module.name()},
                                   {"version", describe(module.info.version())},
                                   {"link", i < plan.static_count ? "static" : "dynamic"},
                                   {"flags", flag_names(module.info.flags())},
@@ -60,13 +67,13 @@ std::string as_dot(const BootPlan& plan) {
     for (size_t i = 0; i < plan.modules.size(); ++i) {
         const ModuleFile& module = plan.modules[i];
         out +=
-            fmt::format("    {} [label={}{}{}];\n", quoted(module.name()),
-                        quoted(module.name() + "\n" + describe(module.info.version())),
+            fmt::format("    {} [label={}{}{}];\n", quoted(module.instance_name()),
+                        quoted(module.instance_name() + "\n" + describe(module.info.version())),
                         i < plan.static_count ? "" : ", style=dashed", is_primary(plan, module) ? ", penwidth=2" : "");
     }
     for (const Dependency& dependency : plan.dependencies)
-        out += fmt::format("    {} -> {} [label={}{}];\n", quoted(plan.modules[dependency.from].name()),
-                           quoted(plan.modules[dependency.to].name()), quoted(dependency.requirement),
+        out += fmt::format("    {} -> {} [label={}{}];\n", quoted(plan.modules[dependency.from].instance_name()),
+                           quoted(plan.modules[dependency.to].instance_name()), quoted(dependency.requirement),
                            dependency.optional ? ", style=dashed" : "");
     return out + "}\n";
 }
@@ -81,11 +88,11 @@ std::string as_text(const Console& console, const BootPlan& plan) {
         for (size_t i = begin; i < end; ++i) {
             const ModuleFile& module = plan.modules[i];
             const std::string provides = join(interfaces_of(module), ", ");
-            out += fmt::format("  {:2}  {} {}{}\n", i - begin + 1, console.styled(Style::Bold, module.name()),
-                               describe(module.info.version()), provides.empty() ? "" : "  [" + provides + "]");
+            out += fmt::format("  {:2}  {} {}{}\n", i - begin + 1, console.styled(Style::Bold, module.instance_name()),
+                               described_version(module), provides.empty() ? "" : "  [" + provides + "]");
             for (const Dependency& dependency : plan.dependencies) {
                 if (dependency.from != i) continue;
-                const std::string provider = plan.modules[dependency.to].name();
+                const std::string provider = plan.modules[dependency.to].instance_name();
                 const bool same = dependency.requirement == provider;
                 out += fmt::format("        {} {}{}\n", dependency.optional ? "can use" : "needs",
                                    dependency.requirement, same ? "" : " → " + provider);

@@ -83,6 +83,7 @@ Json schema_of(const Option& option) {
 /// What each module's table may hold beside its options.
 void add_common_keys(Json& properties) {
     properties["file"] = described("string", "The module's file, relative to the profile.");
+    properties["instance_of"] = described("string", "The module of which this table describes one more instance.");
     properties["placement"] = {{"type", "string"}, {"enum", {"kernel", "userspace"}}};
     // How it is looked after: what [modules] says for all of them.
     constexpr std::string_view kForAll = "modules.";
@@ -129,6 +130,10 @@ std::string editor_schema(const ModuleLibrary& library) {
             }
         }
     }
+    // An instance has a name that its profile chose, and the options of its module.
+    Json& instance = modules["additionalProperties"];
+    instance = described("object", "One more instance of a module, or a module that is not in this build.");
+    add_common_keys(instance["properties"]);
     // A text in a file that somebody else wrote need not be UTF-8.
     return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -37,6 +37,9 @@ struct ModuleFile {
     std::string refusal;  ///< why this kernel's loader would refuse the file; empty when it would not
 
     std::string name() const { return std::string(std::string_view(info.name())); }
+    /// What the profile calls this instance of the module.
+    std::string instance_name() const { return instance.empty() ? name() : instance; }
+    std::string instance;  ///< empty: the module's own name
     /// The declared option `key`, or null.
     const Option* option(std::string_view key) const;
     bool implements(std::string_view interface) const;

@@ -100,9 +100,14 @@ private:
         return has(plan_.profile.static_modules) || has(plan_.profile.dynamic_modules);
     }
 
+    const ModuleSettings* settings_of(const std::string& name) const {
+        const auto settings = plan_.profile.modules.find(name);
+        return settings == plan_.profile.modules.end() ? nullptr : &settings->second;
+    }
     fs::path file_of(const ModuleReference& reference) const {
-        const auto settings = plan_.profile.modules.find(reference.name);
-        if (settings != plan_.profile.modules.end() && settings->second.file) return *settings->second.file;
+        const ModuleSettings* const settings = settings_of(reference.name);
+        if (settings != nullptr && settings->instance_of) return file_of(*settings->instance_of);
+        if (settings != nullptr && settings->file) return *settings->file;
         if (reference.name.ends_with(".hmod")) return plan_.profile.file.parent_path() / reference.name;
         return library_.find(reference.name);
     }
@@ -117,7 +122,11 @@ private:
         }
     }
 
-    void add(const ModuleReference& reference, bool is_static) {
+    void add(const ModuleReference& listed, bool is_static) {
+        const ModuleSettings* const settings = settings_of(listed.name);
+        const bool is_instance = settings != nullptr && settings->instance_of;
+        const ModuleReference& reference = is_instance ? *settings->instance_of : listed;
+        if (is_instance && !check_instance(listed, *settings)) return;
         const fs::path file = file_of(reference);
         if (file.empty())
             return error(reference.at,
@@ -133,13 +142,29 @@ private:
         if (!reference.name.ends_with(".hmod") && module.name() != reference.name)
             return error(reference.at, fmt::format("{} holds module \"{}\", not \"{}\"", file.string(), module.name(),
                                                    reference.name));
-        for (const ModuleFile& other : statics_)
-            if (other.name() == module.name())
-                return error(reference.at, fmt::format("module \"{}\" is listed twice", module.name()));
-        for (const ModuleFile& other : dynamics_)
-            if (other.name() == module.name())
-                return error(reference.at, fmt::format("module \"{}\" is listed twice", module.name()));
+        if (is_instance) module.instance = listed.name;
+        for (const std::vector<ModuleFile>* others : {&statics_, &dynamics_})
+            for (const ModuleFile& other : *others)
+                if (other.instance_name() == module.instance_name())
+                    return error(listed.at,
+                                 fmt::format("module \"{0}\" is listed twice; one more instance has a name of "
+                                             "its own, with [module.\"NAME\"] instance_of = \"{1}\"",
+                                             module.instance_name(), module.name()));
         (is_static ? statics_ : dynamics_).push_back(std::move(module));
+    }
+
+    /// Whether the table of an instance makes sense.
+    bool check_instance(const ModuleReference& listed, const ModuleSettings& settings) {
+        const ModuleSettings* const of = settings_of(settings.instance_of->name);
+        std::string wrong;
+        if (settings.file)
+            wrong = fmt::format("it has the file of \"{}\"; take \"file\" out", settings.instance_of->name);
+        else if (settings.instance_of->name == listed.name || (of != nullptr && of->instance_of))
+            wrong = fmt::format("\"{}\" is itself an instance; name the module", settings.instance_of->name);
+        else if (!library_.find(listed.name).empty())
+            wrong = "a module has that name; take another";
+        if (!wrong.empty()) error(settings.instance_of->at, fmt::format("instance \"{}\": {}", listed.name, wrong));
+        return wrong.empty();
     }
 
     /// Static modules must stand alone: they run before anything can be loaded.
@@ -151,7 +176,7 @@ private:
         std::vector<const ModuleFile*> booted = modules;
         for (const ModuleFile& module : dynamics_)
             for (const ModuleReference& reference : plan_.profile.loaded_modules)
-                if (reference.name == module.name()) booted.push_back(&module);
+                if (reference.name == module.instance_name()) booted.push_back(&module);
         std::vector<uint16_t> scratch(booted.size());
         const std::vector<kernel::ResolverNode> nodes = nodes_of(booted);
         require(kernel::check_conflicts({nodes.data(), nodes.size()}, {scratch.data(), scratch.size()}));
@@ -171,8 +196,11 @@ private:
 
     static std::vector<kernel::ResolverNode> nodes_of(const std::vector<const ModuleFile*>& modules) {
         std::vector<kernel::ResolverNode> nodes;
-        for (const ModuleFile* module : modules)
-            nodes.push_back({module->info.name(), module->info.version(), &module->info});
+        for (const ModuleFile* module : modules) {
+            const std::string& instance = module->instance;
+            const Text name = instance.empty() ? module->info.name() : Text(instance.data(), instance.size());
+            nodes.push_back({name, module->info.version(), &module->info});
+        }
         return nodes;
     }
 
@@ -225,7 +253,7 @@ private:
         for (size_t i = 0; i < plan_.static_count; ++i)
             for (const InterfaceEntry& entry : plan_.modules[i].interfaces)
                 if (primary_of(to_string(entry.name.text())).empty())
-                    plan_.primaries.emplace_back(to_string(entry.name.text()), plan_.modules[i].name());
+                    plan_.primaries.emplace_back(to_string(entry.name.text()), plan_.modules[i].instance_name());
         if (errors_.empty() && primary_of("helix.scheduler").empty())
             errors_.push_back(
                 fmt::format("{}: no static module implements helix.scheduler; list one in [modules] static",
@@ -238,7 +266,7 @@ private:
     }
     size_t index_of(std::string_view name) const {
         for (size_t i = 0; i < plan_.modules.size(); ++i)
-            if (plan_.modules[i].name() == name) return i;
+            if (plan_.modules[i].instance_name() == name) return i;
         return plan_.modules.size();
     }
 
@@ -265,7 +293,7 @@ private:
             const size_t index = index_of(name);
             if (index == plan_.modules.size()) {
                 std::vector<std::string> known;
-                for (const ModuleFile& module : plan_.modules) known.push_back(module.name());
+                for (const ModuleFile& module : plan_.modules) known.push_back(module.instance_name());
                 error(settings.at,
                       fmt::format("module \"{}\" is not in this profile{}", name, did_you_mean(name, known)));
                 continue;
@@ -275,7 +303,8 @@ private:
                 const Option* option = module.option(key);
                 if (option == nullptr) {
                     std::vector<std::string> known = option_names(module);
-                    for (const char* reserved : {"file", "placement", "probation"}) known.push_back(reserved);
+                    for (const char* reserved : {"file", "instance_of", "placement", "probation"})
+                        known.push_back(reserved);
                     for (const SupervisionKey& supervision : supervision_keys()) known.emplace_back(supervision.name);
                     error(setting.key_at, fmt::format("unknown key \"{}\": module {} has no such option{}", key, name,
                                                       did_you_mean(key, known)));
@@ -297,7 +326,7 @@ private:
                     std::ranges::copy(option_names(module), std::back_inserter(known));
                     if (const Option* option = module.option(key)) {
                         declared = true;
-                        check(*option, setting, module.name());
+                        check(*option, setting, module.instance_name());
                     }
                 }
                 if (declared) continue;
@@ -333,7 +362,7 @@ std::string BootPlan::compiled() const {
     const auto line = [&](std::string_view key, std::string_view value) { out += fmt::format("{}={}\n", key, value); };
     std::vector<std::string> static_names, dynamic_names;
     for (size_t i = 0; i < modules.size(); ++i)
-        (i < static_count ? static_names : dynamic_names).push_back(modules[i].name());
+        (i < static_count ? static_names : dynamic_names).push_back(modules[i].instance_name());
     line("profile.name", profile.name);
     line("profile.version", profile.version);
     line("modules.static", join(static_names, " "));
@@ -341,7 +370,7 @@ std::string BootPlan::compiled() const {
     std::vector<std::string> loaded;
     for (size_t i = static_count; i < modules.size(); ++i)
         for (const ModuleReference& reference : profile.loaded_modules)
-            if (reference.name == modules[i].name()) loaded.push_back(reference.name);
+            if (reference.name == modules[i].instance_name()) loaded.push_back(reference.name);
     if (!loaded.empty()) line("boot.load", join(loaded, " "));
     for (const auto& [interface, module] : primaries) line("primary." + interface, module);
     for (const SlotSettings& slot : profile.slots)
@@ -352,6 +381,8 @@ std::string BootPlan::compiled() const {
                 line(fmt::format("interface.{}.{}", slot.interface, key), setting.value);
     for (const auto& [name, settings] : profile.modules)
         for (const auto& [key, setting] : settings.options) line(fmt::format("module.{}.{}", name, key), setting.value);
+    for (const auto& [name, settings] : profile.modules)
+        if (settings.instance_of) line(fmt::format("module.{}.instance_of", name), settings.instance_of->name);
     for (const auto& [name, settings] : profile.modules)
         if (!settings.probation.empty()) line(fmt::format("module.{}.probation", name), settings.probation);
     for (const auto& [name, settings] : profile.modules)

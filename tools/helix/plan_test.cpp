@@ -76,6 +76,45 @@ TEST(BootPlan, CompilesToLinesForTheKernel) {
         EXPECT_THAT(lines, HasSubstr(line));
 }
 
+constexpr char kBase[] = "[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\", ";
+
+TEST(BootPlan, AnotherInstanceOfAModuleHasAnotherName) {
+    const BootPlan plan = plan_of(std::string(kBase) +
+                                  "\"link-a\", \"link-b\"]\ndynamic = [\"another\"]\n"
+                                  "[module.another]\ninstance_of = \"link-a\"\nrestart = \"never\"\n");
+    ASSERT_EQ(plan.modules.size(), 5u);
+    EXPECT_EQ(plan.modules[4].name(), "link-a");
+    EXPECT_EQ(plan.modules[4].instance_name(), "another");
+    for (const char* line :
+         {"modules.dynamic=another\n", "module.another.instance_of=link-a\n", "module.another.restart=never\n"})
+        EXPECT_THAT(plan.compiled(), HasSubstr(line));
+    // It meets what its module would meet.
+    const BootPlan without =
+        plan_of(std::string(kBase) + "\"link-b\", \"another\"]\n[module.another]\ninstance_of = \"link-a\"\n");
+    EXPECT_EQ(without.modules[2].instance_name(), "another");
+    EXPECT_EQ(without.modules[3].instance_name(), "link-b");
+}
+
+TEST(BootPlan, RefusesInstancesThatMakeNoSense) {
+    const auto refused = [](std::string_view table) {
+        return refusal(std::string(kBase) + "\"link-a\", \"another\"]\n" + std::string(table));
+    };
+    EXPECT_THAT(refused(""), HasSubstr("no module \"another\""));
+    EXPECT_THAT(refused("[module.another]\ninstance_of = \"link-x\"\n"),
+                ::testing::AllOf(HasSubstr("p/helix.toml:4:15: no module \"link-x\""), HasSubstr("did you mean")));
+    EXPECT_THAT(refused("[module.another]\ninstance_of = 7\n"), HasSubstr("takes the name of a module"));
+    EXPECT_THAT(refused("[module.another]\ninstance_of = \"another\"\n"), HasSubstr("is itself an instance"));
+    EXPECT_THAT(refused("[module.another]\ninstance_of = \"link-a\"\nfile = \"x.hmod\"\n"),
+                HasSubstr("it has the file of \"link-a\""));
+    EXPECT_THAT(refused("[module.another]\ninstance_of = \"link-a\"\nunits = 3\n"),
+                HasSubstr("unknown key \"units\": module another has no such option"));
+    EXPECT_THAT(refused("[module.another]\ninstance_of = \"link-a\"\n[module.link-a]\ninstance_of = \"link-b\"\n"),
+                HasSubstr("a module has that name; take another"));
+    EXPECT_THAT(refused("[module.\"an other\"]\ninstance_of = \"link-a\"\n"), HasSubstr("cannot name an instance"));
+    EXPECT_THAT(refusal(std::string(kBase) + "\"link-a\", \"link-a\"]\n"),
+                HasSubstr("one more instance has a name of its own"));
+}
+
 TEST(BootPlan, RefusesWhatTheModulesRefuse) {
     EXPECT_THAT(
         refusal(

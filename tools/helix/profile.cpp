@@ -10,6 +10,7 @@
 #include "text.hpp"
 
 #include "helix/units.hpp"
+#include "kernel/module/text_rules.hpp"
 
 #define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
@@ -19,6 +20,8 @@
 namespace helix::tool {
 
 namespace fs = std::filesystem;
+
+constexpr size_t kMaximumName = 46;  // of a module
 
 std::string_view name_of(Architecture architecture) {
     return architecture == Architecture::X86_64 ? "x86_64" : "hosted";
@@ -243,6 +246,16 @@ private:
                 error(node, "\"probation\" takes a duration such as \"2s\" or \"500ms\"");
             else
                 settings.probation = *text;
+        } else if (key.str() == "instance_of") {
+            if (!node.is_string())
+                error(node, "\"instance_of\" takes the name of a module");
+            else if (!kernel::is_valid_name(Text(name.data(), name.size())) || name.size() > kMaximumName)
+                error(at,
+                      fmt::format("\"{}\" cannot name an instance: a name has letters, digits, '.', '_' and '-', at "
+                                  "most {}",
+                                  name, kMaximumName));
+            else
+                settings.instance_of = {*text, position_of(node.source())};
         } else if (key.str() == "file") {
             if (!node.is_string())
                 error(node, "\"file\" takes the path of a .hmod file");

@@ -48,6 +48,7 @@ struct ModuleSettings {
     Position at;
     std::map<std::string, Setting> options;
     std::optional<std::filesystem::path> file;
+    std::optional<ModuleReference> instance_of;      ///< another module, of which this is one more instance
     std::string probation;                           ///< a duration; empty: the profile's, or the kernel's own
     std::map<std::string, std::string> supervision;  ///< `restart` and its like, for the kernel
 };
