@@ -83,8 +83,7 @@ public:
     /// By bytes, as std::string_view orders.
     friend constexpr std::strong_ordering operator<=>(Text a, Text b) {
         for (size_t i = 0; i < a.size_ && i < b.size_; ++i)
-            if (a.data_[i] != b.data_[i])
-                return static_cast<uint8_t>(a.data_[i]) <=> static_cast<uint8_t>(b.data_[i]);
+            if (a.data_[i] != b.data_[i]) return static_cast<uint8_t>(a.data_[i]) <=> static_cast<uint8_t>(b.data_[i]);
         return a.size_ <=> b.size_;
     }
 

@@ -62,7 +62,6 @@ FixedText<30> describe_next_restart(const ModuleRecord& record) {
 void write_common(JsonWriter& json, Text name, Text version, const ModuleInfo& info, ModuleState state, Link link,
                   uint32_t generation, const Restarts& restarts) {
     json.field("name", name);
-    json.field("module", info.name());
     json.field("version", version);
     json.field("state", describe(state));
     write_flags(json, info.flags());
@@ -71,6 +70,7 @@ void write_common(JsonWriter& json, Text name, Text version, const ModuleInfo& i
     write_texts(json, "provides", info.provides());
     json.field("generation", generation);
     write_restarts(json, restarts, state);
+    json.field("module", info.name().empty() ? name : info.name());
 }
 void write_common(JsonWriter& json, const ModuleRecord& record) {
     const ModuleInfo none;

@@ -15,9 +15,9 @@ using namespace helix;
 
 TEST(Text, ALiteralIsTextAndAnArrayThatIsFilledAtRunTimeIsNot) {
     EXPECT_EQ(Text("abc").size(), 3u);
-    static_assert(std::is_constructible_v<Text, const char (&)[24]>);
-    static_assert(!std::is_constructible_v<Text, char (&)[24]>);
-    static_assert(!std::is_constructible_v<FixedText<24>, char (&)[24]>);
+    static_assert(std::is_constructible_v<Text, const char(&)[24]>);
+    static_assert(!std::is_constructible_v<Text, char(&)[24]>);
+    static_assert(!std::is_constructible_v<FixedText<24>, char(&)[24]>);
     char array[24] = "abc";
     EXPECT_EQ(Text::from_c_string(array, sizeof(array)), Text("abc"));
 }
