@@ -3,6 +3,7 @@
 // A scheduler that fails in the entry point, and in the way, that it is told is taken out, wherever that is.
 
 #include "../../scheduler/round_robin/round_robin.hpp"
+#include "../crasher/ways_to_crash.hpp"
 
 using namespace helix;
 
@@ -29,10 +30,10 @@ public:
     }
     ~SchedulerCrasher() { crash_if("destructor"); }
 
-    /// `arm METHOD WAY`: the next call of that method, named as in the class, fails: null, loop, stack_overflow or
-    /// preemption_off. `dequeue_mirrored`: once another policy rules that this one follows. `restore_state`: that of
-    /// the instance which is to replace this one. `wait`: until this module failed. `contend`: the same, while a thread
-    /// inherits the priority of another.
+    /// `arm METHOD WAY`: the next call of that method, named as in the class, fails in a way
+    /// that the crasher knows. `dequeue_mirrored`: once another policy rules that this one follows. `restore_state`:
+    /// that of the instance which is to replace this one. `wait`: until this module failed. `contend`: the same, while
+    /// a thread inherits the priority of another.
     Result<Response> handle_request(const Request& request) override {
         if (request.request_type == "wait") return wait_for_failure();
         if (request.request_type == "contend") return contend();
@@ -174,17 +175,7 @@ private:
 
     void crash_if(Text method) const {
         if (method_.text() != method) return;
-        if (way_.text() == "preemption_off") preempt_disable();
-        if (way_.text() == "null") asm volatile("movb $1, (%0)" ::"r"(uint64_t{0}) : "memory");
-        if (way_.text() == "loop")
-            for (;;) asm volatile("");
-        if (way_.text() == "stack_overflow") recurse(0);
-    }
-    static __attribute__((noinline)) uint64_t recurse(uint64_t depth) {
-        volatile unsigned char frame[512];
-        for (volatile unsigned char& byte : frame) byte = static_cast<unsigned char>(depth);
-        const uint64_t below = depth == UINT64_MAX ? 0 : recurse(depth + 1);
-        return below + frame[0];
+        test::crash_in_way(way_.text(), context_);
     }
 
     const Context* context_ = nullptr;
