@@ -213,6 +213,7 @@ void Threads::sleep_until_interrupt(Cpu& cpu) {
 void Threads::run_idle() {
     Cpu& cpu = this_cpu();  // an idle thread stays on its CPU
     arch::start_interrupts();
+    start_ticks(cpu);  // policies will be asked
     cpus_.join(cpu);
     __atomic_fetch_or(&running_, bit(cpu.local.cpu), __ATOMIC_SEQ_CST);
     for (;;) {

@@ -52,7 +52,7 @@ bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttrib
     if (!serves(ruling()) && wanted.reserves()) return false;
     for (uint32_t place : {ruling(), mirrored()}) {
         if (!serves(place)) continue;
-        bool granted = true;
+        bool granted = !wanted.reserves();  // a policy that fails promises nothing
         note_time(place, cpu);
         const bool queued = (thread.queued_in & bit_of(place)) != 0;
         (void)ask_seldom<&Scheduler::set_attributes>(place, &granted, cpu.view[place], thread.view[place], wanted,

@@ -5,23 +5,9 @@
 # module owns nothing afterwards, and memory is what it was. A thread that loops for ever hinders nobody, and ends with
 # its module.
 # timeout: 700
-source "$HELIX_ROOT/tests/system/lib.sh"
+source "$HELIX_ROOT/tests/system/crash_lib.sh"
 shell_profile=$HELIX_ROOT/tests/system/no_restart.toml
 
-ways=(null divide ud2 noncanonical write_text execute_data loop stack_overflow creeping_overflow abort exhaust_memory
-    double_fault foreign_token foreign_handle preemption_off preemption_on)
-# What the kernel says of them. What takes long may run over the budget of its call first.
-long="its call ran over its budget of CPU time"
-preemption="it returned with preemption off, or enabled once too often"
-declare -A causes=(
-    [null]="page fault at address 0x0 " [divide]="divide error" [ud2]="invalid instruction"
-    [noncanonical]="general protection fault" [write_text]="page fault at address 0x[1-9a-f]"
-    [execute_data]="page fault at address 0x[1-9a-f]" [loop]="$long" [stack_overflow]="stack overflow"
-    [creeping_overflow]="(stack overflow|$long)" [abort]="told to abort in Crasher::crash\+0x" [exhaust_memory]="(out of memory|$long)"
-    [double_fault]="general protection fault" [foreign_token]="it called the kernel with a token that is not its own"
-    [foreign_handle]="(it used a handle that is damaged, or not its own|survived its own failure)" # refused where bounded
-    [preemption_off]="$preemption" [preemption_on]="$preemption"
-)
 entries=(request event health save restore stop destructor thread blocking bounded)
 
 # happens ENTRY WAY: whether a test makes it so. A thread that loops is no crash; a call by handle is not looked at for the
@@ -91,16 +77,6 @@ check_crash() {
     esac
     expect $noted "^\[.*\] supervisor: $failure"
     [[ -z $state ]] || expect 1 "^state  *$state\$"
-}
-
-# memory_came_back OUTPUT: every `memory --json` line in the file reports the same bytes of the heap in use, and the same
-# pages outside of the heap. Some crashes use up all memory, which empties the heap's magazines; they may keep eight pages.
-memory_came_back() {
-    grep '^{"pages_total"' "$1" >"$1.memory" || fail "no memory report in $1"
-    sed 's/[^0-9 ]/ /g' "$1.memory" | awk '
-        NR == 1 { outside = $2 + $3; heap = $3; bytes = $4 }
-        $4 != bytes || $2 + $3 != outside || $3 > heap + 8 || $3 < heap - 8 { bad = 1 }
-        END { exit bad }' || fail "memory is not what it was: $(sort "$1.memory" | uniq -c)"
 }
 
 # A thread of its own that loops is no crash, for nobody waits for it.

@@ -4,28 +4,11 @@
 
 #include "crashing.hpp"
 #include "helix/module.hpp"
+#include "ways_to_crash.hpp"
 
 namespace {
 
-constexpr helix::Text kHows[] = {"null",
-                                 "divide",
-                                 "ud2",
-                                 "noncanonical",
-                                 "write_text",
-                                 "execute_data",
-                                 "loop",
-                                 "stack_overflow",
-                                 "abort",
-                                 "exhaust_memory",
-                                 "creeping_overflow",
-                                 "interrupts_off",
-                                 "halt",
-                                 "services_without_interrupts",
-                                 "double_fault",
-                                 "foreign_token",
-                                 "foreign_handle",
-                                 "preemption_off",
-                                 "preemption_on"};
+using helix::test::kHows;
 constexpr helix::Text kWheres[] = {"none",   "init", "start",   "stop",   "event",     "request",
                                    "health", "save", "restore", "thread", "destructor"};
 
@@ -38,31 +21,6 @@ uint32_t index_of(const helix::Text (&names)[N], helix::Text name) {
     for (uint32_t i = 0; i < N; ++i)
         if (names[i] == name) return i;
     return N;
-}
-
-// Assembler, so that the compiler cannot see the mistake and turn it into another one.
-void write_byte(uint64_t address) {
-    asm volatile("movb $1, (%0)" ::"r"(address) : "memory");
-}
-
-alignas(16) unsigned char g_data[16] = {0xC3};  // a return instruction, where only data may be
-
-__attribute__((noinline)) uint64_t recurse(uint64_t depth) {
-    volatile unsigned char frame[512];
-    for (size_t i = 0; i < sizeof(frame); i += 64) frame[i] = static_cast<unsigned char>(depth);
-    const uint64_t below = depth == UINT64_MAX ? 0 : recurse(depth + 1);
-    return below + frame[0];
-}
-
-/// In small steps that take long, so that ticks find ever less room, down to none.
-__attribute__((noinline)) uint64_t creep(uint64_t depth) {
-    constexpr uint64_t kCyclesPerStep = 200'000;
-    volatile uint64_t at_this_depth = depth;
-    const uint64_t begin = __builtin_ia32_rdtsc();
-    while (__builtin_ia32_rdtsc() - begin < kCyclesPerStep) {
-    }
-    const uint64_t below = depth == UINT64_MAX ? 0 : creep(depth + 1);
-    return below + at_this_depth;
 }
 
 }  // namespace
@@ -206,47 +164,7 @@ private:
         return {};
     }
 
-    /// Returns in the ways that are about how the call returns.
-    void crash(uint32_t how) const {
-        const helix::Text name = kHows[how];
-        if (name == "preemption_off") return helix::preempt_disable();
-        if (name == "preemption_on") return helix::preempt_enable();
-        if (name == "null") write_byte(0);
-        if (name == "divide")
-            asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; xorl %%edx, %%edx; divl %%ecx" ::
-                             : "eax", "ecx", "edx", "cc");
-        if (name == "ud2") asm volatile("ud2");
-        if (name == "noncanonical") write_byte(0x8000'0000'0000);
-        if (name == "write_text") write_byte(reinterpret_cast<uint64_t>(&write_byte));
-        if (name == "execute_data") asm volatile("call *%0" ::"r"(static_cast<void*>(g_data)) : "memory");
-        if (name == "loop")
-            for (;;) asm volatile("");
-        if (name == "interrupts_off")
-            for (;;) asm volatile("cli" ::: "memory");
-        if (name == "halt")
-            for (;;) asm volatile("cli; hlt" ::: "memory");
-        if (name == "services_without_interrupts") {
-            for (;;) {
-                asm volatile("cli" ::: "memory");
-                (void)context_->execution_statistics();
-            }
-        }
-        if (name == "stack_overflow") context_->info("impossible: {}", recurse(0));
-        if (name == "creeping_overflow") context_->info("impossible: {}", creep(0));
-        if (name == "exhaust_memory")
-            for (;;) *static_cast<volatile unsigned char*>(::operator new(1 << 20)) = 1;
-        if (name == "double_fault") asm volatile("int $8");
-        if (context_ == nullptr) __builtin_abort();  // in the constructor there is no other way
-        if (name == "foreign_token") services()->thread_yield(reinterpret_cast<helix::InstanceToken*>(g_data));
-        if (name == "foreign_handle")
-            (void)services()->slot_wait(token(), reinterpret_cast<helix::SlotHead*>(g_data)).ok();
-        if (name == "abort") context_->abort("told to abort");
-        context_->abort("survived its own failure");
-    }
-
-    // What a context keeps for itself, in this order.
-    const helix::Services* services() const { return *reinterpret_cast<const helix::Services* const*>(context_); }
-    helix::InstanceToken* token() const { return reinterpret_cast<helix::InstanceToken* const*>(context_)[1]; }
+    void crash(uint32_t how) const { helix::test::crash_in_way(kHows[how], context_); }
 
     const helix::Context* context_ = nullptr;
     uint32_t where_ = 0;
