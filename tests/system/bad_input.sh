@@ -77,7 +77,7 @@ for arch in hosted x86_64; do
     line "error: undefined-symbol.hmod: the symbol function_of_nobody is undefined; define it in the module, or reach it through Context"
     line "error: exports-more.hmod: it exports function_for_all beside helix_module; link it with the version script of the SDK"
     line 'error: "" is no name; usage: unload NAME [--cascade]'
-    line "error: template.hmod: a module template is loaded already; use reload to replace it"
+    line "error: template.hmod: a module template is loaded already; use reload to replace it, or load it as another"
     line "error: wrong-magic.hmod: its descriptor does not begin with HELIXMOD; build it with helix_add_module"
     grep -q '^error: wrong-abi.hmod: .*ABI' output || fail "$arch: $(grep '^error: wrong-abi' output)"
     ! grep '^error: cut-' output | grep -qv 'not an ELF file\|truncated' || fail "$arch: $(grep '^error: cut-' output)"
