@@ -42,8 +42,10 @@ summed replay.json turns 100
 summed replay.json wake-ups 40
 summed replay.json failures 1
 
+# A larger ring leaves less memory to the heap, so that what happens may take another time.
+timeless() { sed -E 's/^\[ *[0-9.]+\]/[TIME]/; s/[0-9.]+ (ns|us|ms)/TIME/g' "$1"; }
 "$HELIX" run "${replay[@]}" >run.output 2>/dev/null || true
-cmp run.output replay.json.output || fail "the commands of a traced run print something else"
+diff <(timeless run.output) <(timeless replay.json.output) || fail "the commands of a traced run print something else"
 traced again.json 1 "${replay[@]}" --entries 65536
 cmp replay.json again.json || fail "the same seed gave two files"
 
