@@ -55,9 +55,10 @@ Result<void> ModuleSystem::begin_scheduler_trial(InterfaceRecord& interface, Tex
         if (!bytes.ok()) return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
         Image* const image = TRY(Image::create(kernel_.memory, bytes.value(), full_name.text()));
         const bool is_of_ruling = image->info().name() == ruling->name();
-        Result<Instance*> made = is_of_ruling ? make_extra(*ruling, *image) : Result<Instance*>(nullptr);
+        const Result<Instance*> made = is_of_ruling ? make_extra(*ruling, *image) : Result<Instance*>(nullptr);
         image->release();
-        extra = TRY(std::move(made));
+        if (!made.ok()) return made.error();
+        extra = made.value();
         if (extra == nullptr) record = loaded = TRY(load_record(name, {}, Link::Dynamic, unrecorded.clock));
     }
     Instance& candidate = extra != nullptr ? *extra : *record->current;

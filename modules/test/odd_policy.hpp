@@ -9,10 +9,12 @@ namespace helix::test_support {
 
 class OddPolicy : public scheduling::RoundRobinPolicy {
 public:
+    // NOLINTBEGIN(bugprone-parent-virtual-call): the defaults of the interface, which ask this policy's own methods
     SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         return Scheduler::yield(cpu, thread, reason);
     }
     SchedulerThread* would_pick(SchedulerCpu& cpu) override { return Scheduler::would_pick(cpu); }
+    // NOLINTEND(bugprone-parent-virtual-call)
 
 protected:
     ~OddPolicy() = default;

@@ -94,7 +94,7 @@ public:
     /// By enqueue and pick_next, which may be armed too.
     SchedulerThread* yield(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         crash_if("yield");
-        return Scheduler::yield(cpu, thread, reason);
+        return Scheduler::yield(cpu, thread, reason);  // NOLINT(bugprone-parent-virtual-call)
     }
     TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
         crash_if("tick");
