@@ -115,7 +115,7 @@ Result<void> run_echo(Invocation& invocation);
 Result<void> run_sleep(Invocation& invocation);
 Result<void> run_settle(Invocation& invocation);
 Result<void> run_poweroff(Invocation& invocation);
-/// Argument `i`, which is there, as a number up to `maximum`. Errors: InvalidArgument, saying that it is not `what`.
+/// `text` as a number up to `maximum`. Errors: InvalidArgument, saying that it is not `what`.
 Result<uint64_t> number_argument(Text text, Text what, uint64_t maximum);
 // commands_trace.cpp
 Result<void> run_trace(Invocation& invocation);
