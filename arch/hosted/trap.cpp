@@ -101,11 +101,12 @@ bool is_below_stack(const Cpu& cpu, uint64_t stack_pointer, uint64_t address) {
     return (address & ~(kPageSize - 1)) == page;
 }
 
-/// A module set the alignment-check flag, and it is outside of any module that this matters: clears it there.
-bool clear_alignment_check(const Cpu& cpu, ucontext_t& context) {
+/// A module set the alignment-check flag, and it, the kernel or another module came to a word that is not aligned.
+/// Ring 0 ignores the flag: clears it, so that the access is made after all.
+bool clear_alignment_check(ucontext_t& context) {
     constexpr uint64_t kAlignmentTrap = 17;
     constexpr greg_t kAlignmentCheck = 1 << 18;
-    if (reg(context, REG_TRAPNO) != kAlignmentTrap || cpu.port->in_region(reg(context, REG_RIP))) return false;
+    if (reg(context, REG_TRAPNO) != kAlignmentTrap) return false;
     context.uc_mcontext.gregs[REG_EFL] &= ~kAlignmentCheck;
     return true;
 }
@@ -301,7 +302,7 @@ void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context) {
         return;
     }
     const uint64_t instruction = reg(*context, REG_RIP);
-    if (clear_alignment_check(cpu, *context)) return;
+    if (clear_alignment_check(*context)) return;
     if (cpu.local == nullptr) fatal("a fault before the kernel had set up its CPU, at ", instruction);
     if (++cpu.fault_depth > kMaximumFaultDepth) fatal("faults in the handling of faults, at ", instruction);
     if (instruction >= word_of(helix_hosted_tick_probes_begin) && instruction < word_of(helix_hosted_tick_probes_end)) {
