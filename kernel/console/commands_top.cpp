@@ -50,7 +50,7 @@ struct Top {
 };
 
 Result<void> Top::look_at(Kernel& kernel, const ThreadSnapshot& thread) {
-    const size_t place = (static_cast<uint32_t>(thread.id) - 1) % Threads::kMaximumThreads;
+    const size_t place = Threads::position_of(thread.id);
     if (place >= seen_count) {
         const size_t count = place * 2 + 64;
         auto* const larger = static_cast<Seen*>(kernel.heap.allocate(count * sizeof(Seen)));

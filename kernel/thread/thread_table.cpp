@@ -71,7 +71,7 @@ void Threads::release_thread(Thread& thread) {
 
 Thread* Threads::find(ThreadId id) {
     if (id == ThreadId::None) return nullptr;
-    const size_t position = (static_cast<uint32_t>(id) - 1) % kMaximumThreads;
+    const size_t position = position_of(id);
     SpinLockGuard guard(table_lock_);
     if (position >= used_) return nullptr;
     Thread& thread = table_[position];
@@ -80,7 +80,7 @@ Thread* Threads::find(ThreadId id) {
 
 FixedText<29> Threads::name_of(ThreadId id) const {
     if (id == ThreadId::None) return "idle";
-    const size_t position = (static_cast<uint32_t>(id) - 1) % kMaximumThreads;
+    const size_t position = position_of(id);
     if (position >= used() || table_[position].id != id) return {};
     return table_[position].name;
 }

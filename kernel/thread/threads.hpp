@@ -63,6 +63,8 @@ public:
     static constexpr uint64_t kShareNs = 50'000;      ///< how long a woken thread waits for its waker to block
     static constexpr uint64_t kBalanceTicks = 4;      ///< between two looks of a busy CPU at what waits on others
     static constexpr size_t kMaximumThreads = 32'768;
+    /// Where in the table the thread of that number is.
+    static size_t position_of(ThreadId id) { return (static_cast<uint32_t>(id) - 1) % kMaximumThreads; }
 
     explicit Threads(Kernel& kernel);
 
@@ -157,15 +159,15 @@ public:
     /// Copies the threads with table positions from `position` on, at most out.size(); returns how many, and moves
     /// `position` behind the last one looked at. Locks one CPU at a time, briefly.
     size_t snapshot(size_t& position, Span<ThreadSnapshot> out);
-    /// The thread in whose view of place `place` `view` lies; null unless it is exactly the view of a living one.
+    /// The thread in whose view of place `place` `view` lies; null unless it is exactly the view of a living one, which
+    /// says whose it is. There was a thread.
     Thread* thread_of_view(uint32_t place, const SchedulerThread* view) {
-        const auto table = reinterpret_cast<uint64_t>(table_);
-        const auto first = reinterpret_cast<uint64_t>(&table_[0].view[place]);
-        const auto address = reinterpret_cast<uint64_t>(view);
-        if (address < first || (address - first) % sizeof(Thread) != 0) return nullptr;
-        if ((address - first) / sizeof(Thread) >= used()) return nullptr;
-        // The entry of that number; whoever goes on with it need not wait for the division.
-        return reinterpret_cast<Thread*>(address - (first - table));
+        const uint64_t distance =
+            reinterpret_cast<uint64_t>(view) - reinterpret_cast<uint64_t>(&table_[0].view[place]);
+        // From the last entry on, memory may not be there. Whoever goes on with the thread need not wait for the check.
+        if (distance > (used() - 1) * sizeof(Thread)) return nullptr;
+        if (distance != position_of(view->id) * sizeof(Thread)) return nullptr;
+        return reinterpret_cast<Thread*>(reinterpret_cast<uint64_t>(table_) + distance);
     }
     /// Calls `visit` for every living thread under the lock of its CPU; preemptible in between.
     template <typename Visit>
