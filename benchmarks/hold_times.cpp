@@ -45,7 +45,7 @@ Result<void> measure(kernel::Kernel& kernel) {
 /// Boots a kernel of so many CPUs, measures and prints. Once in a process.
 bool measure_cpus(uint32_t cpus) {
     if (!benchmark::run_in_kernel({}, measure, cpus)) return false;
-    const auto print = [&](const char* hold, const uint64_t (&samples)[kHolds]) {
+    const auto print = [&](const char* hold, const uint64_t(&samples)[kHolds]) {
         const std::string name = "hold." + std::to_string(cpus) + "." + hold + ".native";
         benchmark::print_metric(name.c_str(), "ns", {samples, samples + kHolds});
     };

@@ -144,12 +144,22 @@ Result<void> run_request(Invocation& invocation) {
 
 Result<void> run_event(Invocation& invocation) {
     ModuleSystem& modules = invocation.kernel.modules;
-    TRY(modules.emit(invocation.arguments[0], as_bytes(invocation.argument(1))));
+    const Text name = invocation.arguments[0];
+    const Event event = Event::make_custom(name, as_bytes(invocation.argument(1)));
+    uint64_t subscribers = 0;
+    modules.for_each([&](const ModuleRecord& record) {
+        if (record.state() == ModuleState::Running && record.current->hears(event)) ++subscribers;
+    });
+    TRY(modules.emit(event));
     TRY(modules.drain_events());  // if it is interrupted, the event stays queued
-    if (!invocation.json) return {};
+    if (!invocation.json) {
+        if (subscribers == 0) invocation.out.print("no module listens to {}\n", name);
+        return {};
+    }
     JsonWriter json(invocation.out);
     json.begin_object();
-    json.field("event", invocation.arguments[0]);
+    json.field("event", name);
+    json.field("subscribers", subscribers);
     json.end_object();
     invocation.out.write("\n");
     return {};

@@ -118,10 +118,6 @@ bool ModuleSystem::wait_for_successor(Slot& slot, uint32_t generation) {
            __atomic_load_n(&slot.generation, __ATOMIC_ACQUIRE) != generation;
 }
 
-Result<void> ModuleSystem::emit(Text name, Bytes data) {
-    return events_.push(kernel_, Event::make_custom(name, data));
-}
-
 bool ModuleSystem::ask_health(Text name) {
     RecordPin record = find(name);
     if (!record || record->call_lock.held_by_me() || !record->call_lock.lock_for(kCallWaitNs)) return false;

@@ -71,20 +71,13 @@ void EventQueue::deliver(Kernel& kernel, Queued& queued) {
         queued.event.custom.name = queued.name.text();
         queued.event.custom.data = queued.data.bytes();
     }
-    const auto wants = [&](const Instance& instance) {
-        if (queued.event.kind != EventKind::Custom)
-            return (instance.event_kinds >> static_cast<uint32_t>(queued.event.kind) & 1) != 0;
-        for (uint32_t i = 0; i < instance.event_name_count; ++i)
-            if (instance.event_names[i] == queued.name.text()) return true;
-        return false;
-    };
     // The registry is unlocked around each call. Each place remembers the newest event that it was handed, so that none
     // is handed to it twice, whichever instances come and go meanwhile.
     for (;;) {
         RecordPin next(kernel.modules.unpinned_);  // lives longer than the guard below
         kernel.modules.for_each([&](ModuleRecord& record) {
             if (next || record.heard_event >= queued.number) return;
-            if (record.state() == ModuleState::Running && wants(*record.current)) next.take(record);
+            if (record.state() == ModuleState::Running && record.current->hears(queued.event)) next.take(record);
         });
         if (!next) return;
         MutexGuard guard(next->call_lock);

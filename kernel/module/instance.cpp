@@ -118,6 +118,13 @@ void Instance::become(ModuleState next) {
     Trace::note(TraceKind::Module, static_cast<uint8_t>(next), static_cast<uint32_t>(id), 0, 0, name());
 }
 
+bool Instance::hears(const Event& event) const {
+    if (event.kind != EventKind::Custom) return (event_kinds >> static_cast<uint32_t>(event.kind) & 1) != 0;
+    for (uint32_t i = 0; i < event_name_count; ++i)
+        if (event_names[i] == event.custom.name) return true;
+    return false;
+}
+
 LedgerTotals Instance::totals() {
     LedgerTotals totals;
     totals.blocks = ledger.blocks();

@@ -113,6 +113,8 @@ struct Instance : Owner {
     static constexpr size_t kMaximumNames = 8;
     FixedText<46> event_names[kMaximumNames];
     uint32_t event_name_count = 0;
+    /// Whether it subscribed to such an event.
+    bool hears(const Event& event) const;
     uint32_t semaphores = 0;  ///< atomic
     uint32_t handles = 0;     ///< atomic
     uint32_t requests = 0;    ///< pending; atomic

@@ -102,8 +102,7 @@ public:
     Result<Response> request(Instance* source, Text target, Text type, Bytes payload);
     Result<Response> request(const Asking& asking, Text target, Text type, Bytes payload);
     PendingRequests& pending_requests() { return pending_requests_; }
-    /// Queues a Custom event for its subscribers. Errors: Busy (queue full), OutOfMemory.
-    Result<void> emit(Text name, Bytes data);
+    /// Queues an event for its subscribers. Errors: Busy (queue full), OutOfMemory.
     Result<void> emit(const Event& event) { return events_.push(kernel_, event); }
     /// Waits until all events queued so far were handled.
     Result<void> drain_events(uint64_t timeout_ns = kForever) { return events_.drain(timeout_ns); }

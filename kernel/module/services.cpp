@@ -234,7 +234,7 @@ Result<void> emit(Instance& instance, Text name, Bytes data) {
     Buffer copy = TRY(Buffer::create(data.size()));
     if (!copy_in(instance, copy.mutable_bytes().data(), data.data(), data.size()))
         return Error(ErrorCode::InvalidArgument, kBadText);
-    return instance.kernel.modules.emit(name_copy.value.text(), copy.bytes());
+    return instance.kernel.modules.emit(Event::make_custom(name_copy.value.text(), copy.bytes()));
 }
 Result<SlotHead*> bind(Instance& instance, Text interface, uint16_t major, uint16_t minor, Text module) {
     if (!may_block()) return cannot_block();

@@ -162,8 +162,7 @@ public:
     /// The thread in whose view of place `place` `view` lies; null unless it is exactly the view of a living one, which
     /// says whose it is. There was a thread.
     Thread* thread_of_view(uint32_t place, const SchedulerThread* view) {
-        const uint64_t distance =
-            reinterpret_cast<uint64_t>(view) - reinterpret_cast<uint64_t>(&table_[0].view[place]);
+        const uint64_t distance = reinterpret_cast<uint64_t>(view) - reinterpret_cast<uint64_t>(&table_[0].view[place]);
         // From the last entry on, memory may not be there. Whoever goes on with the thread need not wait for the check.
         if (distance > (used() - 1) * sizeof(Thread)) return nullptr;
         if (distance != position_of(view->id) * sizeof(Thread)) return nullptr;

@@ -87,7 +87,8 @@ public:
         if (request.request_type == "leave_flags") {
             helix::Result<helix::Response> response = helix::Response::ok("left");
             const uint64_t words[2] = {};
-            asm volatile("pushfq; orq $0x40400, (%%rsp); popfq; movq 1(%0), %%rax" ::"r"(words) : "rax", "memory", "cc");
+            asm volatile("pushfq; orq $0x40400, (%%rsp); popfq; movq 1(%0), %%rax" ::"r"(words)
+                         : "rax", "memory", "cc");
             return response;
         }
         if (request.request_type == "join") {
