@@ -68,7 +68,7 @@ void ModuleSystem::supervisor_main(void* argument) {
             deadline, Cancellable::No);
         // A failed policy is replaced at once by the mirrored one, before anything that might wait. Its threads have
         // waited long enough: what else is to be done takes longer than a tick.
-        if (system.kernel_.threads.policy().return_to_mirror())
+        if (system.kernel_.threads.policy().replace_failed())
             (void)system.kernel_.threads.sleep(Threads::kTickNs).ok();
         system.supervise();
         system.send_periodic_events();
@@ -410,7 +410,7 @@ void ModuleSystem::expire_probations(uint64_t now_ns) {
 /// The policy that stands by rules afterwards, unless it has failed as well: then false.
 bool ModuleSystem::let_previous_rule(const Probation& probation) {
     PolicySlot& policy = kernel_.threads.policy();
-    policy.return_to_mirror();
+    policy.replace_failed();
     return policy.ruling_instance() == probation.previous_policy;
 }
 
