@@ -8,9 +8,9 @@ source "$HELIX_ROOT/tests/system/lib.sh"
 
 # How it breaks a rule, which may be found out (the queues of a CPU may run empty before a count is looked at, and
 # another CPU may go on before the answer is), and in which function.
-ways=(never foreign running blocked elsewhere forgets hides starves moves counts migration area tick spins)
+ways=(never foreign running blocked elsewhere forgets hides starves counts migration area tick spins)
 declare -A rules=([never]=no-pick [foreign]=foreign [running]='running|blocked|elsewhere' [blocked]=blocked
-    [elsewhere]='elsewhere|running|blocked' [forgets]='lost|no-pick' [hides]='no-pick|starved' [starves]=starved [moves]=starved
+    [elsewhere]='elsewhere|running|blocked' [forgets]='lost|no-pick' [hides]='no-pick|starved' [starves]=starved
     [counts]=statistics [migration]='lost|no-pick' [area]='fault|lost|statistics' [tick]=fault [spins]=budget)
 methods='(enqueue|pick_next|yield|tick|statistics|holds|remove|insert|highest|longest_waiting|first)'
 breaker=scheduler-rule-breaker

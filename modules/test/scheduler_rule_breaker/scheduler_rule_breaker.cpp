@@ -37,7 +37,6 @@ public:
     ///   forgets    forgets a thread, and says so in its statistics
     ///   hides      forgets a thread, and says that it has it
     ///   starves    keeps a thread for when there is no other
-    ///   moves      the same, and lets that one be moved to where there are others
     ///   counts     says that one more waits than does
     ///   migration  forgets who comes from another CPU; returns at once, for somebody has to come
     ///   area       writes over its own area of a CPU
@@ -47,9 +46,8 @@ public:
     Result<Response> handle_request(const Request& request) override {
         const bool arms = request.request_type == "arm";
         if (request.request_type != "break" && !arms) return OddPolicy::handle_request(request);
-        constexpr Text kWays[] = {"",          "never",     "foreign", "running", "blocked",
-                                  "elsewhere", "forgets",   "hides",   "starves", "moves",
-                                  "counts",    "migration", "area",    "tick",    "spins"};
+        constexpr Text kWays[] = {"",      "never",   "foreign", "running",   "blocked", "elsewhere", "forgets",
+                                  "hides", "starves", "counts",  "migration", "area",    "tick",      "spins"};
         for (size_t i = 1; i < sizeof(kWays) / sizeof(kWays[0]); ++i) {
             if (as_text(request.payload) != kWays[i]) continue;
             if (arms) {
@@ -66,11 +64,8 @@ public:
     SchedulerTraits plug_in() override {
         return OddPolicy::plug_in() | SchedulerTraits::WantsBlock | SchedulerTraits::PlacesThreads;
     }
-    bool may_move(const SchedulerThread& thread, CpuId to) const override {
-        if (!does(Way::Moves)) return !is_victim(thread);
-        SchedulerCpu* const other = __atomic_load_n(&cpus_[to % kCpus], __ATOMIC_ACQUIRE);
-        return is_victim(thread) && other != nullptr && !queues(*other).empty();
-    }
+    /// Whom it keeps from running stays: who is moved might find another in its place.
+    bool may_move(const SchedulerThread& thread, CpuId) const override { return !is_victim(thread); }
 
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
         __atomic_store_n(&cpus_[cpu.id % kCpus], &cpu, __ATOMIC_RELEASE);
@@ -78,8 +73,7 @@ public:
         __atomic_compare_exchange_n(&blocked_, &self, nullptr, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
         if (does(Way::Migration) && reason == EnqueueReason::Migrated) return;
         // Of those that others are no more urgent than.
-        if (does(Way::Moves) && is_victim(thread)) return __atomic_store_n(&victim_cpu_, cpu.id, __ATOMIC_RELEASE);
-        if ((does(Way::Forgets) || does(Way::Hides) || starves()) && thread.priority > kDefaultPriority) {
+        if ((does(Way::Forgets) || does(Way::Hides) || does(Way::Starves)) && thread.priority > kDefaultPriority) {
             SchedulerThread* nobody = nullptr;
             if (__atomic_compare_exchange_n(&victim_, &nobody, &thread, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
                 __atomic_store_n(&victim_cpu_, cpu.id, __ATOMIC_RELEASE);
@@ -89,10 +83,7 @@ public:
         OddPolicy::enqueue(cpu, thread, reason);
     }
     void dequeue(SchedulerCpu& cpu, SchedulerThread& thread, DequeueReason reason) override {
-        if (is_victim(thread)) {
-            if (does(Way::Moves) && reason == DequeueReason::Migrated) return;
-            return __atomic_store_n(&victim_, nullptr, __ATOMIC_RELEASE);
-        }
+        if (is_victim(thread)) return __atomic_store_n(&victim_, nullptr, __ATOMIC_RELEASE);
         OddPolicy::dequeue(cpu, thread, reason);
     }
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
@@ -116,7 +107,8 @@ public:
         }
         if (wrong != nullptr) return wrong;
         SchedulerThread* const thread = OddPolicy::pick_next(cpu);
-        if (thread != nullptr || !starves() || __atomic_load_n(&victim_cpu_, __ATOMIC_ACQUIRE) != cpu.id) return thread;
+        if (thread != nullptr || !does(Way::Starves) || __atomic_load_n(&victim_cpu_, __ATOMIC_ACQUIRE) != cpu.id)
+            return thread;
         return __atomic_exchange_n(&victim_, nullptr, __ATOMIC_ACQ_REL);
     }
     void block(SchedulerCpu& cpu, SchedulerThread& thread, BlockReason reason) override {
@@ -154,7 +146,6 @@ private:
         Forgets,
         Hides,
         Starves,
-        Moves,
         Counts,
         Migration,
         Area,
@@ -163,7 +154,6 @@ private:
     };
 
     bool does(Way way) const { return __atomic_load_n(&way_, __ATOMIC_ACQUIRE) == static_cast<uint32_t>(way); }
-    bool starves() const { return does(Way::Starves) || does(Way::Moves); }
     bool is_victim(const SchedulerThread& thread) const {
         return __atomic_load_n(&victim_, __ATOMIC_ACQUIRE) == &thread;
     }
