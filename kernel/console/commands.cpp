@@ -30,8 +30,7 @@ constexpr Command kCommands[] = {
      1,
      1,
      {ArgumentKind::Module},
-     false,
-     "--cascade"},
+     {{"--cascade"}}},
     {"reload",
      "NAME [FILE] [NAME FILE]... | NAME FILE --shadow N [MS]",
      "Replace modules with their state, all or none; with --shadow after N answers that agree.",
@@ -39,19 +38,18 @@ constexpr Command kCommands[] = {
      1,
      Command::kAnyNumber,
      {ArgumentKind::Module, ArgumentKind::File},
-     true,
-     "--shadow"},
+     {{"--shadow", true}}},
     {"trial", "", "List what was answered differently in the last trial.", run_trial, 0, 0},
     {"swap",
-     "INTERFACE NAME [--shadow SECONDS]",
-     "Make a module (or file) the primary of an interface, live; with --shadow it is only tried, as a scheduler beside "
-     "the ruling one, and how it would pick is shown: nothing is swapped.",
+     "INTERFACE NAME [--shadow SECONDS | --canary CPU [SECONDS]]",
+     "Make a module (or file) the primary of an interface, live. With --shadow it is only tried, as a scheduler beside "
+     "the ruling one, and how it would pick is shown: nothing is swapped. With --canary a scheduler first rules one "
+     "CPU alone, for 5 seconds, and that goes back to the other one if anything is amiss, or with Ctrl-C.",
      run_swap,
      2,
-     2,
+     3,
      {ArgumentKind::Interface, ArgumentKind::Implementor},
-     true,
-     "--shadow"},
+     {{"--shadow", true}, {"--canary", true, ArgumentKind::OnlineCpu}}},
     {"interfaces", "", "List the interfaces and who implements them.", run_interfaces, 0, 0},
     {"request",
      "NAME TYPE [PAYLOAD]",
@@ -79,8 +77,7 @@ constexpr Command kCommands[] = {
      0,
      1,
      {},
-     false,
-     "--once"},
+     {{"--once"}}},
     {"trace", "[COUNT]", "Print the latest entries of the trace (40), of all CPUs.", run_trace, 0, 1},
     {"cpu",
      "online|offline N",
@@ -187,6 +184,10 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
                     out.offer(format<4>("{}", id).text());
             return;
         }
+        case ArgumentKind::OnlineCpu:
+            for (CpuId id = 0; id < kernel.threads.cpu_count(); ++id)
+                if (kernel.threads.cpus().is_online(id)) out.offer(format<4>("{}", id).text());
+            return;
     }
 }
 

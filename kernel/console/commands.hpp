@@ -30,7 +30,7 @@ struct Invocation {
     const Command& command;
     Span<const Text> arguments;  ///< without options; as many as the command takes
     bool json;                   ///< print one JSON value on one line
-    bool option;                 ///< the command's own option was given
+    Text option;                 ///< of the command's own the one that was given; empty: none
     Text option_value;           ///< the word behind it, if it takes one
     Output& out;
     Span<char> scratch;  ///< for tables
@@ -58,6 +58,13 @@ enum class ArgumentKind : uint8_t {
     Event,
     CpuAction,
     Cpu,  ///< that the action in the word before can change
+    OnlineCpu,
+};
+
+struct CommandOption {
+    Text name;  ///< empty: none
+    bool takes_value = false;
+    ArgumentKind value = ArgumentKind::Other;  ///< the word behind it
 };
 
 struct Command {
@@ -70,11 +77,16 @@ struct Command {
     uint8_t required;  ///< arguments at least
     uint8_t accepted;  ///< arguments at most; kAnyNumber for no limit
     ArgumentKind kinds[kMaximumArguments] = {};
-    bool option_takes_value = false;  ///< the word behind it
-    Text option = {};                 ///< of its own; empty: none
+    CommandOption options[2] = {};  ///< of its own; one of them at a time
 
     static constexpr uint8_t kAnyNumber = 255;
 
+    /// Null if it has none of that name.
+    const CommandOption* find_option(Text word) const {
+        for (const CommandOption& own : options)
+            if (!own.name.empty() && own.name == word) return &own;
+        return nullptr;
+    }
     /// Where any number is taken, the first two kinds come in turn.
     ArgumentKind kind(size_t i) const {
         if (accepted == kAnyNumber) return kinds[i % 2];
@@ -141,5 +153,6 @@ Result<void> run_event(Invocation& invocation);
 Result<void> run_history(Invocation& invocation);
 // commands_shadow.cpp
 Result<void> run_shadow(Invocation& invocation);
+Result<void> run_canary(Invocation& invocation);
 
 }  // namespace helix::kernel

@@ -113,7 +113,10 @@ Result<void> run_interfaces(Invocation& invocation) {
 }
 
 Result<void> run_swap(Invocation& invocation) {
-    if (invocation.option) return run_shadow(invocation);
+    if (invocation.option == "--canary") return run_canary(invocation);
+    if (invocation.arguments.size() > 2)
+        return Error(ErrorCode::InvalidArgument, "a third word is the time of a canary: --canary CPU [SECONDS]");
+    if (!invocation.option.empty()) return run_shadow(invocation);
     const uint64_t id = TRY(invocation.kernel.modules.swap(invocation.arguments[0], invocation.arguments[1]));
     print_transaction(invocation, id, invocation.arguments[0]);
     invocation.out.write("\n");

@@ -383,7 +383,8 @@ Result<void> run_unload(Invocation& invocation) {
         json.key("dependents");
         json.begin_array();
     }
-    TRY(invocation.kernel.modules.unload(told.name, invocation.option ? Dependents::Unload : Dependents::Refuse,
+    TRY(invocation.kernel.modules.unload(told.name,
+                                         !invocation.option.empty() ? Dependents::Unload : Dependents::Refuse,
                                          invocation.json ? +list : +print, &told));
     if (invocation.json) {
         json.end_array();
@@ -394,7 +395,7 @@ Result<void> run_unload(Invocation& invocation) {
 }
 
 Result<void> run_reload(Invocation& invocation) {
-    if (invocation.option) return reload_after_trial(invocation);
+    if (!invocation.option.empty()) return reload_after_trial(invocation);
     const Span<const Text> words = invocation.arguments;
     Wanted wanted[CommandWords::kMaximum / 2 + 1];
     const size_t count = words.size() / 2 + words.size() % 2;

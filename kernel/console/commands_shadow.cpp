@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The command `swap … --shadow SECONDS`: a scheduler is tried beside the ruling one.
+// The command `swap` with --shadow or --canary: a scheduler is tried beside the ruling one, or rules one CPU first.
 #include "helix/units.hpp"
 #include "kernel/console/listing.hpp"
 #include "kernel/console/transactions.hpp"
@@ -86,21 +86,51 @@ void show(Invocation& invocation, const ShadowReport& report) {
     if (invocation.json) out.write("}\n");
 }
 
-}  // namespace
-
-Result<void> run_shadow(Invocation& invocation) {
+/// A number of seconds, or a duration with its unit.
+Result<uint64_t> duration_argument(Text given) {
     uint64_t duration_ns = 0;
-    const Text given = invocation.option_value;
     if (!parse_duration(given, duration_ns) && !parse_duration(format<24>("{}s", given).text(), duration_ns))
         duration_ns = 0;
-    if (duration_ns == 0 || duration_ns > kLongestNs)
-        return Error(ErrorCode::InvalidArgument,
-                     format("\"{}\" is no time from 1ns to 86400 seconds", given.substr(0, 40)).text());
+    if (duration_ns != 0 && duration_ns <= kLongestNs) return duration_ns;
+    return Error(ErrorCode::InvalidArgument,
+                 format("\"{}\" is no time from 1ns to 86400 seconds", given.substr(0, 40)).text());
+}
+
+bool is_watched(const Invocation& invocation) {
+    return invocation.keys != nullptr && !invocation.json &&
+           boot_word(invocation.kernel.boot.command_line, "cursor") != "0";
+}
+
+}  // namespace
+
+Result<void> run_canary(Invocation& invocation) {
+    const auto show_time = [](void* terms_pointer, Text candidate, uint64_t ran_ns) {
+        const auto& terms = *static_cast<const CanaryTerms*>(terms_pointer);
+        arch::console_write(format<160>("\r{} of {}: {} rules CPU {}\x1b[K", describe_duration(ran_ns),
+                                        describe_duration(terms.duration_ns), candidate, terms.cpu)
+                                .text());
+    };
+    Kernel& kernel = invocation.kernel;
+    CanaryTerms terms;
+    terms.cpu =
+        static_cast<CpuId>(TRY(number_argument(invocation.option_value, "a CPU", kernel.threads.cpu_count() - 1)));
+    terms.duration_ns = TRY(duration_argument(invocation.argument(2, "5")));
+    const bool shows_progress = is_watched(invocation);
+    const auto swapped =
+        kernel.modules.swap_after_canary(invocation.arguments[0], invocation.arguments[1], terms,
+                                         shows_progress ? ModuleSystem::CanaryFunction(show_time) : nullptr, &terms);
+    if (shows_progress) arch::console_write("\r\x1b[K");
+    print_transaction(invocation, TRY(swapped), invocation.arguments[0]);
+    invocation.out.write("\n");
+    return {};
+}
+
+Result<void> run_shadow(Invocation& invocation) {
+    const uint64_t duration_ns = TRY(duration_argument(invocation.option_value));
     void* const memory = invocation.kernel.heap.allocate(sizeof(ShadowReport), alignof(ShadowReport));
     if (memory == nullptr) return ErrorCode::OutOfMemory;
     ShadowReport& report = *new (memory) ShadowReport;
-    const bool shows_progress = invocation.keys != nullptr && !invocation.json &&
-                                boot_word(invocation.kernel.boot.command_line, "cursor") != "0";
+    const bool shows_progress = is_watched(invocation);
     auto result = invocation.kernel.modules.shadow(invocation.arguments[0], invocation.arguments[1], duration_ns,
                                                    report, shows_progress ? show_progress : nullptr);
     if (shows_progress) arch::console_write("\r\x1b[K");

@@ -145,7 +145,7 @@ void Top::show(Invocation& invocation, size_t lines) const {
 /// Looks, shows, and looks again until a key is pressed, if somebody is there to press one.
 Result<void> watch(Top& top, Invocation& invocation, uint64_t interval_ns) {
     constexpr size_t kLines = 23;  // of a terminal with 24: the prompt comes below
-    ConsoleInput* const keys = invocation.json || invocation.option ? nullptr : invocation.keys;
+    ConsoleInput* const keys = invocation.json || !invocation.option.empty() ? nullptr : invocation.keys;
     const bool moves = boot_word(invocation.kernel.boot.command_line, "cursor") != "0";
     TRY(top.look(invocation.kernel));
     for (;;) {

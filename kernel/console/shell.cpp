@@ -120,8 +120,9 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
     Text arguments[CommandWords::kMaximum];
     size_t count = 0;
     bool explain = false;
-    bool option = false;
+    Text option;
     bool options_ended = false;
+    bool contradict = false;
     Text unknown;
     Text option_value;
     for (size_t i = 1; i < words.count; ++i) {
@@ -134,9 +135,10 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             json = true;
         else if (word == "--help")
             explain = true;
-        else if (command != nullptr && word == command->option) {
-            option = true;
-            if (command->option_takes_value && i + 1 < words.count) option_value = words.words[++i];
+        else if (const auto* const own = command != nullptr ? command->find_option(word) : nullptr; own != nullptr) {
+            contradict |= !option.empty() && option != word;
+            option = word;
+            if (own->takes_value && i + 1 < words.count) option_value = words.words[++i];
         } else if (unknown.empty())
             unknown = word;
     }
@@ -156,11 +158,16 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
         invocation.arguments = own_name;
         return run_help(invocation);
     }
+    const CommandOption(&own)[2] = command->options;
+    if (contradict)
+        return Error(ErrorCode::InvalidArgument,
+                     format("{} takes {} or {}, not both", command->name, own[0].name, own[1].name).text());
     if (!unknown.empty())
         return Error(
             ErrorCode::InvalidArgument,
-            format("{} has no option {}; it takes {}{}--json and --help, and -- ends the options", command->name,
-                   unknown.substr(0, 40), command->option, command->option.empty() ? Text() : Text(", "))
+            format("{} has no option {}; it takes {}{}{}{}--json and --help, and -- ends the options", command->name,
+                   unknown.substr(0, 40), own[0].name, own[0].name.empty() ? Text() : Text(", "), own[1].name,
+                   own[1].name.empty() ? Text() : Text(", "))
                 .text());
     if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
         return Error(ErrorCode::InvalidArgument,
@@ -297,13 +304,16 @@ void Shell::complete(Text before, CompletionCandidates& out) {
     }
     const Command* const command = find_command(words.words[0]);
     if (before.substr(word_begin).starts_with("-")) {
-        if (command != nullptr && !command->option.empty()) out.offer(command->option);
+        for (size_t i = 0; command != nullptr && i < 2; ++i)
+            if (!command->options[i].name.empty()) out.offer(command->options[i].name);
         out.offer("--json");
         out.offer("--help");
         return;
     }
     if (command == nullptr) return;
-    offer_candidates(kernel_, command->kind(words.count - 1), Span<const Text>(words.words, words.count), out);
+    const CommandOption* const option = command->find_option(words.words[words.count - 1]);
+    offer_candidates(kernel_, option != nullptr ? option->value : command->kind(words.count - 1),
+                     Span<const Text>(words.words, words.count), out);
 }
 
 }  // namespace

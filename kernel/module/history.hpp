@@ -17,13 +17,13 @@ constexpr Text describe(TransactionResult result) {
 inline constexpr size_t kTransactionResults = 6;
 
 /// The phases of a reload, in order. A record's phase is where it ended.
-enum class Phase : uint8_t { Prepare, Init, Trial, Hold, Transfer, Verify, Commit, Probation, Serving };
+enum class Phase : uint8_t { Prepare, Init, Trial, Canary, Hold, Transfer, Verify, Commit, Probation, Serving };
 constexpr Text describe(Phase phase) {
-    constexpr Text kNames[] = {"prepare", "init",   "trial",     "hold",   "transfer",
-                               "verify",  "commit", "probation", "serving"};
+    constexpr Text kNames[] = {"prepare",  "init",   "trial",  "canary",    "hold",
+                               "transfer", "verify", "commit", "probation", "serving"};
     return kNames[static_cast<size_t>(phase)];
 }
-inline constexpr size_t kPhases = 9;
+inline constexpr size_t kPhases = 10;
 
 struct HistoryRecord {
     HistoryRecord();  // out of line: it is long

@@ -11,6 +11,7 @@
 #include "arch/seam.hpp"
 #include "helix/module.hpp"
 #include "kernel/module/archive.hpp"
+#include "kernel/module/canary.hpp"
 #include "kernel/module/event_queue.hpp"
 #include "kernel/module/file_index.hpp"
 #include "kernel/module/history.hpp"
@@ -86,6 +87,16 @@ public:
     }
     /// Makes `name` (a module, or a file, which is then loaded) the primary of `interface`. Returns the same.
     Result<uint64_t> swap(Text interface, Text name);
+    /// The same of a scheduler, which first rules `terms.cpu` alone, for `terms.duration_ns`, while the other one rules
+    /// the rest. It is swapped in if nothing was amiss then; else, or if the calling thread is interrupted, that CPU
+    /// goes back to the other one, and the error says why. If that one fails meanwhile, the new one takes over.
+    /// `progress`, unless null, is called once a second, with no lock held. Errors also: Busy, while another is a
+    /// canary or a policy is on probation; InvalidState (the CPU is not online, or went offline; nobody rules).
+    using CanaryFunction = void (*)(void* context, Text candidate, uint64_t ran_ns);
+    Result<uint64_t> swap_after_canary(Text interface, Text name, const CanaryTerms& terms,
+                                       CanaryFunction progress = nullptr, void* context = nullptr);
+    /// A canary there is over. Any thread, preemption on; locks nothing that is held for long.
+    void note_cpu_offline(CpuId cpu);
     /// Lets `name` (a module, or a file: then of one that is loaded for that, or of another version of the one that
     /// rules) follow all that the ruling scheduler is told for `duration_ns`, or until the calling thread is
     /// interrupted, and compares its picks. `report` is filled meanwhile. Nothing is swapped. An error says why it was
@@ -292,6 +303,21 @@ private:
     static FixedText<46> name_with_version(const Instance& instance) {
         return name_with_version(instance.name(), instance.info().version());
     }
+    /// A swap that is under way.
+    struct Swapping {
+        explicit Swapping(const Threads& threads) : clock(threads, entry) {}
+        HistoryRecord entry;
+        PhaseClock clock;
+        InterfaceRecord* interface = nullptr;
+        ModuleRecord* record = nullptr;  ///< of who is swapped in; null: it was not found
+        bool is_loaded = false;          ///< for this swap
+    };
+    Result<void> begin_swap(Swapping& swapping, Text interface_name, Text name, const CanaryTerms* terms)
+        HELIX_REQUIRES(change_);
+    Result<uint64_t> finish_swap(Swapping& swapping, Result<void> result) HELIX_REQUIRES(change_);
+    /// Errors: InvalidArgument (it does not implement `interface`), AlreadyExists (it is the primary one).
+    Result<void> check_implementor(const InterfaceRecord& interface, const ModuleRecord& record)
+        HELIX_REQUIRES(change_);
     Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock)
         HELIX_REQUIRES(change_);
     Probation* store(PhaseClock& clock, const Result<void>& result) HELIX_REQUIRES(change_);
@@ -311,6 +337,22 @@ private:
     Result<void> check_mirror(Instance& candidate) HELIX_REQUIRES(change_);
     Result<void> check_count(const Instance& candidate, Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     Result<void> verify_scheduler(Instance& candidate) HELIX_REQUIRES(all_cpu_locks);
+    static Result<void> lock_calls(ModuleRecord& record);
+    Result<void> commit_scheduler(ModuleRecord& record, Instance& candidate, Instance* old, Probation* suspended,
+                                  PhaseClock& clock) HELIX_REQUIRES(change_);
+    void make_primary(InterfaceRecord& interface, Instance& instance) HELIX_REQUIRES(registry_);
+    // scheduler_canary.cpp
+    /// Errors: Busy, if there is one.
+    Result<void> check_no_canary() const HELIX_REQUIRES(change_);
+    Result<void> check_no_policy_on_probation() const HELIX_REQUIRES(change_);
+    Result<void> check_canary(const InterfaceRecord& interface, const CanaryTerms& terms) const HELIX_REQUIRES(change_);
+    Result<void> begin_canary(Swapping& swapping, const CanaryTerms& terms, Canary& canary) HELIX_REQUIRES(change_);
+    Result<void> decide_canary(Swapping& swapping, const Canary& canary, WakeReason woken) HELIX_REQUIRES(change_);
+    void forget_canary() HELIX_REQUIRES(change_);
+    void leave_canary() HELIX_REQUIRES(change_);
+    void end_canary(CanaryEnd end) HELIX_REQUIRES(change_);
+    void end_failed_canary(Text why) HELIX_REQUIRES(change_);
+    void let_canary_take_over() HELIX_REQUIRES(change_);
     // scheduler_trial.cpp
     Result<Instance*> make_extra(ModuleRecord& ruling, Image& image) HELIX_REQUIRES(change_);
     Result<void> begin_scheduler_trial(InterfaceRecord& interface, Text name, ShadowReport& report,
@@ -418,6 +460,8 @@ private:
     };
     SchedulerTrial scheduler_trial_ HELIX_GUARDED_BY(change_);
     Awaited<bool> scheduler_trial_over_;
+    Canary* canary_ HELIX_GUARDED_BY(change_) = nullptr;  ///< that is under way
+    Awaited<const Canary*> canary_under_way_;             ///< null also if its CPU went offline
     /// Of the reload that is under way, while others are looked at as if it were done.
     const Replacements* changing_ HELIX_GUARDED_BY(change_) = nullptr;
     Trial* trial_ HELIX_GUARDED_BY(change_) = nullptr;  ///< that is under way

@@ -14,7 +14,7 @@ constexpr uint64_t kCallWaitLimitNs = 2'000'000'000;  // how long a call into on
 
 /// Nobody else calls the module of `record` by its name until its call lock is given up. Errors: TimedOut.
 // The lock may or may not be had, which the analysis cannot follow.
-static Result<void> lock_calls(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+Result<void> ModuleSystem::lock_calls(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     if (record.call_lock.lock_for(kCallWaitLimitNs)) return {};
     return Error(ErrorCode::TimedOut, format("a call into {} did not end in time", record.name()).text());
 }
@@ -99,7 +99,6 @@ Result<void> ModuleSystem::verify_scheduler(Instance& candidate) {
 Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& candidate,
                                              PhaseClock& clock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     PolicySlot& policy = kernel_.threads.policy();
-    HistoryRecord& entry = clock.entry();
     const bool in_place = record.current != &candidate;  // a reload: another instance of the ruling module
 
     // A policy that is still on probation gives up its spare's place to the candidate, and gets it back if that fails.
@@ -109,29 +108,38 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     if (suspended != nullptr) policy.drop_mirror();
 
     end_scheduler_trial("another policy was to rule");
+    end_canary(CanaryEnd::Displaced);
 
-    const auto discard = [&] {
-        change_.assert_held();
-        policy.drop_mirror();
-        if (suspended != nullptr) resume_probation(*suspended);
-        if (!in_place) return;
-        if (!candidate.is_ended()) (void)candidate.call_in_time<&Module::stop>().ok();
-        dispose(candidate);
-    };
     auto* const old = static_cast<Instance*>(policy.ruling_instance());
-    const auto prepared = [&]() -> Result<void> {
+    const auto ended = [&]() -> Result<void> {
         change_.assert_held();
-        TRY(prepare_scheduler(candidate, clock));
-        return old == nullptr ? Result<void>() : lock_calls(old->record);
-    }();
-    if (!prepared.ok()) {
-        if (prepared.error().code() == ErrorCode::TimedOut) entry.result = TransactionResult::Cancelled;
-        discard();
+        const auto prepared = [&]() -> Result<void> {
+            change_.assert_held();
+            TRY(prepare_scheduler(candidate, clock));
+            return old == nullptr ? Result<void>() : lock_calls(old->record);
+        }();
+        if (prepared.ok()) return commit_scheduler(record, candidate, old, suspended, clock);
+        if (prepared.error().code() == ErrorCode::TimedOut) clock.entry().result = TransactionResult::Cancelled;
         return prepared;
-    }
+    }();
+    if (ended.ok()) return ended;
+    policy.drop_mirror();
+    if (suspended != nullptr) resume_probation(*suspended);
+    if (!in_place) return ended;
+    if (!candidate.is_ended()) (void)candidate.call_in_time<&Module::stop>().ok();
+    dispose(candidate);
+    return ended;
+}
 
-    // Hold, verify, commit. The registry is locked from the last look at handles to the commit, so that none is bound
-    // in between; what the policies are asked meanwhile cannot block.
+/// Hold, verify, commit: `candidate`, which is mirrored, rules instead of `old`, if that is not null; its call lock is
+/// held before and not afterwards. `suspended` is a probation that ends with it. An error leaves `candidate` mirrored.
+Result<void> ModuleSystem::commit_scheduler(ModuleRecord& record, Instance& candidate, Instance* old,
+                                            Probation* suspended, PhaseClock& clock) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    PolicySlot& policy = kernel_.threads.policy();
+    HistoryRecord& entry = clock.entry();
+    const bool in_place = record.current != &candidate;
+    // The registry is locked from the last look at handles to the commit, so that none is bound in between; what the
+    // policies are asked meanwhile cannot block.
     Instance* const replaced = record.current;
     ModuleRecord* previous_record = nullptr;
     Result<void> decided;
@@ -156,21 +164,19 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
         if (decided.ok()) {
             InterfaceRecord& interface = *interfaces_.find(InterfaceTraits<Scheduler>::kId.name);
             previous_record = interface.primary_record;
-            interface.primary_record = &record;
-            if (previous_record != nullptr && !in_place) interface.previous = previous_record;
             if (in_place) {
+                interface.primary_record = &record;
                 record.current = &candidate;
                 ++record.generation;
                 refill_slots(record, candidate);
             } else {
-                interface.primary->fill(target_of(candidate, interface.name.text()));
+                make_primary(interface, candidate);
             }
         }
     }
     if (old != nullptr) old->record.call_lock.unlock();
     if (!decided.ok()) {
         entry.result = TransactionResult::RolledBack;
-        discard();
         return decided;
     }
     entry.result = TransactionResult::Committed;
@@ -188,6 +194,13 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     probation.previous_record = previous_record;
     begin_probation(std::move(probation));
     return {};
+}
+
+/// `instance`, which is the current one of its record, is the primary one of `interface`. Registry lock held.
+void ModuleSystem::make_primary(InterfaceRecord& interface, Instance& instance) {
+    if (interface.primary_record != nullptr) interface.previous = interface.primary_record;
+    interface.primary_record = &instance.record;
+    interface.primary->fill(target_of(instance, interface.name.text()));
 }
 
 }  // namespace helix::kernel

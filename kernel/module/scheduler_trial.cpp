@@ -37,11 +37,8 @@ Result<void> ModuleSystem::begin_scheduler_trial(InterfaceRecord& interface, Tex
     if (ruling == nullptr || policy.ruling_failed())
         return Error(ErrorCode::InvalidState, format("nobody rules {}", interface.name.text()).text());
     report.ruling = name_with_version(*ruling->current);
-    for (const Probation& probation : probations_)
-        if (probation.active && probation.previous_policy != nullptr)
-            return Error(ErrorCode::Busy, format("{} stands by for {}, which is on probation",
-                                                 probation.previous_policy->name(), probation.record->name())
-                                              .text());
+    TRY(check_no_canary());
+    TRY(check_no_policy_on_probation());
     if (policy.has_mirror()) return Error(ErrorCode::Busy, "another policy is on trial");
 
     Unrecorded unrecorded(kernel_.threads);

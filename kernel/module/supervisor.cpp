@@ -68,8 +68,7 @@ void ModuleSystem::supervisor_main(void* argument) {
             deadline, Cancellable::No);
         // A failed policy is replaced at once by the mirrored one, before anything that might wait. Its threads have
         // waited long enough: what else is to be done takes longer than a tick.
-        if (system.kernel_.threads.policy().return_to_mirror())
-            (void)system.kernel_.threads.sleep(Threads::kTickNs).ok();
+        if (system.kernel_.threads.policy().replace_failed()) (void)system.kernel_.threads.sleep(Threads::kTickNs).ok();
         system.supervise();
         system.send_periodic_events();
         system.rounds_.wake_all([&](Rounds& rounds) { rounds.done = round; });
@@ -178,6 +177,8 @@ void ModuleSystem::handle_failed(Instance& instance) {
     if (instance.note.rule.find('@') == SIZE_MAX)
         kernel_.log.error("supervisor", "{} failed on {}", instance.name(), describe_thread(instance.note));
     if (scheduler_trial_.instance == &instance) return end_failed_scheduler_trial(sentence.text());
+    if (canary_ != nullptr && canary_->instance == &instance) return end_failed_canary(sentence.text());
+    if (canary_ != nullptr && canary_->ruling == &instance) let_canary_take_over();
     if (instance.on_trial)
         kernel_.log.info("supervisor", "that was the {} on trial; the other one serves", instance.name());
     for (Probation& probation : probations_) {
@@ -410,7 +411,7 @@ void ModuleSystem::expire_probations(uint64_t now_ns) {
 /// The policy that stands by rules afterwards, unless it has failed as well: then false.
 bool ModuleSystem::let_previous_rule(const Probation& probation) {
     PolicySlot& policy = kernel_.threads.policy();
-    policy.return_to_mirror();
+    policy.replace_failed();
     return policy.ruling_instance() == probation.previous_policy;
 }
 

@@ -145,68 +145,89 @@ Result<InterfaceRecord*> ModuleSystem::find_interface_record(Text name) {
     return Error(ErrorCode::NotFound, format("no interface {}; `interfaces` lists them", name).text());
 }
 
+/// Finds what is to be swapped, and loads `name` if it is a file. With `terms` what speaks against a canary comes
+/// first.
+Result<void> ModuleSystem::begin_swap(Swapping& swapping, Text interface_name, Text name, const CanaryTerms* terms) {
+    HistoryRecord& entry = swapping.clock.entry();
+    entry.interface.assign(interface_name);
+    InterfaceRecord* const interface = swapping.interface = TRY(find_interface_record(interface_name));
+    if (interface->primary_record != nullptr) entry.from = name_with_version(*interface->primary_record->current);
+    entry.to = FixedText<46>(name);
+    if (interface->name == InterfaceTraits<Scheduler>::kId.name) TRY(check_no_canary());
+    if (terms != nullptr) TRY(check_canary(*interface, *terms));
+    ModuleRecord* record = find_record(name);
+    if (record == nullptr) {
+        auto loaded = load_record(name, {}, Link::Dynamic, swapping.clock);
+        if (!loaded.ok()) {
+            FixedText<62> full_name;  // what it needs may be what was not found
+            if (!find_file(module_of(name), full_name).ok())
+                return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
+            return naming(name, loaded.error());
+        }
+        record = loaded.value();
+        swapping.is_loaded = true;
+        MutexGuard registry(registry_);
+        swapping.interface = interfaces_.find(interface_name);  // one that nobody sees is removed by a load
+    }
+    if (record->state() == ModuleState::Failed)
+        return Error(ErrorCode::InvalidState, format("{} failed; reload it first", name).text());
+    if (record->state() != ModuleState::Running)
+        return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
+    swapping.record = record;
+    entry.to = name_with_version(*record->current);
+    if (swapping.interface == nullptr) return not_implemented(*record, interface_name);
+    return {};
+}
+
+/// The last step of a swap, whatever `result` it had so far: what was loaded for one that failed goes, and the history
+/// has its record.
+Result<uint64_t> ModuleSystem::finish_swap(Swapping& swapping, Result<void> result) {
+    ModuleRecord* const record = swapping.record;
+    if (result.ok()) {
+        set_choice(*swapping.interface, record);
+    } else if (record != nullptr) {
+        result = naming(record->name(), result.error());
+        if (swapping.is_loaded)
+            if (const auto removed = remove_record(*record); !removed.ok())  // somebody may have bound it by its name
+                result = Error(result.error().code(),
+                               format("{}; {}", result.error().sentence(), removed.error().sentence()).text());
+    }
+    if (Probation* const begun = store(swapping.clock, result)) begun->unload_on_rollback = swapping.is_loaded;
+    TRY(result);
+    return swapping.clock.entry().id;
+}
+
 Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
     MutexGuard guard(change_);
     look_after_failed();
-    HistoryRecord entry;
-    PhaseClock clock(kernel_.threads, entry);
-    entry.interface.assign(interface_name);
-    bool loaded_here = false;
-    auto result = [&]() -> Result<void> {
+    Swapping swapping(kernel_.threads);
+    const auto result = [&]() -> Result<void> {
         change_.assert_held();
-        InterfaceRecord* interface = TRY(find_interface_record(interface_name));
-        if (interface->primary_record != nullptr) entry.from = name_with_version(*interface->primary_record->current);
-        entry.to = FixedText<46>(name);
-        ModuleRecord* record = find_record(name);
-        if (record == nullptr) {
-            auto loaded = load_record(name, {}, Link::Dynamic, clock);
-            if (!loaded.ok()) {
-                FixedText<62> full_name;  // what it needs may be what was not found
-                if (!find_file(module_of(name), full_name).ok())
-                    return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
-                return naming(name, loaded.error());
-            }
-            record = loaded.value();
-            loaded_here = true;
-            MutexGuard registry(registry_);
-            interface = interfaces_.find(interface_name);  // one that nobody sees is removed by a load
-        }
-        if (record->state() == ModuleState::Failed)
-            return Error(ErrorCode::InvalidState, format("{} failed; reload it first", name).text());
-        if (record->state() != ModuleState::Running)
-            return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
-        entry.to = name_with_version(*record->current);
-        const bool inherited = loaded_here && interface != nullptr && interface->primary_record == record;
-        if (inherited) {  // nobody was, so that it became primary when it was loaded
-            entry.result = TransactionResult::Committed;
-            entry.phase = Phase::Serving;
-            clock.stop();
-        }
-        auto swapped = inherited              ? Result<void>()
-                       : interface == nullptr ? not_implemented(*record, interface_name)
-                                              : swap_primary(*interface, *record, clock);
-        if (swapped.ok()) {
-            set_choice(*interface, record);
-            return swapped;
-        }
-        swapped = naming(record->name(), swapped.error());
-        if (!loaded_here) return swapped;
-        const auto removed = remove_record(*record);  // somebody may have bound it by its name meanwhile
-        if (removed.ok()) return swapped;
-        return Error(swapped.error().code(),
-                     format("{}; {}", swapped.error().sentence(), removed.error().sentence()).text());
+        TRY(begin_swap(swapping, interface_name, name, nullptr));
+        if (!swapping.is_loaded || swapping.interface->primary_record != swapping.record)
+            return swap_primary(*swapping.interface, *swapping.record, swapping.clock);
+        // Nobody was, so that it became primary when it was loaded.
+        HistoryRecord& entry = swapping.clock.entry();
+        entry.result = TransactionResult::Committed;
+        entry.phase = Phase::Serving;
+        swapping.clock.stop();
+        return {};
     }();
-    if (Probation* const begun = store(clock, result)) begun->unload_on_rollback = loaded_here;
-    TRY(result);
-    return entry.id;
+    return finish_swap(swapping, result);
 }
 
-Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock) {
-    const SlotTarget* const target = target_of(*record.current, interface.name.text());
-    if (target == nullptr) return not_implemented(record, interface.name.text());
+Result<void> ModuleSystem::check_implementor(const InterfaceRecord& interface, const ModuleRecord& record) {
+    if (target_of(*record.current, interface.name.text()) == nullptr)
+        return not_implemented(record, interface.name.text());
     if (interface.primary_record == &record)
         return Error(ErrorCode::AlreadyExists,
                      format("{} rules {} already", record.name(), interface.name.text()).text());
+    return {};
+}
+
+Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock) {
+    TRY(check_implementor(interface, record));
+    const SlotTarget* const target = target_of(*record.current, interface.name.text());
     if (interface.name == InterfaceTraits<Scheduler>::kId.name)
         return plug_in_scheduler(record, *record.current, clock);
     if (interface.name == InterfaceTraits<Allocator>::kId.name) return plug_in_allocator(record, clock);

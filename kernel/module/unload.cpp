@@ -45,7 +45,8 @@ Result<void> ModuleSystem::check_not_standing_by(const ModuleRecord& record) con
             format("{} stands by for {}, which is on probation", record.name(), probation.record->name()).text());
     }
     if (is_on_scheduler_trial(record)) return Error(ErrorCode::Busy, format("{} is on trial", record.name()).text());
-    return {};
+    if (canary_ == nullptr || (&canary_->instance->record != &record && &canary_->ruling->record != &record)) return {};
+    return check_no_canary();
 }
 
 Result<void> ModuleSystem::unload(Text name, Dependents dependents, GoneFunction gone, void* context) {

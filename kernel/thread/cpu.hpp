@@ -45,21 +45,13 @@ private:
 class HELIX_CAPABILITY("all CPU locks") AllCpuLocks {};
 extern AllCpuLocks all_cpu_locks HELIX_RANKED(Cpu);
 
-/// What was seen at ticks of the thread that has waited longest on a CPU; policy_watch.cpp.
-struct Vigil {
-    const Thread* thread = nullptr;
-    uint64_t switches = 0;     ///< of that thread; if they change, it ran in between
-    uint32_t reign = 0;        ///< of the policy that let it wait
-    uint32_t ticks = 0;        ///< for how long it has been the first
-    uint32_t passed_over = 0;  ///< how many of them went to others that had no better right
-    size_t most = 0;           ///< so many waited at the same time
-};
-
 struct alignas(64) Cpu {
     CpuLocal local{};  ///< first: `%gs` points here
     Kernel* kernel = nullptr;
 
     CpuLock lock HELIX_RANKED(Cpu);
+    // Beside the lock, which whoever changes it has just taken.
+    uint32_t ruling HELIX_GUARDED_BY(lock) = 0;  ///< the place of the policy that rules here; policy_slot.hpp
     // Changed with the lock held, and read without: by the CPU itself, with preemption off, or by those who may see an
     // older one.
     Thread* current = nullptr;
@@ -76,7 +68,8 @@ struct alignas(64) Cpu {
     ReadyList ended HELIX_GUARDED_BY(lock);             ///< threads whose stacks the reaper gives back
     /// All runnable threads of the policy class: the kernel's truth, and its FIFO.
     ReadyList policy_ready HELIX_GUARDED_BY(lock);
-    uint64_t fifo_picks HELIX_GUARDED_BY(lock) = 0;  ///< threads that the built-in FIFO had to pick
+    uint64_t fifo_picks HELIX_GUARDED_BY(lock) = 0;    ///< threads that the built-in FIFO had to pick
+    Thread* watched HELIX_GUARDED_BY(lock) = nullptr;  ///< whom `vigil` is about; null: nobody
     Vigil vigil HELIX_GUARDED_BY(lock);
     uint32_t policy_ticks HELIX_GUARDED_BY(lock) = 0;  ///< looked at by it, modulo 2^32
     SchedulerCpu view[Thread::kPolicies] HELIX_GUARDED_BY(lock) = {};

@@ -79,6 +79,7 @@ Result<void> Cpus::take_offline(CpuId id) {
         arch::interrupt_cpu(id, arch::CpuInterrupt::Call);
         wait_for(kernel_.threads, [&] { return __atomic_load_n(&cpu.stopped, __ATOMIC_ACQUIRE); });
     }
+    kernel_.modules.note_cpu_offline(id);
     (void)kernel_.modules.emit(Event::make_cpu_hotplug(id, false)).ok();
     return {};
 }

@@ -8,6 +8,10 @@
 
 namespace helix::kernel {
 
+inline uint32_t PolicySlot::ruling_of(const Thread& thread) const {
+    return threads_.cpu(thread.cpu).ruling;
+}
+
 /// Calls `Method` of the policy in `place`, which serves; false if the call failed. `out` is null for void methods.
 template <auto Method, typename... Arguments>
 bool PolicySlot::ask(uint32_t place, void* out, Arguments&&... arguments) {
@@ -51,9 +55,10 @@ inline Thread* PolicySlot::validated(uint32_t place, Cpu& cpu, SchedulerThread* 
 
 inline __attribute__((always_inline)) Thread& PolicySlot::yield(Cpu& cpu, Thread& thread, EnqueueReason reason) {
     cpu.policy_ready.push_back(thread);
-    if (__builtin_expect(has_mirror(), 0)) enqueue_in_mirror(cpu, thread, reason);
+    const uint32_t place = cpu.ruling;
+    if (__builtin_expect(has_mirror(), 0)) enqueue_in_mirror(other(place), cpu, thread, reason);
     Thread* picked = nullptr;
-    if (const uint32_t place = ruling(); __builtin_expect(serves(place), 1)) {
+    if (__builtin_expect(serves(place), 1)) {
         thread.queued_in |= bit_of(place);
         thread.view[place].cpu = cpu.local.cpu;
         SchedulerThread* answer = nullptr;
@@ -64,7 +69,7 @@ inline __attribute__((always_inline)) Thread& PolicySlot::yield(Cpu& cpu, Thread
         picked = &cpu.policy_ready.front();
         ++cpu.fifo_picks;
     }
-    if (__builtin_expect(has_mirror(), 0)) dequeue_in_mirror(cpu, *picked);
+    if (__builtin_expect(has_mirror(), 0)) dequeue_in_mirror(other(place), cpu, *picked);
     cpu.policy_ready.erase(cpu.policy_ready.iterator_to(*picked));
     picked->queued_in = 0;
     return *picked;

@@ -27,8 +27,7 @@ void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
     thread.priority = priority;
     for (uint32_t place = 0; place < Thread::kPolicies; ++place) {
         thread.view[place].priority = priority;
-        if (thread.kind != ThreadClass::Policy || (place != ruling() && place != mirrored()) || !serves(place))
-            continue;
+        if (thread.kind != ThreadClass::Policy || !is_told(place, cpu.ruling)) continue;
         const bool queued = (thread.queued_in & bit_of(place)) != 0;
         ask_seldom<&Scheduler::priority_changed>(place, kNothing, cpu.view[place], thread.view[place], old, queued);
     }
@@ -36,28 +35,30 @@ void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {
 
 void PolicySlot::tell_block(Cpu& cpu, Thread& thread) {
     const BlockReason reason = thread.state == ThreadState::Ended ? BlockReason::Ended : BlockReason::Blocked;
-    for (uint32_t place : {ruling(), mirrored()})
-        if (serves(place) && (at(place).traits & kWantsBlock) != 0)
+    for (uint32_t place = 0; place < Thread::kPolicies; ++place)
+        if (is_told(place, cpu.ruling) && (at(place).traits & kWantsBlock) != 0)
             ask_seldom<&Scheduler::block>(place, kNothing, cpu.view[place], thread.view[place], reason);
 }
 
 bool PolicySlot::may_move(const Thread& thread, CpuId to) {
     bool answer = true;
-    if (serves(ruling()) && (at(ruling()).traits & kPlacesThreads) != 0)
-        (void)ask_seldom<&Scheduler::may_move>(ruling(), &answer, thread.view[ruling()], to);
+    const uint32_t place = ruling_of(thread);
+    if (serves(place) && (at(place).traits & kPlacesThreads) != 0)
+        (void)ask_seldom<&Scheduler::may_move>(place, &answer, thread.view[place], to);
     return answer;
 }
 
 bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) {
-    if (!serves(ruling()) && wanted.reserves()) return false;
-    for (uint32_t place : {ruling(), mirrored()}) {
-        if (!serves(place)) continue;
+    const uint32_t rules = cpu.ruling;
+    if (!serves(rules) && wanted.reserves()) return false;
+    for (uint32_t place : {rules, other(rules)}) {
+        if (!is_told(place, rules)) continue;
         bool granted = !wanted.reserves();  // a policy that fails promises nothing
         note_time(place, cpu);
         const bool queued = (thread.queued_in & bit_of(place)) != 0;
         (void)ask_seldom<&Scheduler::set_attributes>(place, &granted, cpu.view[place], thread.view[place], wanted,
                                                      queued);
-        if (place == ruling() && !granted) return false;
+        if (place == rules && !granted) return false;
     }
     for (SchedulerThread& view : thread.view) view.attributes = wanted;
     return true;
@@ -65,12 +66,14 @@ bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttrib
 
 void PolicySlot::cpu_changed(Cpu& cpu, bool online) {
     for (uint32_t place : {ruling(), mirrored()})
-        if (serves(place)) ask_seldom<&Scheduler::cpu_changed>(place, kNothing, cpu.view[place], online);
+        if (is_told(place, ruling())) ask_seldom<&Scheduler::cpu_changed>(place, kNothing, cpu.view[place], online);
+    if (has_canary(cpu)) let_rule(ruling(), cpu);
 }
 
 size_t PolicySlot::dump(Cpu& cpu, Span<char> out) {
     size_t size = 0;
-    if (serves(ruling())) (void)ask_seldom<&Scheduler::dump>(ruling(), &size, cpu.view[ruling()], out);
+    const uint32_t place = cpu.ruling;
+    if (serves(place)) (void)ask_seldom<&Scheduler::dump>(place, &size, cpu.view[place], out);
     return size < out.size() ? size : out.size();
 }
 
@@ -85,7 +88,7 @@ size_t Threads::dump_policy(CpuId id, Span<char> out) {
 
 Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
     if (has_mirror()) return Error(ErrorCode::Busy, "another scheduler is being swapped in");
-    const uint32_t place = ruling() == 0 ? 1 : 0;
+    const uint32_t place = mirrored();
 
     // Nobody looks at this place yet: make the policy's areas as new, a few threads at a time.
     threads_.for_each_locked([&](Thread& thread) {
@@ -96,11 +99,11 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
                                              thread.runtime_ns,
                                              thread.cpu,
                                              0,
-                                             thread.view[place ^ 1].attributes,
+                                             thread.view[other(place)].attributes,
                                              {}};
     });
     threads_.lock_all_cpus();
-    places_[place] = Place{policy, instance};
+    places_[place] = Place{policy, instance, 0, ++last_tenant_};
     threads_.unlock_all_cpus();
     uint32_t traits = 0;
     {
@@ -118,7 +121,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
         view.id = id;
         view.current = current;
     }
-    mirror_ = place;
+    has_mirror_ = true;
     threads_.unlock_all_cpus();
 
     for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
@@ -136,7 +139,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
         if ((thread.queued_in & bit_of(place)) != 0 || !serves(place)) return;
         Cpu& cpu = threads_.cpu(thread.cpu);
         cpu.lock.assert_held();
-        enqueue_in_mirror(cpu, thread, EnqueueReason::Snapshot);
+        enqueue_in_mirror(place, cpu, thread, EnqueueReason::Snapshot);
     });
     if (!serves(place)) {
         drop_mirror();
@@ -146,45 +149,67 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
 }
 
 void PolicySlot::flip() {
-    const uint32_t old = ruling_;
-    ruling_ = mirror_;
-    mirror_ = old;
+    has_mirror_ = has_ruling();
+    ruling_ = other(ruling_);
     stands_by_ = true;
-    ++reign_;
+    (void)rule_everywhere();
+}
+
+/// The ruling policy rules all CPUs; false if it did already.
+bool PolicySlot::rule_everywhere() {
+    bool changed = false;
+    for (CpuId id = 0; id < threads_.cpu_count(); ++id) {
+        Cpu& cpu = threads_.cpu(id);
+        cpu.lock.assert_held();
+        if (!has_canary(cpu)) continue;
+        let_rule(ruling_, cpu);
+        changed = true;
+    }
+    return changed;
+}
+
+void PolicySlot::begin_canary(Cpu& cpu) {
+    let_rule(other(ruling()), cpu);
 }
 
 void PolicySlot::stand_by() {
     threads_.lock_all_cpus();
-    stands_by_ = has_mirror();
+    stands_by_ = has_mirror_;
     threads_.unlock_all_cpus();
 }
 
-bool PolicySlot::return_to_mirror() {
+bool PolicySlot::replace_failed() {
     threads_.lock_all_cpus();
-    const bool returns = ruling_failed() && stands_by_ && serves(mirror_);
-    if (returns) {
+    bool replaced = false;
+    if (ruling_failed() && stands_by_ && has_mirror_ && !mirror_failed()) {
         flip();
-        returned_cycles_ = arch::cycles();
-        places_[mirror_] = Place{};
-        mirror_ = kNone;
+        forget_mirror();
+        replaced = true;
+    } else if (mirror_failed()) {
+        replaced = rule_everywhere();
     }
+    if (replaced) returned_cycles_ = arch::cycles();
     threads_.unlock_all_cpus();
-    return returns;
+    return replaced;
+}
+
+void PolicySlot::forget_mirror() {
+    places_[other(ruling_)] = Place{};
+    has_mirror_ = false;
+    stands_by_ = false;
+    trial_ = nullptr;
 }
 
 void PolicySlot::drop_mirror() {
     threads_.lock_all_cpus();
-    if (mirror_ != kNone) places_[mirror_] = Place{};
-    mirror_ = kNone;
-    stands_by_ = false;
-    trial_ = nullptr;
+    (void)rule_everywhere();
+    if (has_mirror_) forget_mirror();
     threads_.unlock_all_cpus();
 }
 
 void PolicySlot::drop_ruling() {
     threads_.lock_all_cpus();
-    if (ruling_ != kNone) places_[ruling_] = Place{};
-    ruling_ = kNone;
+    places_[ruling_] = Place{};
     threads_.unlock_all_cpus();
 }
 
@@ -196,23 +221,22 @@ Result<SchedulerStatistics> PolicySlot::statistics_of(uint32_t place, Cpu& cpu) 
 }
 
 Result<void> PolicySlot::self_check_mirror(Text name) {
-    if (!serves(mirrored())) return ErrorCode::ModuleAbsent;
+    const uint32_t place = mirrored();
+    if (!has_mirror() || !serves(place)) return ErrorCode::ModuleAbsent;
     struct Lost {
         bool any = false;
         ThreadId thread = ThreadId::None;
         CpuId cpu = 0;
     } lost;
     threads_.for_each_locked([&](Thread& thread) {
-        if ((thread.queued_in & bit_of(mirrored())) == 0 || !serves(mirrored())) return;
+        if ((thread.queued_in & bit_of(place)) == 0 || !serves(place)) return;
         bool held = false;
         Cpu& cpu = threads_.cpu(thread.cpu);
         cpu.lock.assert_held();
-        if (!ask_seldom<&Scheduler::self_check>(mirrored(), &held, cpu.view[mirrored()], thread.view[mirrored()]) ||
-            held)
-            return;
+        if (!ask_seldom<&Scheduler::self_check>(place, &held, cpu.view[place], thread.view[place]) || held) return;
         if (!lost.any) lost = {true, thread.id, thread.cpu};
     });
-    if (!serves(mirrored())) return ErrorCode::ModuleFailed;
+    if (!serves(place)) return ErrorCode::ModuleFailed;
     if (lost.any)
         return Error(ErrorCode::InvalidState, format("{}: its self_check does not find thread {} on CPU {}", name,
                                                      static_cast<uint64_t>(lost.thread), lost.cpu)

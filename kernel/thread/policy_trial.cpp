@@ -17,8 +17,8 @@ void PolicySlot::compare_in(PolicyTrial& trial) {
 
 /// `picked` is about to leave the queues. The mirrored policy, which serves and has it in its own, is asked first.
 void PolicySlot::compare_pick(Cpu& cpu, const Thread& picked) {
-    if (!serves(ruling())) return;  // the kernel's FIFO picked
-    const uint32_t place = mirrored();
+    if (!serves(cpu.ruling)) return;  // the kernel's FIFO picked
+    const uint32_t place = other(cpu.ruling);
     SchedulerThread* answer = nullptr;
     if (!ask_seldom<&Scheduler::would_pick>(place, &answer, cpu.view[place])) return;
     const Thread* const other = validated(place, cpu, answer, detail::vtable_offset(&Scheduler::would_pick));
@@ -36,7 +36,7 @@ void PolicySlot::compare_pick(Cpu& cpu, const Thread& picked) {
 }
 
 void PolicySlot::compare_tick(Cpu& cpu, bool preempts, bool would_preempt) {
-    if (!serves(ruling()) || !serves(mirrored())) return;
+    if (!serves(cpu.ruling) || !serves(other(cpu.ruling))) return;
     PolicyTrial::Counts& counts = trial()->of_cpu[cpu.local.cpu];
     counts.ticks = counts.ticks + 1;
     if (preempts != would_preempt) counts.other_ticks = counts.other_ticks + 1;

@@ -8,9 +8,14 @@
 // no more urgent, and without wishes of their own, which a policy may take as it likes. So nobody is blamed for a
 // thread that has its CPU by right, be it a more urgent one, one with a reservation, or any under a policy that
 // promises no turns.
+//
+// A thread that is moved to another CPU before it ran takes along what was seen of it. From the second such move on it
+// goes in front of the list there, so that it is looked at however often it is moved.
 
 #include "kernel/kernel.hpp"
 #include "kernel/thread/policy_calls.hpp"
+
+#include <utility>
 
 namespace helix::kernel {
 
@@ -57,49 +62,61 @@ void PolicySlot::picked_wrongly(uint32_t place, Cpu& cpu, uint64_t method, const
     }
 }
 
-/// False if the ruling policy, which serves, says that `thread`, which waits, is not in its queues.
+/// False if the policy that rules `cpu`, which serves, says that `thread`, which waits, is not in its queues.
 bool PolicySlot::holds(Cpu& cpu, Thread& thread) {
+    const uint32_t place = cpu.ruling;
     bool held = true;
-    if ((thread.queued_in & bit_of(ruling())) != 0)
-        (void)ask_seldom<&Scheduler::self_check>(ruling(), &held, cpu.view[ruling()], thread.view[ruling()]);
+    if ((thread.queued_in & bit_of(place)) != 0)
+        (void)ask_seldom<&Scheduler::self_check>(place, &held, cpu.view[place], thread.view[place]);
     return held;
 }
 
 void PolicySlot::compare_counts(Cpu& cpu) {
     static constexpr Rule kStatistics{"statistics", "its statistics are wrong about how many threads wait"};
-    const auto counted = ruling_statistics(cpu);
+    const uint32_t place = cpu.ruling;
+    const auto counted = statistics_of(place, cpu);
     if (!counted.ok() || counted.value().runnable == cpu.ready_count) return;
     // It is taken out in any case; whom it lost is worth a look at each.
     for (Thread& thread : cpu.policy_ready) {
-        if (!serves(ruling())) return;
-        if (!holds(cpu, thread))
-            return break_rule(ruling(), kLost, detail::vtable_offset(&Scheduler::enqueue), &thread);
+        if (!serves(place)) return;
+        if (!holds(cpu, thread)) return break_rule(place, kLost, detail::vtable_offset(&Scheduler::enqueue), &thread);
     }
-    break_rule(ruling(), kStatistics, detail::vtable_offset(&Scheduler::statistics), nullptr);
+    break_rule(place, kStatistics, detail::vtable_offset(&Scheduler::statistics), nullptr);
 }
 
-/// At a tick, while a thread of the policy class runs on `cpu`. The ruling policy serves.
+/// At a tick, while a thread of the policy class runs on `cpu`. The policy that rules there serves.
 void PolicySlot::look_after_waiting(Cpu& cpu) {
     static constexpr Rule kStarved{"starved", "it let @ wait while its equals and less urgent ones ran"};
     if (++cpu.policy_ticks % (patience_ / 4) == 0) compare_counts(cpu);
     Vigil& vigil = cpu.vigil;
-    if (cpu.policy_ready.empty() || !serves(ruling())) {
-        vigil.thread = nullptr;
+    const uint32_t place = cpu.ruling;
+    if (cpu.policy_ready.empty() || !serves(place)) {
+        cpu.watched = nullptr;
         return;
     }
     Thread& first = cpu.policy_ready.front();
     const Thread& runs = *cpu.current;
-    if (vigil.thread != &first || vigil.switches != first.switches || vigil.reign != reign())
-        vigil = {&first, first.switches, reign()};
+    const uint32_t tenant = at(place).tenant;
+    if (cpu.watched != &first || vigil.switches != first.switches || vigil.tenant != tenant) {
+        const bool goes_on = has_waited_elsewhere(first) && first.vigil.tenant == tenant;
+        vigil = goes_on ? first.vigil : Vigil{first.switches, tenant};
+        cpu.watched = &first;
+    }
     ++vigil.ticks;
-    if (cpu.ready_count > vigil.most) vigil.most = cpu.ready_count;
+    if (cpu.ready_count > vigil.most) vigil.most = static_cast<uint32_t>(cpu.ready_count);
     vigil.passed_over += is_plain(first) && is_plain(runs) && runs.priority <= first.priority;
     const uint64_t method = detail::vtable_offset(&Scheduler::pick_next);
-    if (vigil.ticks % (patience_ / 2) == 0 && !holds(cpu, first)) return break_rule(ruling(), kLost, method, &first);
+    if (vigil.ticks % (patience_ / 2) == 0 && !holds(cpu, first)) return break_rule(place, kLost, method, &first);
     // A turn may be a tick longer than was meant.
-    const uint64_t turn = promised_turn_ms(static_cast<SchedulerTraits>(at(ruling()).traits));
-    if (turn != 0 && vigil.passed_over > 4 * (vigil.most + 1) * (turn + 1) + patience_)
-        break_rule(ruling(), kStarved, method, &first);
+    const uint64_t turn = promised_turn_ms(static_cast<SchedulerTraits>(at(place).traits));
+    if (turn != 0 && vigil.passed_over > 4 * (uint64_t{vigil.most} + 1) * (turn + 1) + patience_)
+        break_rule(place, kStarved, method, &first);
+}
+
+void PolicySlot::leave_watch(Cpu& cpu) {
+    Thread* const watched = std::exchange(cpu.watched, nullptr);
+    if (watched == nullptr || cpu.policy_ready.empty() || watched != &cpu.policy_ready.front()) return;
+    if (cpu.vigil.switches == watched->switches) watched->vigil = cpu.vigil;
 }
 
 }  // namespace helix::kernel

@@ -50,6 +50,15 @@ struct HeldLock {
 };
 #endif
 
+/// What was seen at ticks of a thread that had waited longest on its CPU; policy_watch.cpp.
+struct Vigil {
+    uint64_t switches = ~uint64_t{0};  ///< of that thread; if they change, it ran in between
+    uint32_t tenant = 0;               ///< which policy let it wait: PolicySlot::Place
+    uint32_t ticks = 0;                ///< for how long it has been the first
+    uint32_t passed_over = 0;          ///< how many of them went to others that had no better right
+    uint32_t most = 0;                 ///< so many waited at the same time
+};
+
 struct ReadyTag;
 struct WaitTag;
 struct TimerTag;
@@ -91,6 +100,7 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     uint8_t queued_in = 0;        ///< bit n: the policy in place n has this thread in its queues
     /// What each of the two policy places sees of the thread (one rules, one may be mirrored).
     SchedulerThread view[kPolicies] = {};
+    Vigil vigil;  ///< goes with it when it is moved while it waits
 
     // Waiting. `wake_reason` decides the race between signal, time-out and cancel: who changes it from None wakes.
     std::atomic<WakeReason> wake_reason{WakeReason::Signalled};

@@ -129,6 +129,7 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.woke_at_cycles = 0;
     thread.goes_on = false;
     thread.queued_in = 0;
+    thread.vigil = {};
     thread.wake_reason = WakeReason::Signalled;
     thread.cancelled = false;
     thread.cancellable = false;

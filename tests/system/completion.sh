@@ -11,6 +11,8 @@ output=$HELIX_TEST_DIRECTORY/output
     printf 'load listener; cpu offline 2\n'
     printf 'swap helix.s\t\t\025'
     printf 'swap helix.allocator helix-allocator-b\t\025'
+    printf 'swap helix.scheduler helix-scheduler-fair --ca\t\025'
+    printf 'swap helix.scheduler helix-scheduler-fair --canary \t\t\025'
     printf 'cpu o\t\t\025'
     printf 'cpu onl\t\t\025'
     printf 'cpu off\t\t\025'
@@ -31,6 +33,8 @@ listed=$(sed -n '/swap helix.scheduler/,/cpu o/p' "$output")
 grep -q 'helix-scheduler-priority.hmod ' <<<"$listed" || fail "no file is offered: $listed"
 ! grep -q 'helix-memory  \|helix-allocator-slab  ' <<<"$listed" || fail "no implementor is offered: $listed"
 shown 'swap helix.allocator helix-allocator-bump'
+shown 'swap helix.scheduler helix-scheduler-fair --canary '
+grep -qx '0  1  3  ' "$output" || fail "not the CPUs that one may rule first: $(cat "$output")"
 grep -qx 'offline  online  ' "$output" || fail "not what a CPU may do: $(cat "$output")"
 shown 'cpu online 2 '
 grep -qx '1  3  ' "$output" || fail "not the CPUs that can go: $(cat "$output")"

@@ -48,6 +48,12 @@ for arch in hosted x86_64; do
     await trying
     type_in '\003'
     await '{"error":"interrupted"}'
+    type_in 'echo a canary; swap helix.scheduler helix-scheduler-fair --canary 0 80000 --json; echo nor after it\n'
+    await 'a canary'
+    type_in '\003'
+    await '{"error":"interrupted"}'
+    type_in 'echo who rules; interfaces --json\n'
+    await 'who rules'
     # At the prompt it drops the line; afterwards waits last as long as ever.
     type_in 'echo nor a line dropped\003sleep 1; echo done; poweroff 3\n'
     await done
@@ -56,5 +62,7 @@ for arch in hosted x86_64; do
     status=0
     wait $! || status=$?
     ((status == 3)) || fail "$arch: ended with $status"
-    ! grep -qx 'not this\|nor this, typed ahead\|nor a line dropped' "$output" || fail "$arch: $(cat "$output")"
+    ! grep -qx 'not this\|nor this, typed ahead\|nor after it\|nor a line dropped' "$output" || fail "$arch: $(cat "$output")"
+    grep -q '"name":"helix.scheduler","primary":"helix-scheduler-round-robin","implementors":\["helix-scheduler-round-robin"\]' \
+        "$output" || fail "$arch: the canary did not go back: $(grep '"primary"' "$output")"
 done

@@ -9,6 +9,9 @@ shell_profile=$HELIX_ROOT/tests/system/storm.toml
 storm_policies=(helix-scheduler-priority helix-scheduler-fair helix-scheduler-deadline helix-scheduler-cooperative
     helix-scheduler-round-robin)
 
+# Each swap whose number this divides begins with a canary on some CPU; 0: none. It needs short probations.
+storm_canaries=0
+
 # storm_commands SEED CPUS THREADS SWAPS CHECKS: to any other policy each time; a CPU goes or comes with every other
 # swap; so many checks, evenly.
 storm_commands() {
@@ -25,7 +28,14 @@ storm_commands() {
         draw "$others"
         policy=$((drawn < ruler ? drawn : drawn + 1))
         ruler=$policy
-        printf '%s\n' "swap helix.scheduler ${storm_policies[policy]}" "sleep 2"
+        if ((storm_canaries && swap % storm_canaries == 0)); then
+            draw "$cpus"
+            ((online[drawn])) || drawn=0
+            printf '%s\n' settle "swap helix.scheduler ${storm_policies[policy]} --canary $drawn 20ms"
+        else
+            printf '%s\n' "swap helix.scheduler ${storm_policies[policy]}"
+        fi
+        echo "sleep 2"
         ((swap % (swaps / checks))) || echo "request helix-workload check"
     done
     for ((cpu = 1; cpu < cpus; ++cpu)); do ((online[cpu])) || echo "cpu online $cpu"; done

@@ -42,23 +42,29 @@ public:
     ///   area       writes over its own area of a CPU
     ///   tick       faults at a tick
     ///   spins      does not return from a pick
+    /// `arm WAY`: from its next pick on, and so when it rules; returns at once.
     Result<Response> handle_request(const Request& request) override {
-        if (request.request_type != "break") return OddPolicy::handle_request(request);
+        const bool arms = request.request_type == "arm";
+        if (request.request_type != "break" && !arms) return OddPolicy::handle_request(request);
         constexpr Text kWays[] = {"",      "never",   "foreign", "running",   "blocked", "elsewhere", "forgets",
                                   "hides", "starves", "counts",  "migration", "area",    "tick",      "spins"};
         for (size_t i = 1; i < sizeof(kWays) / sizeof(kWays[0]); ++i) {
             if (as_text(request.payload) != kWays[i]) continue;
+            if (arms) {
+                __atomic_store_n(&armed_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
+                return Response::ok_empty();
+            }
             __atomic_store_n(&way_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
             if (does(Way::Migration)) return Response::ok_empty();
             TRY(context_->semaphore_wait(never_, 60'000'000'000));
         }
-        return Response::err("break WAY");
+        return Response::err("break WAY, or arm WAY");
     }
 
     SchedulerTraits plug_in() override {
         return OddPolicy::plug_in() | SchedulerTraits::WantsBlock | SchedulerTraits::PlacesThreads;
     }
-    /// Who is moved begins to wait anew.
+    /// Whom it keeps from running stays: who is moved might find another in its place.
     bool may_move(const SchedulerThread& thread, CpuId) const override { return !is_victim(thread); }
 
     void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
@@ -82,6 +88,8 @@ public:
     }
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
         SchedulerThread* wrong = nullptr;
+        if (const uint32_t armed = __atomic_exchange_n(&armed_, 0, __ATOMIC_ACQ_REL); armed != 0)
+            __atomic_store_n(&way_, armed, __ATOMIC_RELEASE);
         switch (static_cast<Way>(__atomic_load_n(&way_, __ATOMIC_ACQUIRE))) {
             case Way::Never: return nullptr;
             case Way::Foreign: return &own_;
@@ -164,6 +172,7 @@ private:
     SemaphoreId never_ = SemaphoreId::None;
     // Shared between CPUs; atomic.
     uint32_t way_ = 0;                    ///< Way
+    uint32_t armed_ = 0;                  ///< the way that comes with the next pick
     SchedulerThread* blocked_ = nullptr;  ///< who blocked last, until it is woken
     SchedulerThread* victim_ = nullptr;   ///< who was kept out of the queues
     CpuId victim_cpu_ = 0;
