@@ -29,9 +29,13 @@ void Slot::destroy(Kernel& kernel, Slot* slot) {
     unmake(kernel.heap, slot);
 }
 
-void Slot::fill(const SlotTarget* filling) {
+void Slot::put(const SlotTarget* filling) {
     __atomic_store_n(&target, filling, __ATOMIC_RELEASE);
     if (filling != nullptr) __atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
+}
+
+void Slot::fill(const SlotTarget* filling) {
+    put(filling);
     kernel.threads.cpus().wait_grace_period();
 }
 

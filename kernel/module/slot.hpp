@@ -23,6 +23,8 @@ struct Slot : SlotHead, boost::intrusive::list_base_hook<> {
     /// Fills the slot with `filling` (null: empties it). Handles see it at once; afterwards no bounded call is left in
     /// what filled it before. Preemption on, blocking callers are outside (closed) or do not matter.
     void fill(const SlotTarget* filling);
+    /// The same, but the caller waits for the grace period after which no bounded call is left there.
+    void put(const SlotTarget* filling);
     /// The same implementation as before is reached on another way: nothing else changes.
     void divert(const SlotTarget* way);
     /// From now on blocking callers wait outside, for the sake of a transaction. Preemption on.
