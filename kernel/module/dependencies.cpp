@@ -77,11 +77,15 @@ private:
 };
 
 Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
-    if (info.dependencies().size() == 0) return {};
-    const Nodes running = TRY(Nodes::running(*this));
     for (size_t i = 0; i < info.dependencies().size(); ++i) {
         const Text text = info.dependencies()[i];
         const Requirement requirement = TRY(Requirement::parse(text));
+        // A module of that name comes first, and mostly there is one.
+        const ModuleRecord* const named = find_record(requirement.name.text());
+        if (named != nullptr && named->state() == ModuleState::Running &&
+            requirement.range.contains(info_of(*named).version()))
+            continue;
+        const Nodes running = TRY(Nodes::running(*this));
         const auto provider = provider_of(running.all(), requirement);
         if (provider.ok()) continue;
         TRY(check_cycle_in_files(info));

@@ -170,7 +170,6 @@ bool ModuleSystem::Replacing::read(Replacement& replacement) {
     if (was_running_ && replacement.file == record.file.text()) {  // files do not change, and code can be shared
         replacement.image = record.current->image;
         replacement.image->retain();
-        replacement.image->keep_mappings(Image::KeepsMappings::Yes);
     } else {
         auto created = Image::create(system_.kernel_.memory, bytes.value(), replacement.file.text());
         if (!created.ok()) return fail(naming(replacement.file.text(), created.error()));
@@ -269,6 +268,7 @@ void ModuleSystem::Replacing::make_spares() {
     for (size_t i = 0; i < group_.size(); ++i) {
         Unrecorded unrecorded(system_.kernel_.threads);
         ModuleRecord& record = group_[i].record;
+        if (group_[i].image == record.current->image) group_[i].image->keep_mappings(Image::KeepsMappings::Yes);
         auto spare = system_.make_candidate(record, *record.current->image, unrecorded.clock);
         if (spare.ok()) {
             group_[i].spare = spare.value();
