@@ -105,7 +105,8 @@ public:
         return Handle<Interface>(slot, services_, instance_);
     }
 
-    /// The name of the module to which a handle to `interface` leads now. Errors: NotFound (nobody).
+    /// The name of the module to which a handle to `interface` leads now. Any context; takes no lock, and is quickest
+    /// with a constant. Errors: NotFound (nobody).
     Result<FixedText<46>> get_primary(Text interface) const { return services_->get_primary(instance_, interface); }
     /// Calls `visit(Text name)` for each module that implements `interface`, in order of loading. Modules that come or
     /// go meanwhile may be seen or missed.

@@ -175,12 +175,24 @@ public:
     /// Closes the state and returns it; nothing may be put afterwards. The kernel calls this.
     /// Errors: OutOfRange when the buffer was too small.
     Result<Bytes> finish() {
+        const Bytes body = TRY(finish_unsealed());
+        return seal(buffer_, body.size());
+    }
+    /// The same without the checksum, for which there is room behind it: where nothing comes between writing and
+    /// reading.
+    Result<Bytes> finish_unsealed() {
+        full_ |= buffer_.size() - size_ < kSealSize;
         const Bytes body = close_body();
-        const uint32_t crc = crc32(body);
-        byte(0x1A);
-        append_big_endian(crc, 4);
         if (full_) return status().error();
-        return Bytes(buffer_.data(), size_);
+        return body;
+    }
+    static constexpr size_t kSealSize = 5;
+    /// Adds the checksum to the first `size` bytes of `buffer`, which finish_unsealed gave: kSealSize more.
+    static Bytes seal(MutableBytes buffer, size_t size) {
+        const uint32_t crc = crc32(Bytes(buffer.data(), size));
+        buffer[size] = 0x1A;
+        for (size_t i = 0; i < 4; ++i) buffer[size + 1 + i] = static_cast<uint8_t>(crc >> (24 - 8 * i));
+        return Bytes(buffer.data(), size + kSealSize);
     }
 
 private:
@@ -282,8 +294,14 @@ public:
         if (!detail::read_cbor_head(state, position, major, argument) || major != CborMajor::Unsigned ||
             position != state.size() || argument != crc32(body))
             return Error(ErrorCode::Corrupt, "the state's checksum does not match");
-        position = 0;
-        if (body[position++] != 0x83) return malformed();
+        return open_unsealed(body);
+    }
+    /// The same of what StateWriter::finish_unsealed gave.
+    static Result<StateReader> open_unsealed(Bytes body) {
+        using detail::CborMajor;
+        size_t position = 0;
+        CborMajor major{};
+        if (body.empty() || body[position++] != 0x83) return malformed();
         uint64_t schema = 0;
         if (!detail::read_cbor_head(body, position, major, schema) || major != CborMajor::Unsigned ||
             schema > UINT32_MAX)

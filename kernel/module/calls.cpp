@@ -218,10 +218,11 @@ size_t ModuleSystem::count_interfaces() {
 }
 
 Result<FixedText<46>> ModuleSystem::get_primary(Text interface) {
-    MutexGuard guard(registry_);
-    ModuleRecord* const primary = interfaces_.get_primary(interface);
-    if (primary == nullptr) return Error(ErrorCode::NotFound, format("nobody implements {}", interface).text());
-    return FixedText<46>(primary->name());
+    {
+        const PreemptionGuard no_preemption;
+        if (const ModuleRecord* const primary = interfaces_.get_primary(interface)) return primary->fixed_name();
+    }
+    return Error(ErrorCode::NotFound, format("nobody implements {}", interface).text());
 }
 
 Result<FixedText<46>> ModuleSystem::get_implementor(Text interface, size_t position) {

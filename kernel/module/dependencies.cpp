@@ -77,11 +77,15 @@ private:
 };
 
 Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
-    if (info.dependencies().size() == 0) return {};
-    const Nodes running = TRY(Nodes::running(*this));
     for (size_t i = 0; i < info.dependencies().size(); ++i) {
         const Text text = info.dependencies()[i];
         const Requirement requirement = TRY(Requirement::parse(text));
+        // A module of that name comes first, and mostly there is one.
+        const ModuleRecord* const named = find_record(requirement.name.text());
+        if (named != nullptr && named->state() == ModuleState::Running &&
+            requirement.range.contains(info_of(*named).version()))
+            continue;
+        const Nodes running = TRY(Nodes::running(*this));
         const auto provider = provider_of(running.all(), requirement);
         if (provider.ok()) continue;
         TRY(check_cycle_in_files(info));
@@ -94,7 +98,7 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
 Result<void> ModuleSystem::check_conflicts(const ModuleRecord& record, const ModuleInfo& info) {
     const ResolverNode node = {record.name(), info.version(), &info};
     Result<void> result;
-    for_each([&](ModuleRecord& other) {
+    const auto check = [&](const ModuleRecord& other) {
         change_.assert_held();
         if (&other == &record || !other.is_wanted() || !result.ok()) return;
         const ModuleInfo& its = info_of(other);
@@ -104,7 +108,14 @@ Result<void> ModuleSystem::check_conflicts(const ModuleRecord& record, const Mod
                                                        name_with_version(record.name(), info.version()),
                                                        name_with_version(other.name(), its.version()), other.name())
                                                     .text());
-    });
+    };
+    if (info.conflicts().size() != 0 || changing_ != nullptr) {
+        for_each(check);
+        return result;
+    }
+    // It has nothing against anybody, so only those who have are asked: mostly nobody.
+    for (const Instance& other : conflicting_)
+        if (other.record.current == &other) check(other.record);
     return result;
 }
 

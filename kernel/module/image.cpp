@@ -99,7 +99,13 @@ Result<void> Image::take(const ElfModule& module, uint8_t* block) {
     return {};
 }
 
+void Image::keep_mappings(KeepsMappings keeps) {
+    keeps_ = keeps;
+    while (keeps_ == KeepsMappings::No && idle_count_ != 0) Mapping::give_back(idle_[--idle_count_]);
+}
+
 void Image::destroy() {
+    keep_mappings(KeepsMappings::No);
     for (size_t i = 0; i < segment_count_; ++i) segments_[i].frames.release(memory_);
     Heap& heap = memory_.heap;
     this->~Image();
@@ -111,14 +117,21 @@ void Image::release() {
 }
 
 Result<Mapping*> Mapping::create(Memory& memory, Image& image) {
+    if (image.idle_count_ != 0) {
+        Mapping* const mapping = image.idle_[--image.idle_count_];
+        mapping->fill();
+        image.retain();
+        return mapping;
+    }
     void* block = memory.heap.allocate(sizeof(Mapping), alignof(Mapping));
     if (block == nullptr) return ErrorCode::OutOfMemory;
     auto* mapping = new (block) Mapping(memory, image);
     const Result<void> established = mapping->establish();
     if (!established.ok()) {
-        destroy(mapping);
+        give_back(mapping);
         return established.error();
     }
+    image.retain();
     return mapping;
 }
 
@@ -128,10 +141,18 @@ Result<void> Mapping::establish() {
         const Image::Segment& segment = image_.segments_[i];
         if (!segment.layout.write) continue;
         TRY(data_[i].allocate(memory_, segment.layout.page_count()));
-        data_[i].fill(segment.layout.address % kPageSize, segment.contents);
+    }
+    fill();
+    return map_segments();
+}
+
+/// The writable segments are as they are in the file, relocated.
+void Mapping::fill() {
+    for (size_t i = 0; i < image_.segment_count_; ++i) {
+        const Image::Segment& segment = image_.segments_[i];
+        if (segment.layout.write) data_[i].fill(segment.layout.address % kPageSize, segment.contents);
     }
     relocate();
-    return map_segments();
 }
 
 void Mapping::relocate() {
@@ -157,13 +178,21 @@ Result<void> Mapping::map_segments() {
 }
 
 void Mapping::destroy(Mapping* mapping) {
+    Image& image = mapping->image_;
+    if (image.keeps_ == Image::KeepsMappings::Yes && image.idle_count_ < Image::kMaximumIdle)
+        image.idle_[image.idle_count_++] = mapping;
+    else
+        give_back(mapping);
+    image.release();
+}
+
+void Mapping::give_back(Mapping* mapping) {
     Memory& memory = mapping->memory_;
     if (mapping->base_ != nullptr) {
         unmap_frames(memory, mapping->base_, mapping->reserved_pages());
         memory.region.release(mapping->base_, mapping->reserved_pages());
     }
     for (Frames& data : mapping->data_) data.release(memory);
-    mapping->image_.release();
     mapping->~Mapping();
     memory.heap.free(mapping);
 }

@@ -8,9 +8,11 @@
 
 namespace helix::kernel {
 
+class Mapping;
+
 /// A module file as the kernel keeps it: the frames of its code and constants, which all mappings share, and the
-/// template of its writable data. Nothing refers to the file any more. Immutable, so any thread may read it; whoever
-/// holds a reference may take another.
+/// template of its writable data. Nothing refers to the file any more. Immutable but for the mappings that it keeps, so
+/// any thread may read it; whoever holds a reference may take another.
 class Image {
 public:
     /// Largest symbol table with names that is kept for backtraces; a larger one is left out.
@@ -26,11 +28,25 @@ public:
     /// Gives a reference back; the last one destroys the image. No lock held.
     void release();
 
+    /// Whether mappings that are destroyed are kept, kMaximumIdle of them, for those that are created next: with their
+    /// contents renewed, but without asking the host or the page tables for anything. With No those that were kept are
+    /// given back. Not while mappings are created or destroyed.
+    enum class KeepsMappings : uint8_t { No, Yes };
+    void keep_mappings(KeepsMappings keeps);
+
     /// The kernel's own validated copy of the descriptor, which no module can change. options() and interfaces()
     /// work on it; its functions are null, those of a Mapping's descriptor are not.
     const ModuleDescriptor& descriptor() const { return *descriptor_; }
     const ModuleInfo& info() const { return descriptor_->info; }
     uint64_t memory_size() const { return memory_size_; }
+    /// Whether `size` bytes at `address`, counted from the start of a mapping, are in one of the segments.
+    bool has(uint64_t address, uint64_t size) const {
+        for (size_t i = 0; i < segment_count_; ++i) {
+            const uint64_t offset = address - segments_[i].layout.address;
+            if (offset < segments_[i].layout.memory_size) return size <= segments_[i].layout.memory_size - offset;
+        }
+        return false;
+    }
     /// The function that contains `address`, counted from the start of a mapping; empty if none is known.
     Text symbol_for(uint64_t address, uint64_t& offset) const {
         return ElfModule::find_symbol(symbols_, symbol_names_, address, offset);
@@ -50,6 +66,9 @@ private:
         Bytes contents;  ///< template of a writable segment, in the image's own block
     };
 
+    /// As many as one reload creates, and destroys.
+    static constexpr size_t kMaximumIdle = 2;
+
     explicit Image(Memory& memory) : memory_(memory) {}
     ~Image() = default;
     Result<void> take(const ElfModule& module, uint8_t* block);
@@ -65,15 +84,20 @@ private:
     Bytes symbols_;
     Bytes symbol_names_;
     Segment segments_[ElfModule::kMaximumSegments];
+    KeepsMappings keeps_ = KeepsMappings::No;
+    uint32_t idle_count_ = 0;
+    Mapping* idle_[kMaximumIdle] = {};
 };
 
 /// One instance's mapping of an image: shared code and constants, writable data of its own, relocated. Pages between
 /// segments and one behind the last are not mapped. Read by any thread.
 class Mapping {
 public:
-    /// Takes a reference to `image`. Preemption on, no lock held. Errors: OutOfMemory (undone).
+    /// Takes a reference to `image`. One caller at a time for an image, as destroy; preemption on, no lock held.
+    /// Errors: OutOfMemory (undone).
     static Result<Mapping*> create(Memory& memory, Image& image);
-    /// Unmaps, gives all back, and releases the image. Nothing runs in it or refers to it any more. No lock held.
+    /// Unmaps, gives all back, and releases the image, unless that keeps it. Nothing runs in it or refers to it any
+    /// more. No lock held.
     static void destroy(Mapping* mapping);
     Mapping(const Mapping&) = delete;
     Mapping& operator=(const Mapping&) = delete;
@@ -86,16 +110,25 @@ public:
         return *reinterpret_cast<const ModuleDescriptor*>(base_ + image_.descriptor_address_);
     }
     bool contains(uint64_t address) const { return address - base() < image_.memory_size(); }
+    /// Whether all of `bytes` is in one of the segments, and so can be read as long as the mapping is there.
+    bool contains(Bytes bytes) const {
+        return image_.has(reinterpret_cast<uint64_t>(bytes.data()) - base(), bytes.size());
+    }
     /// The function that contains the address, and how far behind its start that is; empty if none is known.
     Text symbol_for(uint64_t address, uint64_t& offset) const {
         return contains(address) ? image_.symbol_for(address - base(), offset) : Text();
     }
 
 private:
-    Mapping(Memory& memory, Image& image) : memory_(memory), image_(image) { image.retain(); }
+    friend class Image;
+
+    Mapping(Memory& memory, Image& image) : memory_(memory), image_(image) {}
     ~Mapping() = default;
     Result<void> establish();
+    void fill();
     Result<void> map_segments();
+    /// Unmaps and gives all back but the reference to the image.
+    static void give_back(Mapping* mapping);
     void relocate();
     size_t reserved_pages() const { return image_.memory_size() / kPageSize + 1; }
 

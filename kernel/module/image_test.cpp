@@ -183,6 +183,54 @@ struct FakeServices {
     }
 };
 
+TEST_F(ImageTest, AMappingThatIsKeptIsAsNewWhenItIsUsedAgain) {
+    const Usage before = usage();
+    const test::ModuleFile file("template");
+    const Result<ElfModule> module = ElfModule::parse(file.bytes(), "x");
+    Image* image = load("template");
+    image->keep_mappings(Image::KeepsMappings::Yes);
+    const Usage without = usage();
+    Mapping* mapping = Mapping::create(memory, *image).value();
+    const Usage with = usage();
+    const uint64_t base = mapping->base();
+    const auto contents = [&] {
+        std::string all;
+        for (const ElfSegment& segment : module.value().segments())
+            all.append(reinterpret_cast<const char*>(base + segment.first_page() * kPageSize),
+                       segment.page_count() * kPageSize);
+        return all;
+    };
+    const std::string fresh = contents();
+    for (const ElfSegment& segment : module.value().segments())
+        if (segment.write)
+            std::memset(reinterpret_cast<void*>(base + segment.first_page() * kPageSize), 0xEE,
+                        segment.page_count() * kPageSize);
+    Mapping::destroy(mapping);
+    EXPECT_EQ(usage(), with) << "it is kept";
+    machine.fail_map_after(0);  // nothing is asked of the port
+    mapping = Mapping::create(memory, *image).value();
+    EXPECT_EQ(mapping->base(), base);
+    EXPECT_TRUE(contents() == fresh);
+    machine.fail_map_after(SIZE_MAX);
+
+    Mapping* more[3];
+    for (Mapping*& each : more) each = Mapping::create(memory, *image).value();
+    Mapping::destroy(mapping);
+    for (Mapping* each : more) Mapping::destroy(each);
+    EXPECT_EQ(usage().mapped - without.mapped, 2 * (with.mapped - without.mapped)) << "as many as a reload needs";
+    image->keep_mappings(Image::KeepsMappings::No);
+    EXPECT_EQ(usage(), without);
+    mapping = Mapping::create(memory, *image).value();
+    Mapping::destroy(mapping);
+    EXPECT_EQ(usage(), without);
+
+    image->keep_mappings(Image::KeepsMappings::Yes);
+    mapping = Mapping::create(memory, *image).value();
+    image->release();
+    Mapping::destroy(mapping);
+    EXPECT_EQ(usage(), before) << "what an image keeps goes with it";
+}
+
 TEST_F(ImageTest, CodeInAMappingRuns) {
     FakeServices services;
     Image* image = load("template");

@@ -29,6 +29,10 @@ FixedText<62> describe_thread(const FailureNote& note);
 /// then.
 class KernelCall {
 public:
+    /// For `deadline_ns`: Instance::kLifecycleWaitNs after the first wait began, so that a call that does not wait need
+    /// not look at the clock.
+    static constexpr uint64_t kFromFirstWait = 0;
+
     KernelCall(Owner& owner, uint64_t deadline_ns)
         : thread_(current_thread()), outer_(thread_.kernel_call), outer_deadline_ns_(thread_.kernel_call_deadline_ns) {
         thread_.kernel_call = &owner;
@@ -47,8 +51,9 @@ private:
     const uint64_t outer_deadline_ns_;
 };
 
-/// Created and destroyed by the module system only. The address is the InstanceToken that modules and gates carry.
-struct Instance : Owner {
+/// Created and destroyed by the module system only, with the change lock held. The address is the InstanceToken that
+/// modules and gates carry.
+struct Instance : Owner, boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
     /// Maps `image`, constructs the module object. Errors: OutOfMemory, ModuleFailed (its constructor failed).
     static Result<Instance*> create(Kernel& kernel, ModuleRecord& record, Image& image);
     /// Destroys the module object if that is still possible and gives everything back. No thread is inside, no slot
@@ -80,11 +85,11 @@ struct Instance : Owner {
         result.value.~R();
         return taken;
     }
-    /// The same for its lifecycle and its state: a wait in it that goes on for longer than this is its failure.
+    /// The same for its lifecycle and its state: waits in it that go on for longer than this are its failure.
     static constexpr uint64_t kLifecycleWaitNs = 5'000'000'000;
     template <auto Method, typename... Arguments>
     auto call_in_time(Arguments&&... arguments) {
-        const KernelCall timed(*this, arch::now_ns() + kLifecycleWaitNs);
+        const KernelCall timed(*this, KernelCall::kFromFirstWait);
         return call<Method>(static_cast<Arguments&&>(arguments)...);
     }
     /// From here to end_restart waits in calls from outside end, each thread's once, so that the calls return Restart.

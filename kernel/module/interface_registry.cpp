@@ -11,7 +11,7 @@ namespace helix::kernel {
 
 const InterfaceEntry* find_interface(const ModuleDescriptor& descriptor, Text name) {
     for (const InterfaceEntry& entry : descriptor.interfaces())
-        if (entry.name == name) return &entry;
+        if (is_same_name(entry.name.text(), name)) return &entry;
     return nullptr;
 }
 
@@ -26,18 +26,21 @@ Error versions_differ(const ModuleDescriptor& module, const InterfaceEntry& offe
 
 InterfaceRecord* InterfaceRegistry::find(Text name) {
     InterfaceRecord* found = nullptr;
-    for (InterfaceRecord& interface : records_) {
-        if (interface.name != name) continue;
-        if (!interface.implementors.empty()) return &interface;
-        if (found == nullptr || !found->is_known()) found = &interface;
-    }
+    index_.look(name, [&](InterfaceRecord& interface) {
+        const bool serves = !interface.implementors.empty();
+        if (serves || found == nullptr || !found->is_known()) found = &interface;
+        return serves;
+    });
     return found;
 }
 
 InterfaceRecord* InterfaceRegistry::find(Text name, uint16_t major) {
-    for (InterfaceRecord& interface : records_)
-        if (interface.name == name && interface.major == major) return &interface;
-    return nullptr;
+    InterfaceRecord* found = nullptr;
+    index_.look(name, [&](InterfaceRecord& interface) {
+        if (interface.major == major) found = &interface;
+        return found != nullptr;
+    });
+    return found;
 }
 
 Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, const InterfaceEntry& entry) {
@@ -45,6 +48,7 @@ Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, const Interfa
         if (found->implementors.empty()) found->minor = entry.minor;
         return found;
     }
+    TRY(index_.reserve(kernel));
     auto* const interface = make<InterfaceRecord>(kernel.heap);
     if (interface == nullptr) return ErrorCode::OutOfMemory;
     interface->name = entry.name;
@@ -57,6 +61,7 @@ Result<InterfaceRecord*> InterfaceRegistry::obtain(Kernel& kernel, const Interfa
     }
     interface->primary = slot.value();
     records_.push_back(*interface);
+    index_.insert(*interface);
     return interface;
 }
 
@@ -149,13 +154,20 @@ void InterfaceRegistry::let_go_all(Kernel& kernel, Instance& by) {
 }
 
 void InterfaceRegistry::prune(Kernel& kernel) {
+    boost::intrusive::list<InterfaceRecord> unwanted;
     for (auto it = records_.begin(); it != records_.end();) {
         InterfaceRecord& interface = *it++;
         if (interface.is_known() || interface.module_slots != 0) continue;
         records_.erase(records_.iterator_to(interface));
-        Slot::destroy(kernel, interface.primary);
-        unmake(kernel.heap, &interface);
+        index_.remove(interface);
+        unwanted.push_back(interface);
     }
+    if (unwanted.empty()) return;
+    kernel.threads.cpus().wait_grace_period();  // for who looks without the lock
+    unwanted.clear_and_dispose([&](InterfaceRecord* interface) {
+        Slot::destroy(kernel, interface->primary);
+        unmake(kernel.heap, interface);
+    });
 }
 
 }  // namespace helix::kernel

@@ -5,6 +5,7 @@
 
 #include "helix/interfaces/allocator.hpp"
 #include "helix/interfaces/scheduler.hpp"
+#include "kernel/module/name_index.hpp"
 #include "kernel/module/record.hpp"
 #include "kernel/module/replacement.hpp"
 #include "kernel/module/slot.hpp"
@@ -24,12 +25,14 @@ enum class Relation : uint8_t { Implements, Needs };
 Error versions_differ(const ModuleDescriptor& module, const InterfaceEntry& offered, Text other, Relation relation,
                       const InterfaceEntry& its);
 
+/// Once it is in the registry its name and version stay. It is freed a grace period after it left.
 struct InterfaceRecord : boost::intrusive::list_base_hook<> {
     FixedText<46> name;
     uint16_t major = 0;       ///< of all implementors and of all handles; other major versions have other records
     uint16_t minor = 0;       ///< of who brought it
     Slot* primary = nullptr;  ///< leads to the same implementation as the primary implementor's own slot
-    ModuleRecord* primary_record = nullptr;
+    /// Who has preemption off may follow it: a record is freed a grace period after it ceased to be the primary one.
+    Published<ModuleRecord> primary_record;
     /// Whom the profile or the last swap plugged in; another may serve since that one failed, or nobody.
     ModuleRecord* choice = nullptr;
     /// Who served before, where the kernel itself plugs in: it takes over if the primary one fails.
@@ -53,7 +56,7 @@ struct Holding : boost::intrusive::list_base_hook<> {
     Holding(Instance& holder, Slot& held) : by(holder), slot(held) {}
 };
 
-/// Guarded by the module system's registry lock throughout.
+/// Guarded by the module system's registry lock throughout, unless a line says otherwise.
 class InterfaceRegistry {
 public:
     /// The record of the interface, made if need be. Errors: OutOfMemory.
@@ -86,9 +89,16 @@ public:
         if (InterfaceRecord* const interface = find(name))
             for (Slot& slot : interface->implementors) visit(*slot.record);
     }
-    ModuleRecord* get_primary(Text name) {
-        InterfaceRecord* const interface = find(name);
-        return interface == nullptr ? nullptr : interface->primary_record;
+    /// Who serves there; null if nobody does. Without the lock too, if preemption is off until nothing is done any more
+    /// with the record; its name does not change. (name_index.hpp says why.)
+    ModuleRecord* get_primary(Text name) const HELIX_ANY_CONTEXT {
+        ModuleRecord* primary = nullptr;
+        // Of several major versions one has implementors, and where they change both have the same primary one.
+        index_.look(name, [&](const InterfaceRecord& interface) {
+            primary = interface.primary_record;
+            return primary != nullptr;
+        });
+        return primary;
     }
     auto begin() { return records_.begin(); }
     auto end() { return records_.end(); }
@@ -98,6 +108,7 @@ private:
     void let_go(Kernel& kernel, Holding& holding, uint32_t handles);
 
     boost::intrusive::list<InterfaceRecord> records_;
+    NameIndex<InterfaceRecord> index_;  // of the same
     boost::intrusive::list<Holding> holdings_;
 };
 

@@ -38,8 +38,7 @@ FixedText<150> ModuleHold::describe_caller(Instance& instance) {
 }
 
 // The call lock is held from acquire to release, which the analysis cannot follow.
-Result<void> ModuleHold::acquire(uint64_t timeout_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
-    const uint64_t deadline_ns = deadline_after(timeout_ns);
+Result<void> ModuleHold::acquire_until(uint64_t deadline_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     held_ = record_.current;
     held_->begin_restart();
     auto empty = wait_until_empty(deadline_ns);
@@ -58,7 +57,8 @@ uint64_t time_left(uint64_t deadline_ns) {
 }  // namespace
 
 Result<void> ModuleHold::wait_until_empty(uint64_t deadline_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
-    locked_ = record_.call_lock.lock_for(time_left(deadline_ns));
+    // Mostly there is nobody to wait for, and the clock need not be looked at.
+    locked_ = record_.call_lock.try_lock() || record_.call_lock.lock_for(time_left(deadline_ns));
     if (!locked_) return ErrorCode::TimedOut;
     for (uint32_t i = 0; i < record_.slot_count; ++i) {
         InterfaceRecord& interface = record_.slots[i]->interface;
@@ -71,6 +71,7 @@ Result<void> ModuleHold::wait_until_empty(uint64_t deadline_ns) HELIX_NO_THREAD_
 Result<void> ModuleHold::empty(Slot& slot, uint64_t deadline_ns) {
     closed_[closed_count_++] = &slot;
     slot.close();
+    if (!slot.has_callers()) return {};
     return slot.wait_empty(time_left(deadline_ns));
 }
 

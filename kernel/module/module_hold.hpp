@@ -19,7 +19,8 @@ public:
 
     /// Closes the ways in and waits for those who are inside to leave; waits in their calls end, so that these return
     /// Restart. Not while it is held. Errors: TimedOut, which names who did not leave; everything is open again then.
-    Result<void> acquire(uint64_t timeout_ns);
+    Result<void> acquire(uint64_t timeout_ns) { return acquire_until(deadline_after(timeout_ns)); }
+    Result<void> acquire_until(uint64_t deadline_ns);
     /// Lets everybody in again, to whoever serves now. The slots still exist. Again does nothing.
     void release();
 

@@ -114,16 +114,13 @@ void ModuleSystem::stop_all() {
 
 ModuleRecord* ModuleSystem::find_record(Text name) {
     MutexGuard guard(registry_);
-    for (ModuleRecord& record : records_)
-        if (record.name() == name) return &record;
-    return nullptr;
+    return names_.find(name);
 }
 
 RecordPin ModuleSystem::find(Text name) {
     RecordPin pin(unpinned_);
-    for_each([&](ModuleRecord& record) {
-        if (record.name() == name) pin.take(record);
-    });
+    MutexGuard guard(registry_);
+    if (ModuleRecord* const record = names_.find(name)) pin.take(*record);
     return pin;
 }
 
@@ -160,7 +157,7 @@ const SlotTarget* ModuleSystem::target_of(Instance& instance, const InterfaceRec
 const SlotTarget* ModuleSystem::target_of(Instance& instance, Text interface) const {
     const Span<const InterfaceEntry> interfaces = instance.descriptor->interfaces();
     for (size_t i = 0; i < interfaces.size() && i < ModuleRecord::kMaximumInterfaces; ++i)
-        if (interfaces[i].name == interface) return &instance.targets[i];
+        if (is_same_name(interfaces[i].name.text(), interface)) return &instance.targets[i];
     return nullptr;
 }
 
@@ -200,6 +197,7 @@ Result<Instance*> ModuleSystem::make_candidate(ModuleRecord& record, Image& imag
     clock.enter(Phase::Prepare);
     TRY(check_candidate(record, image));
     Instance* const instance = TRY(Instance::create(kernel_, record, image));
+    if (image.info().conflicts().size() != 0) conflicting_.push_back(*instance);
     instance->replaces = changing_ != nullptr;  // nobody else knows it yet
     // Every allocator may take heap pages, whether it serves the kernel or is only being tried.
     if (const SlotTarget* const target = target_of(*instance, InterfaceTraits<Allocator>::kId.name)) {

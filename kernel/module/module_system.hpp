@@ -164,7 +164,8 @@ public:
     bool unbind(const Instance& instance, const SlotHead* slot);
     bool has_handle(const Instance& instance, const SlotHead* slot);
     void release_handles_of(Instance& instance);
-    Result<FixedText<46>> get_primary(Text interface);
+    /// Any context, and takes no lock; `interface` may change meanwhile. Errors: NotFound.
+    Result<FixedText<46>> get_primary(Text interface) HELIX_READS_UNLOCKED HELIX_ANY_CONTEXT;
     Result<FixedText<46>> get_implementor(Text interface, size_t position);
     Result<void> subscribe(Instance& instance, EventKind kind, Text name);
     Result<void*> kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment);
@@ -274,6 +275,9 @@ private:
     /// Frees the slots of `record` that nobody sees, no handle leads to, and no instance that may come back implements.
     /// Change lock held.
     void trim_slots(ModuleRecord& record) HELIX_REQUIRES(change_);
+    /// What the image of `record` kept of mappings for the next reload goes, unless that is under way, or may follow
+    /// soon: while there is a probation.
+    void give_back_mappings(ModuleRecord& record) HELIX_REQUIRES(change_);
     /// Enters `record` and all its interfaces into the registry, in one step under its lock, or nothing. From then on
     /// it is found by name, and `bind` leads to it.
     Result<void> publish(ModuleRecord& record) HELIX_REQUIRES(change_);
@@ -282,7 +286,9 @@ private:
     /// The slots of `record`, and the primary ones that it fills, lead to `with`, its current instance, from now on;
     /// what that one implements is published, the rest is not any more. What it cannot serve (see check_holders) is
     /// left empty. Closed or bounded. Registry lock held.
-    void refill_slots(ModuleRecord& record, Instance& with) HELIX_REQUIRES(registry_);
+    /// With Later the caller waits for the grace period after which no bounded call is left in what filled them before.
+    enum class Grace : uint8_t { Now, Later };
+    void refill_slots(ModuleRecord& record, Instance& with, Grace grace = Grace::Now) HELIX_REQUIRES(registry_);
     void follow_to_other_majors(ModuleRecord& record, Instance& with) HELIX_REQUIRES(registry_);
     /// Another implementor than `record` becomes primary, or nobody. Registry lock held.
     void pass_on(InterfaceRecord& interface, const ModuleRecord& record) HELIX_REQUIRES(registry_);
@@ -325,8 +331,12 @@ private:
     InterfaceRecord* ruled_by(ModuleRecord& record) const HELIX_REQUIRES(change_);
     void set_choice(InterfaceRecord& interface, ModuleRecord* record) HELIX_REQUIRES(change_);
     Result<void> check_reloadable(ModuleRecord& record, const Image& image) HELIX_REQUIRES(change_);
-    Result<void> save_state_of(Instance& from, Buffer& buffer, Bytes& state) HELIX_REQUIRES(change_);
-    Result<void> restore_state_of(Instance& to, Bytes state, Text saved_by) HELIX_REQUIRES(change_);
+    /// Later: the state has no checksum yet, so that a hold is not longer for it; see StateWriter::seal.
+    enum class Seal : uint8_t { Now, Later };
+    Result<void> save_state_of(Instance& from, Buffer& buffer, Bytes& state, Seal seal = Seal::Now)
+        HELIX_REQUIRES(change_);
+    Result<void> restore_state_of(Instance& to, Bytes state, Text saved_by, Seal seal = Seal::Now)
+        HELIX_REQUIRES(change_);
     Result<void> check_health(Instance& candidate);
     void retire_replaced(Instance& old) HELIX_REQUIRES(change_);
     // scheduler_swap.cpp
@@ -439,6 +449,7 @@ private:
     Mutex change_ HELIX_RANK(ModuleChange);
     Mutex registry_ HELIX_RANK(ModuleRegistry);
     boost::intrusive::list<ModuleRecord> records_ HELIX_GUARDED_BY(registry_);  // in order of start
+    NameIndex<ModuleRecord> names_ HELIX_GUARDED_BY(registry_);                 // of the same
     boost::intrusive::list<NotStarted> not_started_ HELIX_GUARDED_BY(registry_);
     InterfaceRegistry interfaces_ HELIX_GUARDED_BY(registry_);
     WaitQueue unpinned_;  // for whoever removes a record
@@ -466,6 +477,9 @@ private:
     const Replacements* changing_ HELIX_GUARDED_BY(change_) = nullptr;
     Trial* trial_ HELIX_GUARDED_BY(change_) = nullptr;  ///< that is under way
     TrialReport last_trial_ HELIX_GUARDED_BY(registry_);
+    /// Instances of modules that name others with which they conflict; also those that do not serve yet, or any more.
+    boost::intrusive::list<Instance, boost::intrusive::constant_time_size<false>> conflicting_
+        HELIX_GUARDED_BY(change_);
     Instance* failed_ = nullptr;                                 // atomic: a stack that any context pushes to
     Instance* failed_seen_ HELIX_GUARDED_BY(change_) = nullptr;  // those taken from it
     uint64_t last_tick_ns_ = 0;                                  // of the supervisor's thread, like the next

@@ -24,6 +24,13 @@ Result<void> ModuleSystem::add_slots(ModuleRecord& record, const ModuleDescripto
     return {};
 }
 
+void ModuleSystem::give_back_mappings(ModuleRecord& record) {
+    if (record.changes || record.current == nullptr) return;
+    for (const Probation& probation : probations_)
+        if (probation.active && probation.is_of(record)) return;
+    record.current->image->keep_mappings(Image::KeepsMappings::No);
+}
+
 void ModuleSystem::trim_slots(ModuleRecord& record) {
     if (record.changes) return;
     MutexGuard guard(registry_);
@@ -55,7 +62,12 @@ void ModuleSystem::trim_slots(ModuleRecord& record) {
 }
 
 Result<void> ModuleSystem::publish(ModuleRecord& record) {
-    if (auto made = add_slots(record, *record.current->descriptor); !made.ok()) {
+    auto made = add_slots(record, *record.current->descriptor);
+    if (made.ok()) {
+        MutexGuard guard(registry_);
+        made = names_.reserve(kernel_);
+    }
+    if (!made.ok()) {
         trim_slots(record);
         return made;
     }
@@ -64,6 +76,7 @@ Result<void> ModuleSystem::publish(ModuleRecord& record) {
     not_started_.remove_and_dispose_if([&](const NotStarted& left_out) { return left_out.name == record.name(); },
                                        [&](NotStarted* left_out) { unmake(kernel_.heap, left_out); });
     records_.push_back(record);
+    names_.insert(record);
     return {};
 }
 
@@ -83,19 +96,24 @@ void ModuleSystem::follow_to_other_majors(ModuleRecord& record, Instance& with) 
         if (next.primary_record != nullptr || target_of(with, next) == nullptr) continue;
         for (const InterfaceRecord& before : interfaces_) {
             if (before.name != next.name.text() || before.primary_record != &record) continue;
-            __atomic_store_n(&next.primary_record, &record, __ATOMIC_RELEASE);
+            next.primary_record = &record;
             next.choice = before.choice;
         }
     }
 }
 
-void ModuleSystem::refill_slots(ModuleRecord& record, Instance& with) {
+void ModuleSystem::refill_slots(ModuleRecord& record, Instance& with, Grace grace) {
+    const auto fill = [&](Slot& slot, const SlotTarget* target) {
+        registry_.assert_held();
+        slot.put(interfaces_.check_holders(slot, *with.descriptor).ok() ? target : nullptr);
+        if (grace == Grace::Now) kernel_.threads.cpus().wait_grace_period();
+    };
     follow_to_other_majors(record, with);
     for (uint32_t i = 0; i < record.slot_count; ++i) {
         Slot& slot = *record.slots[i];
         InterfaceRecord& interface = slot.interface;
         const SlotTarget* const target = target_of(with, interface);
-        slot.fill(interfaces_.check_holders(slot, *with.descriptor).ok() ? target : nullptr);
+        fill(slot, target);
         if (target == nullptr) {
             if (slot.is_linked()) interface.implementors.erase(interface.implementors.iterator_to(slot));
             if (interface.primary_record == &record) pass_on(interface, record);
@@ -104,8 +122,7 @@ void ModuleSystem::refill_slots(ModuleRecord& record, Instance& with) {
         if (!slot.is_linked()) interface.implementors.push_back(slot);
         if (interface.primary_record == nullptr && may_inherit(interface, record)) interface.primary_record = &record;
         if (interface.primary_record != &record) continue;
-        interface.primary->fill(interfaces_.check_holders(*interface.primary, *with.descriptor).ok() ? target
-                                                                                                     : nullptr);
+        fill(*interface.primary, target);
     }
 }
 
@@ -115,7 +132,7 @@ void ModuleSystem::pass_on(InterfaceRecord& interface, const ModuleRecord& recor
         if (next == nullptr && other.record != &record && other.record->state() == ModuleState::Running &&
             may_inherit(interface, *other.record))
             next = other.record;
-    __atomic_store_n(&interface.primary_record, next, __ATOMIC_RELEASE);
+    interface.primary_record = next;
     interface.primary->fill(next == nullptr ? nullptr : target_of(*next->current, interface.name.text()));
     // A failure of `record` that came first has closed it, and the supervisor may never look at that one.
     if (is_decided(next)) interface.primary->open_after_failed();

@@ -16,7 +16,7 @@ void ModuleRecord::close_for_failed(const Instance& failed) {
     for (uint32_t i = 0; i < count; ++i) {
         slots[i]->close_for_failed();
         InterfaceRecord& interface = slots[i]->interface;
-        if (__atomic_load_n(&interface.primary_record, __ATOMIC_ACQUIRE) == this) interface.primary->close_for_failed();
+        if (interface.primary_record == this) interface.primary->close_for_failed();
     }
 }
 

@@ -49,6 +49,7 @@ public:
     ModuleRecord(Text name_text, Link linked, Text file_name) : name_(name_text), link(linked), file(file_name) {}
 
     Text name() const { return name_.text(); }
+    const FixedText<46>& fixed_name() const { return name_; }
     /// `failed`, an instance of this place, failed: blocking callers wait at the slots that it fills until the
     /// supervisor has decided who serves. Any context.
     void close_for_failed(const Instance& failed);

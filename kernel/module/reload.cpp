@@ -14,6 +14,13 @@ namespace {
 
 constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside, of all modules
 
+/// What was saved gets the checksum that it did without in the hold.
+void seal(Replacement& replacement) {
+    const MutableBytes room = replacement.buffer.mutable_bytes();
+    const size_t size = replacement.state.size();
+    if (size != 0 && size + StateWriter::kSealSize <= room.size()) replacement.state = StateWriter::seal(room, size);
+}
+
 }  // namespace
 
 /// The transaction. What it did is undone in the end, last things first, unless it was committed.
@@ -146,7 +153,9 @@ bool ModuleSystem::Replacing::execute() {
     done = done && commit();
     for (size_t i = 0; i < group_.size(); ++i) group_[i].hold.release();
     clock_.stop();
+    for (Replacement& replacement : group_) seal(replacement);
     if (!done) return false;
+    system_.kernel_.threads.cpus().wait_grace_period();  // no bounded call is left in those who served
     entry.result = TransactionResult::Committed;
     committed_ = true;
     finish();
@@ -259,6 +268,7 @@ void ModuleSystem::Replacing::make_spares() {
     for (size_t i = 0; i < group_.size(); ++i) {
         Unrecorded unrecorded(system_.kernel_.threads);
         ModuleRecord& record = group_[i].record;
+        if (group_[i].image == record.current->image) group_[i].image->keep_mappings(Image::KeepsMappings::Yes);
         auto spare = system_.make_candidate(record, *record.current->image, unrecorded.clock);
         if (spare.ok()) {
             group_[i].spare = spare.value();
@@ -278,8 +288,7 @@ bool ModuleSystem::Replacing::hold() {
     const uint64_t deadline_ns = deadline_after(kHoldDeadlineNs);
     for (Replacement& replacement : group_) replacement.old = replacement.record.current;
     for (size_t i = group_.size(); i-- > 0;) {
-        const uint64_t now_ns = arch::now_ns();
-        const auto held = group_[i].hold.acquire(deadline_ns > now_ns ? deadline_ns - now_ns : 0);
+        const auto held = group_[i].hold.acquire_until(deadline_ns);
         if (!held.ok())
             return fail(Error(held.error().code(), format("{} within {} s; the reload was cancelled",
                                                           held.error().sentence(), kHoldDeadlineNs / 1'000'000'000)
@@ -292,10 +301,12 @@ bool ModuleSystem::Replacing::transfer() {
     system_.change_.assert_held();
     clock_.enter(Phase::Transfer);
     for (size_t i = 0; i < group_.size() && was_running_; ++i)
-        if (!well(group_[i], system_.save_state_of(*group_[i].old, group_[i].buffer, group_[i].state))) return false;
+        if (!well(group_[i], system_.save_state_of(*group_[i].old, group_[i].buffer, group_[i].state, Seal::Later)))
+            return false;
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
-        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, candidate.info().name())))
+        if (!well(group_[i],
+                  system_.restore_state_of(candidate, group_[i].state, candidate.info().name(), Seal::Later)))
             return false;
         if (!well(group_[i], candidate.call_in_time<&Module::start>())) return false;
         candidate.become(ModuleState::Running);
@@ -321,7 +332,8 @@ bool ModuleSystem::Replacing::commit() {
         __atomic_store_n(&record.current, candidate, __ATOMIC_RELEASE);
         ++record.generation;
     }
-    for (size_t i = 0; i < group_.size(); ++i) system_.refill_slots(group_[i].record, *group_[i].record.current);
+    for (size_t i = 0; i < group_.size(); ++i)
+        system_.refill_slots(group_[i].record, *group_[i].record.current, Grace::Later);
     for (const Replacement& replacement : group_)
         if (replacement.spare != nullptr) replacement.spare->leaves = false;
     return true;
@@ -425,7 +437,10 @@ Result<uint64_t> ModuleSystem::replace(Span<const Wanted> wanted, const TrialCou
         probation.group = std::move(group);
         begin_probation(std::move(probation));
     }
-    while (count > 0) trim_slots(*records[--count]);
+    while (count-- > 0) {
+        trim_slots(*records[count]);
+        give_back_mappings(*records[count]);
+    }
     TRY(result);
     return id;
 }

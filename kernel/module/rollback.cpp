@@ -70,6 +70,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         } else {
             retire_replaced(replaced);
         }
+        give_back_mappings(record);
     }
 }
 

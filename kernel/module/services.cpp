@@ -42,8 +42,9 @@ struct CopiedText {
     CopiedText(Instance& instance, Text text) {
         char buffer[N];
         const size_t size = text.size() < N ? text.size() : N;
-        ok = copy_in(instance, buffer, text.data(), size) && text.size() <= N;
-        if (copy_in(instance, buffer, text.data(), size)) value.assign(Text(buffer, size));
+        if (!copy_in(instance, buffer, text.data(), size)) return;
+        value.assign(Text(buffer, size));
+        ok = text.size() <= N;
     }
     FixedText<N> value;
     bool ok = false;
@@ -97,6 +98,8 @@ ModuleWait::~ModuleWait() {
 uint64_t ModuleWait::shorten(uint64_t timeout_ns) {
     if (!timed_ || thread_.kernel_call_deadline_ns == kForever) return timeout_ns;
     const uint64_t now = arch::now_ns();
+    if (thread_.kernel_call_deadline_ns == KernelCall::kFromFirstWait)
+        thread_.kernel_call_deadline_ns = now + Instance::kLifecycleWaitNs;
     const uint64_t left = thread_.kernel_call_deadline_ns > now ? thread_.kernel_call_deadline_ns - now : 0;
     shortened_ = left < timeout_ns;
     return shortened_ ? left : timeout_ns;
@@ -249,7 +252,9 @@ void unbind(Instance& instance, SlotHead* slot) {
 }
 
 Result<FixedText<46>> get_primary(Instance& instance, Text interface) {
-    if (!may_block()) return cannot_block();
+    // Mostly a constant of the module's, which can be read where it is.
+    if (interface.size() <= 46 && instance.mapping->contains(as_bytes(interface)))
+        return instance.kernel.modules.get_primary(interface);
     const CopiedText<46> copy(instance, interface);
     if (!copy.ok) return Error(ErrorCode::InvalidArgument, kBadText);
     return instance.kernel.modules.get_primary(copy.value.text());

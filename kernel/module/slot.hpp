@@ -23,12 +23,14 @@ struct Slot : SlotHead, boost::intrusive::list_base_hook<> {
     /// Fills the slot with `filling` (null: empties it). Handles see it at once; afterwards no bounded call is left in
     /// what filled it before. Preemption on, blocking callers are outside (closed) or do not matter.
     void fill(const SlotTarget* filling);
+    /// The same, but the caller waits for the grace period after which no bounded call is left there.
+    void put(const SlotTarget* filling);
     /// The same implementation as before is reached on another way: nothing else changes.
     void divert(const SlotTarget* way);
     /// From now on blocking callers wait outside, for the sake of a transaction. Preemption on.
     void close();
-    /// Waits until those inside have left. Errors: TimedOut.
-    Result<void> wait_empty(uint64_t timeout_ns);
+    /// Waits until those inside have left, and lets them run before others meanwhile (lending.hpp). Errors: TimedOut.
+    Result<void> wait_empty(uint64_t timeout_ns) HELIX_MAY_SLEEP;
     /// Ends what close began.
     void open();
     /// What fills the slot failed: blocking callers wait outside until the supervisor has decided who serves. Any
@@ -39,7 +41,7 @@ struct Slot : SlotHead, boost::intrusive::list_base_hook<> {
     bool is_closed_for_failed() const { return __atomic_load_n(&closed, __ATOMIC_ACQUIRE) == kForFailed; }
     /// For callers: waits until the slot is open. Errors: TimedOut, Cancelled.
     Result<void> wait_open(uint64_t timeout_ns);
-    /// For callers who left a closed slot.
+    /// For callers who left a closed slot: they have the priority back that they had before.
     void left();
 
     /// Whether a blocking call is under way. Exact once the slot is closed.

@@ -378,7 +378,10 @@ void ModuleSystem::finish_probation(Probation& probation) {
     }
     const Replacements group = std::move(probation.group);
     for (size_t i = group.size(); i-- > 0;) dispose(*group[i].spare);
-    for (const Replacement& member : group) trim_slots(member.record);  // those that only the spare implemented
+    for (const Replacement& member : group) {
+        trim_slots(member.record);  // those that only the spare implemented
+        give_back_mappings(member.record);
+    }
 }
 
 void ModuleSystem::end_probation_of(ModuleRecord& record) {

@@ -93,21 +93,20 @@ Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& i
     return check_holders(record, image.descriptor());
 }
 
-/// What `from` saves, validated, in `buffer`. Nobody is inside it.
-Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& state) {
+/// What `from` saves, in `buffer`; it is validated before it is used. Nobody is inside `from`.
+Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& state, Seal seal) {
     StateWriter writer(buffer.mutable_bytes(), from.info().state_schema());
     TRY(from.call_in_time<&Module::save_state>(writer));
     if (writer.empty()) return {};
-    state = TRY(writer.finish());
-    TRY(StateReader::open(state));
+    state = TRY(seal == Seal::Now ? writer.finish() : writer.finish_unsealed());
     return {};
 }
 
 /// `state`, if there is any, for an instance that takes the place of the one that saved it.
 /// Schemas of different modules, `saved_by` and that of `to`, say nothing of each other.
-Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state, Text saved_by) {
+Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state, Text saved_by, Seal seal) {
     if (state.empty()) return {};
-    StateReader reader = TRY(StateReader::open(state));
+    StateReader reader = TRY(seal == Seal::Now ? StateReader::open(state) : StateReader::open_unsealed(state));
     if (saved_by == to.info().name() && reader.schema() > to.info().state_schema())
         return Error(ErrorCode::Incompatible, format("{} reads state up to schema {}, the saved is {}", to.name(),
                                                      to.info().state_schema(), reader.schema())

@@ -250,7 +250,7 @@ Result<void> ModuleSystem::Trial::ask(TrialCall& call) {
     bool read = false;
     GateFailure failure{};
     {
-        const KernelCall timed(*shadow_, arch::now_ns() + Instance::kLifecycleWaitNs);
+        const KernelCall timed(*shadow_, KernelCall::kFromFirstWait);
         failure = call.ask(*target, answer, read);
     }
     if (failure != GateFailure::None || shadow_->is_ended()) return shadow_->failed_error();

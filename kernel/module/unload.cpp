@@ -158,6 +158,7 @@ Result<void> ModuleSystem::retire(ModuleRecord& record, ModuleHold& hold, const 
     {
         MutexGuard guard(registry_);
         records_.erase(records_.iterator_to(record));
+        names_.remove(record);
         for (InterfaceRecord& interface : interfaces_) {
             if (interface.choice == &record) interface.choice = nullptr;
             if (interface.previous == &record) interface.previous = nullptr;

@@ -95,6 +95,19 @@ bool Inheritance::set_base(Thread& thread, ThreadId id, uint32_t priority) {
     return true;
 }
 
+void Inheritance::lend(Thread& thread, ThreadId id) {
+    SpinLockGuard guard(lock());
+    if (!threads_.is_alive(thread, id)) return;
+    thread.lent = true;
+    adjust(thread);
+}
+
+void Inheritance::take_back(Thread& thread) {
+    SpinLockGuard guard(lock());
+    if (!thread.lent.exchange(false)) return;
+    if (threads_.is_alive(thread, thread.id)) adjust(thread);
+}
+
 bool Inheritance::is_consistent(Thread& thread) {
     SpinLockGuard guard(lock());
     if (thread.priority != due(thread)) return false;
@@ -140,6 +153,7 @@ void Inheritance::leave(Mutex& mutex, Thread& waiter) {
 uint32_t Inheritance::due(const Thread& thread) const {
     uint32_t highest = thread.base_priority;
     if (thread.kind != ThreadClass::Policy) return highest;
+    if (thread.lent) return kPriorityLevels - 1;
     for (const Mutex* mutex = thread.first_contended; mutex != nullptr; mutex = mutex->next_contended_) {
         const uint32_t first = urgency(mutex->waiters_.front());
         if (first > highest) highest = first < kPriorityLevels ? first : kPriorityLevels - 1;

@@ -4,7 +4,8 @@
 // or through others who wait.
 //
 // The basic protocol of Sha, Rajkumar and Lehoczky (Priority inheritance protocols, IEEE Transactions on Computers 39,
-// 1990). One spin lock guards who waits for what, so that a chain of holders is seen and changed as a whole.
+// 1990); what a hold lends to those for whom it waits (lending.hpp) counts like a waiter. One spin lock guards who
+// waits for what, so that a chain of holders is seen and changed as a whole.
 #pragma once
 
 #include "kernel/thread/mutex.hpp"
@@ -26,6 +27,11 @@ public:
     void hand_over(Mutex& mutex) HELIX_EXCLUDES(inheritance_lock) HELIX_MAY_SPIN;
     /// Changes what `thread` was asked to run with. False if it is no longer `id`.
     bool set_base(Thread& thread, ThreadId id, uint32_t priority) HELIX_EXCLUDES(inheritance_lock) HELIX_MAY_SPIN;
+
+    /// `thread`, if it still is `id`, runs before all others of its class, until that is taken back.
+    void lend(Thread& thread, ThreadId id) HELIX_EXCLUDES(inheritance_lock) HELIX_MAY_SPIN;
+    /// Nothing, if nothing was lent to it.
+    void take_back(Thread& thread) HELIX_EXCLUDES(inheritance_lock) HELIX_MAY_SPIN;
 
     /// Whether `thread` runs with what it should, as far as it can be seen from its own mutexes. For tests.
     bool is_consistent(Thread& thread) HELIX_EXCLUDES(inheritance_lock);

@@ -122,6 +122,9 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     Owner* kernel_call = nullptr;
     uint64_t kernel_call_deadline_ns = UINT64_MAX;
 
+    /// It is inside a module that a hold waits for; see lending.hpp. Written under the inheritance lock, and by whoever
+    /// creates the thread.
+    std::atomic<bool> lent{false};
     Mutex* waits_for HELIX_GUARDED_BY(inheritance_lock) = nullptr;        ///< the mutex in whose list of waiters it is
     Mutex* first_contended HELIX_GUARDED_BY(inheritance_lock) = nullptr;  ///< those it holds and others wait for
 

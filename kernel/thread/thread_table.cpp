@@ -133,6 +133,7 @@ Result<ThreadId> Threads::create(Text name, void (*entry)(void*), void* argument
     thread.wake_reason = WakeReason::Signalled;
     thread.cancelled = false;
     thread.cancellable = false;
+    thread.lent = false;
     thread.waits_in = nullptr;
     thread.kernel_call = nullptr;
     __atomic_store_n(&thread.cpu, current_cpu(), __ATOMIC_RELEASE);
@@ -251,6 +252,12 @@ void Threads::cancel_threads_of(Owner& owner) {
         if (thread.owner == &owner && thread.cancelled && thread.cancellable) wake(thread, WakeReason::Cancelled);
     }
     end_waits_in(owner);
+}
+
+void Threads::take_back_all() {
+    const size_t limit = used();
+    for (size_t position = 0; position < limit; ++position)
+        if (table_[position].lent) inheritance_.take_back(table_[position]);
 }
 
 void Threads::end_waits_in(Owner& owner) {

@@ -95,6 +95,8 @@ public:
     Result<void> set_attributes(ThreadId thread, const Owner& owner, const SchedulingAttributes& attributes);
     /// Ends every wait of the threads of `owner` and lets none begin; they end when they reach their gate.
     void cancel_threads_of(Owner& owner);
+    /// Takes back from all threads what a hold has lent them.
+    void take_back_all();
     /// Ends the waits that threads are in inside `owner`, which was ended or is to be replaced, having called it.
     void end_waits_in(Owner& owner);
     /// Whether a call that `thread` is in has no time to wait: what it called was ended, or is to be replaced.
@@ -125,6 +127,8 @@ public:
     // ---- For inheritance.hpp, with its lock held.
 
     Inheritance& inheritance() { return inheritance_; }
+    /// Whether `thread` is still `id`, and has not ended.
+    bool is_alive(Thread& thread, ThreadId id);
     /// False if `thread` is no longer `id`. What it runs with has to be adjusted.
     bool set_base_priority(Thread& thread, ThreadId id, uint32_t priority);
     /// Tells the policies, and lets its CPU look for another thread where that may now be due.

@@ -41,6 +41,8 @@ public:
         return cycles() - std::exchange(kept_->crash_cycles, 0);
     }
 
+    uint64_t work(uint64_t steps) override { return helix::benchmark::compute(steps); }
+
 private:
     static constexpr size_t kNumbers = 5;  // of nine bytes each: with the key and the frame they are 64 bytes
     struct Kept {

@@ -32,7 +32,8 @@ public:
     /// `listen`, `insist`, `wait` (the request): a thread begins that call. `answer`: waits for its end and gives what
     /// it gave. `version`, `version_once`: calls, and gives what that gave. `count N`: N threads begin to count without
     /// pause. `counted`: they end; how often they were answered, how often a call failed, and whether the waiter
-    /// counted as far.
+    /// counted as far. `compute`: the same as `listen`, on a thread that is less urgent than all others. `compete N`: N
+    /// threads of ordinary urgency compute without end, until `yield`. `answered`: whether there is an answer.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         const helix::Text type = request.request_type;
         if (type == "listen") return begin(listen_main);
@@ -46,6 +47,10 @@ public:
         if (type == "version_once") return number(TRY(waiter_.call<&Waiter::version_once>()));
         if (type == "count") return begin_to_count(request.payload);
         if (type == "counted") return end_to_count();
+        if (type == "compute") return begin(compute_main, kLeastUrgent);
+        if (type == "compete") return begin_threads(request.payload, compete_main);
+        if (type == "yield") return end_threads();
+        if (type == "answered") return number(__atomic_load_n(&answers_, __ATOMIC_ACQUIRE));
         return helix::ErrorCode::NotImplemented;
     }
 
@@ -54,8 +59,11 @@ private:
 
     static helix::Response number(uint64_t value) { return helix::Response::ok(helix::format<20>("{}", value).text()); }
 
-    helix::Result<helix::Response> begin(helix::ThreadEntry entry) {
-        TRY(context_->thread_create("waiter", entry, this));
+    static constexpr uint32_t kLeastUrgent = 2;
+    static constexpr uint32_t kOrdinary = 16;
+
+    helix::Result<helix::Response> begin(helix::ThreadEntry entry, uint32_t priority = kOrdinary) {
+        TRY(context_->thread_create("waiter", entry, this, priority));
         return helix::Response::ok_empty();
     }
     void finish(const helix::Result<uint64_t>& result) {
@@ -63,6 +71,7 @@ private:
             answer_.assign(helix::format<100>("version {}", result.value()).text());
         else
             answer_.assign(result.error().sentence().substr(0, answer_.capacity()));
+        __atomic_fetch_add(&answers_, 1, __ATOMIC_RELEASE);
         (void)context_->semaphore_signal(answered_).ok();
     }
     static void listen_main(void* self) {
@@ -72,6 +81,14 @@ private:
     static void insist_main(void* self) {
         auto& caller = *static_cast<WaiterCaller*>(self);
         caller.finish(caller.waiter_.call<&Waiter::insist>());
+    }
+    static void compute_main(void* self) {
+        auto& caller = *static_cast<WaiterCaller*>(self);
+        caller.finish(caller.waiter_.call<&Waiter::compute>());
+    }
+    static void compete_main(void* self) {
+        auto& caller = *static_cast<WaiterCaller*>(self);
+        while (__atomic_load_n(&caller.counting_, __ATOMIC_RELAXED)) (void)caller.context_->now_ns();
     }
     static void wait_main(void* self) {
         auto& caller = *static_cast<WaiterCaller*>(self);
@@ -84,19 +101,26 @@ private:
         }());
     }
 
-    helix::Result<helix::Response> begin_to_count(helix::Bytes payload) {
+    helix::Result<helix::Response> begin_threads(helix::Bytes payload, helix::ThreadEntry entry) {
         uint64_t threads = 0;
         if (!helix::parse_unsigned(helix::as_text(payload), threads) || threads == 0 || threads > kMaximumCounters)
-            return helix::Response::err("count N: N is 1 to 16");
+            return helix::Response::err("N threads: N is 1 to 16");
         counting_ = true;
-        calls_ = failures_ = 0;
         for (; counters_ < threads; ++counters_)
-            counter_[counters_] = TRY(context_->thread_create("counter", count_main, this));
+            counter_[counters_] = TRY(context_->thread_create("counter", entry, this, kOrdinary));
         return helix::Response::ok_empty();
     }
-    helix::Result<helix::Response> end_to_count() {
+    helix::Result<helix::Response> end_threads() {
         __atomic_store_n(&counting_, false, __ATOMIC_RELAXED);
         while (counters_ > 0) TRY(context_->thread_join(counter_[--counters_]));
+        return helix::Response::ok_empty();
+    }
+    helix::Result<helix::Response> begin_to_count(helix::Bytes payload) {
+        calls_ = failures_ = 0;
+        return begin_threads(payload, count_main);
+    }
+    helix::Result<helix::Response> end_to_count() {
+        (void)TRY(end_threads());
         const helix::Response response = TRY(context_->request("waiter", {"counted"}));
         uint64_t counted = 0;
         if (!helix::parse_unsigned(helix::as_text(response.payload().bytes()), counted))
@@ -122,5 +146,6 @@ private:
     bool counting_ = false;
     uint64_t calls_ = 0;
     uint64_t failures_ = 0;
+    uint64_t answers_ = 0;
 };
 HELIX_MODULE(WaiterCaller)

@@ -21,9 +21,13 @@ public:
     }
     helix::Result<void> start() override {
         spoken_ = TRY(context_->semaphore_create(0));
+        computes_ = TRY(context_->semaphore_create(0));
         return {};
     }
-    helix::Result<void> stop() override { return context_->semaphore_destroy(spoken_); }
+    helix::Result<void> stop() override {
+        TRY(context_->semaphore_destroy(computes_));
+        return context_->semaphore_destroy(spoken_);
+    }
 
     helix::Result<void> save_state(helix::StateWriter& state) override { return state.put("counted", counted_); }
     helix::Result<void> restore_state(helix::StateReader& state, helix::Reason) override {
@@ -46,14 +50,27 @@ public:
         return WAITER_VERSION;
     }
     helix::Result<uint64_t> version_once() override { return version(); }
+    helix::Result<uint64_t> compute() override {
+        TRY(context_->semaphore_signal(computes_));
+        for (uint32_t i = 0; i < 1'000; ++i) {
+            (void)context_->now_ns();  // a point where replay may go on elsewhere
+            for (uint32_t k = 0; k < 20'000; ++k) asm volatile("");
+        }
+        return WAITER_VERSION;
+    }
 
-    /// `speak`: one `listen` or `insist` hears it. `wait`: the same as `listen`, as a request. `counted`: the counter.
+    /// `speak`: one `listen` or `insist` hears it. `wait`: the same as `listen`, as a request. `computes`: waits until
+    /// a `compute` has begun. `counted`: the counter.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "speak") {
             TRY(context_->semaphore_signal(spoken_));
             return helix::Response::ok_empty();
         }
         if (request.request_type == "wait") return number(TRY(listen()));
+        if (request.request_type == "computes") {
+            TRY(context_->semaphore_wait(computes_));
+            return helix::Response::ok_empty();
+        }
         if (request.request_type == "counted") return number(__atomic_load_n(&counted_, __ATOMIC_RELAXED));
         return helix::ErrorCode::NotImplemented;
     }
@@ -63,6 +80,7 @@ private:
 
     const helix::Context* context_ = nullptr;
     helix::SemaphoreId spoken_ = helix::SemaphoreId::None;
+    helix::SemaphoreId computes_ = helix::SemaphoreId::None;
     uint64_t counted_ = 0;
 };
 HELIX_MODULE(WaiterModule)

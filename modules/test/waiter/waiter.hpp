@@ -20,6 +20,8 @@ public:
     virtual Result<uint64_t> version() = 0;
     /// The same, but nobody says that it may be called twice.
     virtual Result<uint64_t> version_once() = 0;
+    /// The same, after computing for some tens of milliseconds; the request `computes` hears that it has begun.
+    virtual Result<uint64_t> compute() = 0;
 
 protected:
     ~Waiter() = default;
@@ -36,5 +38,6 @@ struct helix::InterfaceTraits<helix::test::Waiter> {
                 MethodEntry<&Waiter::insist>{"insist", MethodTraits::Blocking},
                 MethodEntry<&Waiter::count>{"count", MethodTraits::Blocking},
                 MethodEntry<&Waiter::version>{"version", MethodTraits::Blocking | MethodTraits::Idempotent},
-                MethodEntry<&Waiter::version_once>{"version_once", MethodTraits::Blocking});
+                MethodEntry<&Waiter::version_once>{"version_once", MethodTraits::Blocking},
+                MethodEntry<&Waiter::compute>{"compute", MethodTraits::Blocking});
 };

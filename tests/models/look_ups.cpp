@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: Helix contributors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Look-ups without a lock while others come and go: who is found is still there, and who stays is always found.
+#include "crowd.hpp"
+#include "node_graph.hpp"
+
+#include "kernel/module/name_index.hpp"
+
+namespace helix::test {
+namespace {
+
+/// What is in the index. When it is out, and nobody can see it any more, another name stands in it.
+struct Thing {
+    FixedText<46> text;
+    bool is_in = false;
+
+    Text name() const { return text.text(); }
+};
+
+struct IndexCrowd {
+    static constexpr uint32_t kThings = 60;  ///< the table grows twice
+    static constexpr uint32_t kNames = 40;   ///< so that some are there twice
+    kernel::Mutex owner{kernel::LockRank::SleepingLeaf};
+    kernel::NameIndex<Thing> index;
+    Thing stays;
+    Thing things[kThings];
+    uint64_t found = 0;  // atomic
+};
+
+FixedText<46> name_of(uint64_t number) {
+    return format<46>("thing-{}", number % IndexCrowd::kNames);
+}
+
+void come_or_go(IndexCrowd& shared, Thing& thing, uint64_t number) {
+    kernel::Kernel& kernel = kernel::this_kernel();
+    kernel::MutexGuard guard(shared.owner);
+    if (thing.is_in) {
+        shared.index.remove(thing);
+        kernel.threads.cpus().wait_grace_period();
+        thing.text = FixedText<46>("nobody");
+    } else {
+        thing.text = name_of(number);
+        MODEL_CHECK(shared.index.reserve(kernel).ok());
+        shared.index.insert(thing);
+    }
+    thing.is_in = !thing.is_in;
+}
+
+void look(IndexCrowd& shared, KernelRandom& random) {
+    const FixedText<46> name = name_of(random.below(IndexCrowd::kNames));
+    const PreemptionGuard no_preemption;
+    shared.index.look(name.text(), [&](const Thing& thing) {
+        for (uint64_t i = random.below(4); i > 0; --i) arch::preemption_point();  // others run, elsewhere
+        MODEL_CHECK(thing.name() == name.text());
+        __atomic_fetch_add(&shared.found, 1, __ATOMIC_RELAXED);
+        return false;
+    });
+    MODEL_CHECK(shared.index.find("stays") == &shared.stays);
+}
+
+void run_index_crowd(const ModelRun& run) {
+    static IndexCrowd shared;
+    shared.stays.text = FixedText<46>("stays");
+    {
+        kernel::MutexGuard guard(shared.owner);
+        MODEL_CHECK(shared.index.reserve(run.kernel).ok());
+        shared.index.insert(shared.stays);
+    }
+    Crowd crowd(run, 6, &shared, [](Crowd::Member& self) {
+        auto& all = *static_cast<IndexCrowd*>(self.shared);
+        const uint64_t number = self.random.below(IndexCrowd::kThings);
+        if (self.number % 2 == 0)
+            come_or_go(all, all.things[number], number);
+        else
+            look(all, self.random);
+        linger(self.random);
+    });
+    crowd.join();
+    MODEL_CHECK(shared.found > run.steps / 10);
+}
+TEST(IndexCrowd, WhoIsFoundIsThereUnderReplay) {
+    run_model(run_index_crowd, Machines::Replay);
+}
+TEST(IndexCrowd, WhoIsFoundIsThereOnPthreads) {
+    run_model(run_index_crowd, Machines::RealTime);
+}
+
+/// Modules that implement an interface come and go, and with the last of them the interface; the primary one is asked
+/// for all the time.
+void run_primary_crowd(const ModelRun& run) {
+    static uint64_t found;
+    Crowd crowd(run, 6, nullptr, [](Crowd::Member& self) {
+        kernel::ModuleSystem& modules = kernel::this_kernel().modules;
+        const auto node = static_cast<uint32_t>(self.random.below(NodeGraph::kNodes));
+        if (self.number % 3 != 0) {
+            const auto primary = modules.get_primary("test.node");
+            MODEL_CHECK(primary.ok() ? primary.value().text().starts_with("node-")
+                                     : primary.error().code() == ErrorCode::NotFound);
+            __atomic_fetch_add(&found, primary.ok(), __ATOMIC_RELAXED);
+            MODEL_CHECK(modules.get_primary("helix.allocator").ok());
+        } else if (self.random.one_in(2)) {
+            (void)modules.load(NodeGraph::file_of(node, NodeGraph::First).text()).ok();
+        } else {
+            (void)modules.unload(NodeGraph::name_of(node).text(), kernel::Dependents::Unload).ok();
+        }
+        linger(self.random);
+    });
+    crowd.join();
+    MODEL_CHECK(found != 0);
+}
+TEST(PrimaryCrowd, NamesWhoIsThereUnderReplay) {
+    run_model(run_primary_crowd, Machines::Replay, "helix-scheduler-round-robin", draw_node_graph);
+}
+TEST(PrimaryCrowd, NamesWhoIsThereOnPthreads) {
+    run_model(run_primary_crowd, Machines::RealTime, "helix-scheduler-round-robin", draw_node_graph);
+}
+
+}  // namespace
+}  // namespace helix::test
