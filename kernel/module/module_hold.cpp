@@ -42,8 +42,18 @@ Result<void> ModuleHold::acquire(uint64_t timeout_ns) HELIX_NO_THREAD_SAFETY_ANA
     const uint64_t deadline_ns = deadline_after(timeout_ns);
     held_ = record_.current;
     held_->begin_restart();
-    auto empty = wait_until_empty(deadline_ns);
-    if (empty.ok()) return {};
+    return wait_until_empty(deadline_ns).ok() ? Result<void>() : give_up();
+}
+
+Result<void> ModuleHold::acquire(Slot& slot, uint64_t timeout_ns) {
+    closed_[closed_count_++] = &slot;
+    slot.close();
+    held_ = record_.current;
+    held_->begin_restart();
+    return slot.wait_empty(timeout_ns).ok() ? Result<void>() : give_up();
+}
+
+Result<void> ModuleHold::give_up() {
     const Error error(ErrorCode::TimedOut,
                       format("{} did not leave {}", describe_caller(*held_), record_.name()).text());
     release();
@@ -56,6 +66,11 @@ uint64_t time_left(uint64_t deadline_ns) {
     return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 }
 }  // namespace
+
+Result<void> lock_calls(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    if (record.call_lock.lock_for(kHoldDeadlineNs)) return {};
+    return Error(ErrorCode::TimedOut, format("a call into {} did not end in time", record.name()).text());
+}
 
 Result<void> ModuleHold::wait_until_empty(uint64_t deadline_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     locked_ = record_.call_lock.lock_for(time_left(deadline_ns));

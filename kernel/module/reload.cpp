@@ -10,12 +10,6 @@
 
 namespace helix::kernel {
 
-namespace {
-
-constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside, of all modules
-
-}  // namespace
-
 /// The transaction. What it did is undone in the end, last things first, unless it was committed.
 class ModuleSystem::Replacing {
 public:
@@ -295,7 +289,7 @@ bool ModuleSystem::Replacing::transfer() {
         if (!well(group_[i], system_.save_state_of(*group_[i].old, group_[i].buffer, group_[i].state))) return false;
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
-        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, candidate.info().name())))
+        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, candidate.info().state_format())))
             return false;
         if (!well(group_[i], candidate.call_in_time<&Module::start>())) return false;
         candidate.become(ModuleState::Running);
@@ -334,9 +328,7 @@ void ModuleSystem::Replacing::finish() {
     for (Replacement& replacement : group_) {
         ModuleRecord& record = replacement.record;
         std::swap(record.file, replacement.file);
-        record.saved = Buffer();
-        if (has(replacement.image->info().flags(), ModuleFlags::RestoresStale))
-            if (auto saved = Buffer::copy_of(replacement.state); saved.ok()) record.saved = saved.take();
+        system_.keep_saved(record, replacement.state);
         system_.end_probation_of(record);  // of the instance that was replaced
         spares &= replacement.spare != nullptr;
         // As much as it needs.
