@@ -67,6 +67,15 @@ uint64_t time_left(uint64_t deadline_ns) {
 }
 }  // namespace
 
+Result<void> ModuleHold::park_threads(uint64_t deadline_ns) {
+    Threads& threads = held_->kernel.threads;
+    if (threads.park(*held_, deadline_ns).ok()) return {};
+    const Thread* const awake = threads.find_awake(*held_);
+    FixedText<62> who("a thread");
+    if (awake != nullptr) who = format<62>("thread {} ({})", static_cast<uint32_t>(awake->id), awake->name.text());
+    return Error(ErrorCode::TimedOut, format("{} of {} itself came to no wait", who, record_.name()).text());
+}
+
 Result<void> lock_calls(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     if (record.call_lock.lock_for(kHoldDeadlineNs)) return {};
     return Error(ErrorCode::TimedOut, format("a call into {} did not end in time", record.name()).text());
@@ -90,7 +99,14 @@ Result<void> ModuleHold::empty(Slot& slot, uint64_t deadline_ns) {
 }
 
 void ModuleHold::release() HELIX_NO_THREAD_SAFETY_ANALYSIS {
-    if (held_ != nullptr) held_->end_restart();
+    if (held_ != nullptr) {
+        held_->end_restart();
+        Threads& threads = held_->kernel.threads;
+        if (record_.current == held_)
+            threads.unpark(*held_);
+        else
+            threads.park_once(*held_);
+    }
     held_ = nullptr;
     while (closed_count_ > 0) closed_[--closed_count_]->open();
     if (locked_) record_.call_lock.unlock();

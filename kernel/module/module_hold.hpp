@@ -28,6 +28,11 @@ public:
     /// Closes the ways in and waits for those who are inside to leave; waits in their calls end, so that these return
     /// Restart. Not while it is held. Errors: TimedOut, which names who did not leave; everything is open again then.
     Result<void> acquire(uint64_t timeout_ns);
+    /// Once all that it has to do with are held: the module's own threads stay where they wait, in the code of the
+    /// module. They go on when the hold ends, or, if another instance serves then, when the stop of this one waits or
+    /// is over; and before, if a call that the kernel makes into it waits. Errors: TimedOut, which names one that came
+    /// to no wait.
+    Result<void> park_threads(uint64_t deadline_ns);
     /// The same of one slot that the module fills, and of those alone who come through it.
     Result<void> acquire(Slot& slot, uint64_t timeout_ns);
     /// Lets everybody in again, to whoever serves now. The slots still exist. Again does nothing.

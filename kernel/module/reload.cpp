@@ -271,14 +271,18 @@ void ModuleSystem::Replacing::make_spares() {
 bool ModuleSystem::Replacing::hold() {
     const uint64_t deadline_ns = deadline_after(kHoldDeadlineNs);
     for (Replacement& replacement : group_) replacement.old = replacement.record.current;
+    const auto succeeded = [&](const Result<void>& held) {
+        return held.ok() ||
+               fail(Error(held.error().code(), format("{} within {} s; the reload was cancelled",
+                                                      held.error().sentence(), kHoldDeadlineNs / 1'000'000'000)
+                                                   .text()));
+    };
     for (size_t i = group_.size(); i-- > 0;) {
         const uint64_t now_ns = arch::now_ns();
-        const auto held = group_[i].hold.acquire(deadline_ns > now_ns ? deadline_ns - now_ns : 0);
-        if (!held.ok())
-            return fail(Error(held.error().code(), format("{} within {} s; the reload was cancelled",
-                                                          held.error().sentence(), kHoldDeadlineNs / 1'000'000'000)
-                                                       .text()));
+        if (!succeeded(group_[i].hold.acquire(deadline_ns > now_ns ? deadline_ns - now_ns : 0))) return false;
     }
+    for (size_t i = group_.size(); i-- > 0 && was_running_;)
+        if (!succeeded(group_[i].hold.park_threads(deadline_ns))) return false;
     return true;
 }
 

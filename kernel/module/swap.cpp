@@ -154,9 +154,10 @@ Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord
     const auto swapped = [&]() -> Result<void> {
         change_.assert_held();
         entry.result = TransactionResult::Cancelled;
-        const auto held = replaced == nullptr ? Result<void>()
-                          : takes_state       ? hold.acquire(kHoldDeadlineNs)
-                                              : hold.acquire(*interface.primary, kHoldDeadlineNs);
+        auto held = replaced == nullptr ? Result<void>()
+                    : takes_state       ? hold.acquire(kHoldDeadlineNs)
+                                        : hold.acquire(*interface.primary, kHoldDeadlineNs);
+        if (held.ok() && takes_state) held = hold.park_threads(deadline_after(kHoldDeadlineNs));
         if (!held.ok())
             return Error(held.error().code(), format("{}; the swap was cancelled", held.error().sentence()).text());
         if (takes_state) TRY(take_over(record, *replaced->current, buffer, clock));

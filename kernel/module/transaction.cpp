@@ -82,7 +82,11 @@ Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& i
 /// What `from` saves, validated, in `buffer`. Nobody is inside it.
 Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& state) {
     StateWriter writer(buffer.mutable_bytes(), from.info().state_schema());
+    const bool parked = from.parks == Parked::Again;
     TRY(from.call_in_time<&Module::save_state>(writer));
+    if (parked && from.parks != Parked::Again)
+        return Error(ErrorCode::TimedOut,
+                     format("threads of {} itself came to no wait while its state was saved", from.name()).text());
     if (writer.empty()) return {};
     state = TRY(writer.finish());
     TRY(StateReader::open(state));
@@ -128,6 +132,7 @@ void ModuleSystem::retire_replaced(Instance& old) {
             kernel_.log.warning("kernel", "{} (old instance): {}", old.name(), stopped.error().sentence());
         }
     }
+    kernel_.threads.unpark(old);
     (void)dispose(old);
 }
 

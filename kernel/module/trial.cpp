@@ -137,6 +137,7 @@ Result<void> ModuleSystem::Trial::take_state() {
     {
         ModuleHold hold(*record_);
         TRY(hold.acquire(kHoldDeadlineNs));
+        TRY(hold.park_threads(deadline_after(kHoldDeadlineNs)));
         TRY(system_.save_state_of(*serving_, buffer, state));
         epoch = tap_->epoch();
     }
