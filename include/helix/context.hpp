@@ -137,7 +137,9 @@ public:
     }
     void heap_pages_free(void* pages, size_t count) const { services_->heap_pages_free(instance_, pages, count); }
 
-    // ---- Threads. They belong to the module: it joins them in stop, or stop is reported as a leak.
+    // ---- Threads. They belong to the module: it joins them in stop, or stop is reported as a leak. While the module's
+    // state is taken they stay in the waits that its own code asked for (sleep, join, a semaphore, a request) and where
+    // they give way: whatever save_state reads is whole there.
 
     /// Starts a thread at `entry(argument)`. Priority 0 (least urgent) to 31. Errors: OutOfMemory, OutOfRange.
     Result<ThreadId> thread_create(Text name, ThreadEntry entry, void* argument, uint32_t priority = 16) const {

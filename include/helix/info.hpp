@@ -141,6 +141,16 @@ public:
         return copy;
     }
 
+    /// The name of that state's format. Modules that name the same one read each other's state, by the schemas'
+    /// numbers: it passes from one to the other when the one is loaded to take the other's place. Default: the module's
+    /// name.
+    template <size_t N>
+    consteval ModuleInfo state_format(const char (&text)[N]) const {
+        ModuleInfo copy = *this;
+        copy.state_format_ = text;
+        return copy;
+    }
+
     constexpr Text name() const { return name_.text(); }
     constexpr Version version() const { return version_; }
     constexpr Text description() const { return description_.text(); }
@@ -152,6 +162,7 @@ public:
     constexpr const Conflicts& conflicts() const { return conflicts_; }
     constexpr const Optional& optional() const { return optional_; }
     constexpr uint32_t state_schema() const { return state_schema_; }
+    constexpr Text state_format() const { return state_format_.empty() ? name_.text() : state_format_.text(); }
 
 private:
     FixedText<46> name_;
@@ -165,6 +176,7 @@ private:
     Provides provides_;
     Conflicts conflicts_;
     Optional optional_;
+    FixedText<46> state_format_;
 };
 
 enum class OptionType : uint32_t {

@@ -353,6 +353,7 @@ Result<void> ElfModule::check_info(Text file_name) const {
     if (info.description().size() > 158 || !is_printable(info.description())) return bad("description");
     if (info.author().size() > 62 || !is_printable(info.author())) return bad("author");
     if (info.license().size() > 46 || !is_printable(info.license())) return bad("license");
+    if (info.state_format().size() > 46 || !is_valid_name(info.state_format())) return bad("state format");
     constexpr uint32_t kKnownFlags = (1u << (sizeof(kModuleFlagNames) / sizeof(Text))) - 1;
     if ((static_cast<uint32_t>(info.flags()) & ~kKnownFlags) != 0) return bad("set of flags");
     struct List {

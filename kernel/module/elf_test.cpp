@@ -447,6 +447,12 @@ const BadCase kInfoCases[] = {
      [](ModuleFile& f) { set_text_size(f, [](auto& d) { return d.info.author(); }, 63); }},
     {"license_size", ErrorCode::Corrupt, "the license in its info",
      [](ModuleFile& f) { set_text_size(f, [](auto& d) { return d.info.license(); }, 47); }},
+    {"state_format_size", ErrorCode::Corrupt, "the state format in its info",
+     [](ModuleFile& f) {
+         // The last member, which need not be set.
+         poke<uint16_t>(
+             f, [](auto& d) { return reinterpret_cast<const char*>(&d.info + 1) - sizeof(FixedText<46>); }, 47);
+     }},
     {"license_not_utf8", ErrorCode::Corrupt, "the license in its info",
      [](ModuleFile& f) { poke<char>(f, [](auto& d) { return d.info.license().data(); }, '\xc0'); }},
     {"flags", ErrorCode::Corrupt, "the set of flags in its info",

@@ -41,8 +41,18 @@ FixedText<150> ModuleHold::describe_caller(Instance& instance) {
 Result<void> ModuleHold::acquire_until(uint64_t deadline_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     held_ = record_.current;
     held_->begin_restart();
-    auto empty = wait_until_empty(deadline_ns);
-    if (empty.ok()) return {};
+    return wait_until_empty(deadline_ns).ok() ? Result<void>() : give_up();
+}
+
+Result<void> ModuleHold::acquire(Slot& slot, uint64_t timeout_ns) {
+    closed_[closed_count_++] = &slot;
+    slot.close();
+    held_ = record_.current;
+    held_->begin_restart();
+    return slot.wait_empty(timeout_ns).ok() ? Result<void>() : give_up();
+}
+
+Result<void> ModuleHold::give_up() {
     const Error error(ErrorCode::TimedOut,
                       format("{} did not leave {}", describe_caller(*held_), record_.name()).text());
     release();
@@ -55,6 +65,20 @@ uint64_t time_left(uint64_t deadline_ns) {
     return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 }
 }  // namespace
+
+Result<void> ModuleHold::park_threads(uint64_t deadline_ns) {
+    Threads& threads = held_->kernel.threads;
+    if (threads.park(*held_, deadline_ns).ok()) return {};
+    const Thread* const awake = threads.find_awake(*held_);
+    FixedText<62> who("a thread");
+    if (awake != nullptr) who = format<62>("thread {} ({})", static_cast<uint32_t>(awake->id), awake->name.text());
+    return Error(ErrorCode::TimedOut, format("{} of {} itself came to no wait", who, record_.name()).text());
+}
+
+Result<void> lock_calls(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    if (record.call_lock.lock_for(kHoldDeadlineNs)) return {};
+    return Error(ErrorCode::TimedOut, format("a call into {} did not end in time", record.name()).text());
+}
 
 Result<void> ModuleHold::wait_until_empty(uint64_t deadline_ns) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     // Mostly there is nobody to wait for, and the clock need not be looked at.
@@ -76,7 +100,14 @@ Result<void> ModuleHold::empty(Slot& slot, uint64_t deadline_ns) {
 }
 
 void ModuleHold::release() HELIX_NO_THREAD_SAFETY_ANALYSIS {
-    if (held_ != nullptr) held_->end_restart();
+    if (held_ != nullptr) {
+        held_->end_restart();
+        Threads& threads = held_->kernel.threads;
+        if (record_.current == held_)
+            threads.unpark(*held_);
+        else
+            threads.park_once(*held_);
+    }
     held_ = nullptr;
     while (closed_count_ > 0) closed_[--closed_count_]->open();
     if (locked_) record_.call_lock.unlock();

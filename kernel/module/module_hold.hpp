@@ -7,6 +7,14 @@
 
 namespace helix::kernel {
 
+/// How long a transaction waits for calls that are inside, of all its modules.
+inline constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;
+
+/// Nobody else calls the module of `record` by its name until its call lock is given up. Thread context, preemption on.
+/// Errors: TimedOut; then the lock is not held.
+// The lock may or may not be had, which the analysis cannot follow.
+Result<void> lock_calls(ModuleRecord& record);
+
 /// Requests, events and health checks wait at the module's call lock, callers of blocking methods at its slots; bounded
 /// callers are not held. Thread context, preemption on, change lock held.
 class ModuleHold {
@@ -21,6 +29,13 @@ public:
     /// Restart. Not while it is held. Errors: TimedOut, which names who did not leave; everything is open again then.
     Result<void> acquire(uint64_t timeout_ns) { return acquire_until(deadline_after(timeout_ns)); }
     Result<void> acquire_until(uint64_t deadline_ns);
+    /// Once all that it has to do with are held: the module's own threads stay where they wait, in the code of the
+    /// module. They go on when the hold ends, or, if another instance serves then, when the stop of this one waits or
+    /// is over; and before, if a call that the kernel makes into it waits. Errors: TimedOut, which names one that came
+    /// to no wait.
+    Result<void> park_threads(uint64_t deadline_ns);
+    /// The same of one slot that the module fills, and of those alone who come through it.
+    Result<void> acquire(Slot& slot, uint64_t timeout_ns);
     /// Lets everybody in again, to whoever serves now. The slots still exist. Again does nothing.
     void release();
 
@@ -29,6 +44,7 @@ public:
 
 private:
     Result<void> wait_until_empty(uint64_t deadline_ns);
+    Result<void> give_up();
     Result<void> empty(Slot& slot, uint64_t deadline_ns);
 
     ModuleRecord& record_;

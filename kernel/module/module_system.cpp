@@ -10,6 +10,8 @@
 #include "kernel/module/options.hpp"
 #include "kernel/module/text_rules.hpp"
 
+#include <utility>
+
 namespace helix::kernel {
 
 namespace {
@@ -222,7 +224,7 @@ Text ModuleSystem::module_of(Text name) const {
     return kernel_.profile.value(format<100>("module.{}.instance_of", name).text(), name);
 }
 
-Result<ModuleRecord*> ModuleSystem::load_record(Text file, Text as, Link link, PhaseClock& clock) {
+Result<ModuleRecord*> ModuleSystem::prepare_record(Text file, Text as, Link link, PhaseClock& clock) {
     clock.enter(Phase::Prepare);
     FixedText<62> full_name;
     const Text module = module_of(file);
@@ -252,25 +254,37 @@ Result<ModuleRecord*> ModuleSystem::load_record(Text file, Text as, Link link, P
         return error;
     }
     record->current = candidate.value();
-    Instance& instance = *record->current;
-    record->heard_event = events_.newest();
+    return record;
+}
+
+Result<void> ModuleSystem::start_record(ModuleRecord& record) {
+    Instance& instance = *record.current;
+    record.heard_event = events_.newest();
     auto started = instance.call_in_time<&Module::start>();
     if (started.ok()) {
         instance.become(ModuleState::Running);
-        record->generation = 1;
-        started = publish(*record);
+        record.generation = 1;
+        started = publish(record);
         if (!started.ok() && instance.call_in_time<&Module::stop>().ok()) instance.become(ModuleState::Stopped);
     }
-    if (!started.ok()) {
-        const Error error = with_name(full_name.text(), started.error());
-        record->current = nullptr;
-        if (!dispose(instance)) return error;  // threads still know the record
-        release_kept(*record);
-        unmake(kernel_.heap, record);
-        return error;
-    }
+    if (!started.ok()) return with_name(record.file.text(), started.error());
     wake_health();
-    return record;
+    return {};
+}
+
+void ModuleSystem::discard_record(ModuleRecord& record) {
+    Instance* const instance = std::exchange(record.current, nullptr);
+    if (!dispose(*instance)) return;  // threads still know the record
+    release_kept(record);
+    unmake(kernel_.heap, &record);
+}
+
+Result<ModuleRecord*> ModuleSystem::load_record(Text file, Text as, Link link, PhaseClock& clock) {
+    ModuleRecord* const record = TRY(prepare_record(file, as, link, clock));
+    auto started = start_record(*record);
+    if (started.ok()) return record;
+    discard_record(*record);
+    return started.error();
 }
 
 Result<void> ModuleSystem::load(Text file, Text as, FixedText<46>* name) {

@@ -224,11 +224,16 @@ private:
     // module_system.cpp
     RecordPin find(Text name);
     ModuleRecord* find_record(Text name);
-    Result<InterfaceRecord*> find_interface_record(Text name) HELIX_REQUIRES(change_);
     Result<Bytes> find_file(Text name, FixedText<62>& full_name) const;
     /// The module of which the profile says that `name` is an instance; `name` itself if it says nothing.
     Text module_of(Text name) const;
     Result<ModuleRecord*> load_record(Text file, Text as, Link link, PhaseClock& clock) HELIX_REQUIRES(change_);
+    /// Its first half: a record that nobody finds, with an instance that is Initialized.
+    Result<ModuleRecord*> prepare_record(Text file, Text as, Link link, PhaseClock& clock) HELIX_REQUIRES(change_);
+    /// Its second half. With an error nobody finds the record, and it is to be discarded.
+    Result<void> start_record(ModuleRecord& record) HELIX_REQUIRES(change_);
+    /// Gives up a record that nobody finds.
+    void discard_record(ModuleRecord& record) HELIX_REQUIRES(change_);
     /// What speaks against an instance of `image` for `record`.
     Result<void> check_candidate(ModuleRecord& record, const Image& image) HELIX_REQUIRES(change_);
     Result<Instance*> make_candidate(ModuleRecord& record, Image& image, PhaseClock& clock) HELIX_REQUIRES(change_);
@@ -309,23 +314,6 @@ private:
     static FixedText<46> name_with_version(const Instance& instance) {
         return name_with_version(instance.name(), instance.info().version());
     }
-    /// A swap that is under way.
-    struct Swapping {
-        explicit Swapping(const Threads& threads) : clock(threads, entry) {}
-        HistoryRecord entry;
-        PhaseClock clock;
-        InterfaceRecord* interface = nullptr;
-        ModuleRecord* record = nullptr;  ///< of who is swapped in; null: it was not found
-        bool is_loaded = false;          ///< for this swap
-    };
-    Result<void> begin_swap(Swapping& swapping, Text interface_name, Text name, const CanaryTerms* terms)
-        HELIX_REQUIRES(change_);
-    Result<uint64_t> finish_swap(Swapping& swapping, Result<void> result) HELIX_REQUIRES(change_);
-    /// Errors: InvalidArgument (it does not implement `interface`), AlreadyExists (it is the primary one).
-    Result<void> check_implementor(const InterfaceRecord& interface, const ModuleRecord& record)
-        HELIX_REQUIRES(change_);
-    Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock)
-        HELIX_REQUIRES(change_);
     Probation* store(PhaseClock& clock, const Result<void>& result) HELIX_REQUIRES(change_);
     void note_pause(const HistoryRecord& entry) HELIX_REQUIRES(change_);
     InterfaceRecord* ruled_by(ModuleRecord& record) const HELIX_REQUIRES(change_);
@@ -335,10 +323,36 @@ private:
     enum class Seal : uint8_t { Now, Later };
     Result<void> save_state_of(Instance& from, Buffer& buffer, Bytes& state, Seal seal = Seal::Now)
         HELIX_REQUIRES(change_);
-    Result<void> restore_state_of(Instance& to, Bytes state, Text saved_by, Seal seal = Seal::Now)
+    Result<void> restore_state_of(Instance& to, Bytes state, Text format_name, Seal seal = Seal::Now)
         HELIX_REQUIRES(change_);
     Result<void> check_health(Instance& candidate);
     void retire_replaced(Instance& old) HELIX_REQUIRES(change_);
+    void keep_saved(ModuleRecord& record, Bytes state) HELIX_REQUIRES(change_);
+    // swap.cpp
+    /// A swap that is under way.
+    struct Swapping {
+        explicit Swapping(const Threads& threads) : clock(threads, entry) {}
+        HistoryRecord entry;
+        PhaseClock clock;
+        InterfaceRecord* interface = nullptr;
+        ModuleRecord* record = nullptr;    ///< of who is swapped in; null: it was not found
+        ModuleRecord* replaced = nullptr;  ///< of who served when it began; null: nobody did
+        bool is_loaded = false;            ///< `record` is, for this swap
+    };
+    Result<void> begin_swap(Swapping& swapping, Text interface_name, Text name, const CanaryTerms* terms)
+        HELIX_REQUIRES(change_);
+    Result<uint64_t> finish_swap(Swapping& swapping, Result<void> result) HELIX_REQUIRES(change_);
+    Result<InterfaceRecord*> find_interface_record(Text name) HELIX_REQUIRES(change_);
+    Result<ModuleRecord*> load_for_swap(Text interface, const ModuleRecord* serving, Text name, PhaseClock& clock)
+        HELIX_REQUIRES(change_);
+    /// Errors: InvalidArgument (it does not implement `interface`), AlreadyExists (it is the primary one).
+    Result<void> check_implementor(const InterfaceRecord& interface, const ModuleRecord& record)
+        HELIX_REQUIRES(change_);
+    Result<void> swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock)
+        HELIX_REQUIRES(change_);
+    Result<void> check_health_of(ModuleRecord& record);
+    Result<void> take_over(ModuleRecord& record, Instance& from, Buffer& buffer, PhaseClock& clock)
+        HELIX_REQUIRES(change_);
     // scheduler_swap.cpp
     Result<void> plug_in_scheduler(ModuleRecord& record, Instance& candidate, PhaseClock& clock)
         HELIX_REQUIRES(change_);
@@ -347,7 +361,6 @@ private:
     Result<void> check_mirror(Instance& candidate) HELIX_REQUIRES(change_);
     Result<void> check_count(const Instance& candidate, Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     Result<void> verify_scheduler(Instance& candidate) HELIX_REQUIRES(all_cpu_locks);
-    static Result<void> lock_calls(ModuleRecord& record);
     Result<void> commit_scheduler(ModuleRecord& record, Instance& candidate, Instance* old, Probation* suspended,
                                   PhaseClock& clock) HELIX_REQUIRES(change_);
     void make_primary(InterfaceRecord& interface, Instance& instance) HELIX_REQUIRES(registry_);
@@ -420,8 +433,9 @@ private:
     void rule_again(ModuleRecord& record) HELIX_REQUIRES(change_);
     void abandon_restart(ModuleRecord& record) HELIX_REQUIRES(change_);
     void give_up(ModuleRecord& record) HELIX_REQUIRES(change_);
-    void begin_probation(Probation probation) HELIX_REQUIRES(change_);
+    Probation& begin_probation(Probation probation) HELIX_REQUIRES(change_);
     void end_probation_of(ModuleRecord& record) HELIX_REQUIRES(change_);
+    void end_probation_of(const InterfaceRecord& interface) HELIX_REQUIRES(change_);
     void resume_probation(Probation& probation) HELIX_REQUIRES(change_);
     void finish_probation(Probation& probation) HELIX_REQUIRES(change_);
     void end_probation(Probation& probation) HELIX_REQUIRES(change_);
@@ -430,6 +444,9 @@ private:
     Result<void> start_spares(const Replacements& group) HELIX_REQUIRES(change_);
     Result<void> let_spares_serve(Replacements& group) HELIX_REQUIRES(change_);
     void roll_back_policy(Probation& probation) HELIX_REQUIRES(change_);
+    void remove_failed(ModuleRecord& record) HELIX_REQUIRES(change_);
+    bool roll_back_swaps_of(Instance& failed, Text reason) HELIX_REQUIRES(change_);
+    bool return_primary(const Probation& probation) HELIX_REQUIRES(change_);
     void roll_back(Probation& probation, Text reason) HELIX_REQUIRES(change_);
     // supervisor.cpp
     void expire_probations(uint64_t now_ns) HELIX_REQUIRES(change_);

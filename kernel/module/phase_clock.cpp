@@ -37,7 +37,7 @@ void PhaseClock::finish() {
     for (size_t i = 0; i < kPhases; ++i) {
         const auto phase = static_cast<Phase>(i);
         entry_.phase_ns[i] = threads_.cycles_to_ns(cycles_[i]);
-        const bool is_early = phase == Phase::Transfer && transfers_early_;
+        const bool is_early = phase > Phase::Hold && (early_ >> i & 1) != 0;
         if (phase < Phase::Trial || is_early) entry_.prepare_ns += entry_.phase_ns[i];
         if (held_ && phase >= first_held_ && phase <= Phase::Commit && !is_early) entry_.pause_cycles += cycles_[i];
     }

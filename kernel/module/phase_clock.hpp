@@ -29,8 +29,8 @@ public:
     void enter(Phase next) {
         tick();
         entry_.phase = next;
-        transfers_early_ |= next == Phase::Transfer && !held_;
         held_ |= next == Phase::Hold || next == Phase::Commit;
+        if (!held_) early_ |= 1u << static_cast<unsigned>(next);
         entered_cycles_[static_cast<size_t>(next)] = last_cycles_;
         if (is_recorded_ && !holds_notes_) note_phase(next);
     }
@@ -55,8 +55,8 @@ private:
     uint64_t cycles_[kPhases] = {};
     uint64_t entered_cycles_[kPhases] = {};
     bool running_ = true;
-    bool held_ = false;             ///< callers were, at some time
-    bool transfers_early_ = false;  ///< the new one got its state before
+    bool held_ = false;   ///< callers were, at some time
+    uint32_t early_ = 0;  ///< bit n: phase n began before
     bool is_recorded_ = true;
     bool holds_notes_ = false;
 };

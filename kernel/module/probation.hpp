@@ -15,8 +15,12 @@ struct Probation {
     /// Of ordinary modules: who was replaced, with spares. All of them come back, or none.
     Replacements group;
 
+    /// Of a swap among ordinary modules: whose primary slot goes back to `previous_record` if `record` fails.
+    InterfaceRecord* interface = nullptr;
+
     // A scheduler: the policy that ruled before, mirrored and ready; it may be the same record's older instance.
     Instance* previous_policy = nullptr;
+    // Of any swap.
     ModuleRecord* previous_record = nullptr;
     ModuleRecord* record = nullptr;   ///< whose instance is on trial
     FixedText<62> previous_file;      ///< after a reload: the file of the previous instance; else empty

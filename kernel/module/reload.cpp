@@ -12,8 +12,6 @@ namespace helix::kernel {
 
 namespace {
 
-constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside, of all modules
-
 /// What was saved gets the checksum that it did without in the hold.
 void seal(Replacement& replacement) {
     const MutableBytes room = replacement.buffer.mutable_bytes();
@@ -287,13 +285,17 @@ void ModuleSystem::Replacing::make_spares() {
 bool ModuleSystem::Replacing::hold() {
     const uint64_t deadline_ns = deadline_after(kHoldDeadlineNs);
     for (Replacement& replacement : group_) replacement.old = replacement.record.current;
+    const auto succeeded = [&](const Result<void>& held) {
+        return held.ok() ||
+               fail(Error(held.error().code(), format("{} within {} s; the reload was cancelled",
+                                                      held.error().sentence(), kHoldDeadlineNs / 1'000'000'000)
+                                                   .text()));
+    };
     for (size_t i = group_.size(); i-- > 0;) {
-        const auto held = group_[i].hold.acquire_until(deadline_ns);
-        if (!held.ok())
-            return fail(Error(held.error().code(), format("{} within {} s; the reload was cancelled",
-                                                          held.error().sentence(), kHoldDeadlineNs / 1'000'000'000)
-                                                       .text()));
+        if (!succeeded(group_[i].hold.acquire_until(deadline_ns))) return false;
     }
+    for (size_t i = group_.size(); i-- > 0 && was_running_;)
+        if (!succeeded(group_[i].hold.park_threads(deadline_ns))) return false;
     return true;
 }
 
@@ -305,8 +307,8 @@ bool ModuleSystem::Replacing::transfer() {
             return false;
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
-        if (!well(group_[i],
-                  system_.restore_state_of(candidate, group_[i].state, candidate.info().name(), Seal::Later)))
+        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, candidate.info().state_format(),
+                                                      Seal::Later)))
             return false;
         if (!well(group_[i], candidate.call_in_time<&Module::start>())) return false;
         candidate.become(ModuleState::Running);
@@ -346,9 +348,7 @@ void ModuleSystem::Replacing::finish() {
     for (Replacement& replacement : group_) {
         ModuleRecord& record = replacement.record;
         std::swap(record.file, replacement.file);
-        record.saved = Buffer();
-        if (has(replacement.image->info().flags(), ModuleFlags::RestoresStale))
-            if (auto saved = Buffer::copy_of(replacement.state); saved.ok()) record.saved = saved.take();
+        system_.keep_saved(record, replacement.state);
         system_.end_probation_of(record);  // of the instance that was replaced
         spares &= replacement.spare != nullptr;
         // As much as it needs.

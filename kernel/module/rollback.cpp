@@ -143,12 +143,62 @@ void ModuleSystem::roll_back_policy(Probation& probation) {
         failed->become(ModuleState::Failed);
         dispose(*failed);
         record.open_after_failed();
+    } else if (probation.unload_on_rollback) {
+        remove_failed(record);
     } else {
         retire_failed(record);
-        if (!probation.unload_on_rollback) return;
-        if (const auto removed = remove_record(record); !removed.ok())
-            kernel_.log.warning("supervisor", "{} stays: {}", record.name(), removed.error().sentence());
     }
+}
+
+/// A failed module that was loaded to take a place which it does not keep.
+void ModuleSystem::remove_failed(ModuleRecord& record) {
+    retire_failed(record);
+    if (const auto removed = remove_record(record); !removed.ok())
+        kernel_.log.warning("supervisor", "{} stays: {}", record.name(), removed.error().sentence());
+}
+
+/// Wherever `failed` is primary by a swap that is on probation, who was primary before is so again, if it can be. True
+/// if it was loaded for one of these swaps, and is to be removed.
+bool ModuleSystem::roll_back_swaps_of(Instance& failed, Text reason) {
+    bool goes = false;
+    for (Probation& probation : probations_) {
+        if (!probation.active || probation.interface == nullptr || probation.record != &failed.record) continue;
+        const bool returned = return_primary(probation);
+        if (returned) {
+            goes |= probation.unload_on_rollback;
+            history_.amend(probation.history_id, [&](HistoryRecord& entry) {
+                entry.result = TransactionResult::RolledBack;
+                entry.reason.assign(reason);
+                entry.cause = failed.note.cause;
+                Trace::note(TraceKind::Transaction, static_cast<uint8_t>(entry.result), 0,
+                            static_cast<uint32_t>(current_thread().id), 0, entry.from.text());
+            });
+            probation.active = false;
+        } else {
+            end_probation(probation);
+        }
+    }
+    return goes;
+}
+
+/// False if that module cannot serve those who hold handles by now, and will not again: the swap stands.
+bool ModuleSystem::return_primary(const Probation& probation) {
+    ModuleRecord& back = *probation.previous_record;
+    InterfaceRecord& interface = *probation.interface;
+    {
+        MutexGuard guard(registry_);
+        if (!back.is_wanted() || target_of(*back.current, interface) == nullptr ||
+            !interfaces_.check_holders(*interface.primary, *back.current->descriptor).ok())
+            return false;
+        interface.primary_record = &back;
+        interface.choice = &back;
+        // One that is to be restarted fills it then.
+        const bool runs = back.state() == ModuleState::Running;
+        interface.primary->fill(runs ? target_of(*back.current, interface) : nullptr);
+    }
+    if (is_decided(&back)) interface.primary->open_after_failed();
+    kernel_.log.warning("supervisor", "{} is primary for {} again", back.name(), interface.name);
+    return true;
 }
 
 }  // namespace helix::kernel

@@ -8,6 +8,7 @@
 // of every event on every CPU, whoever rules there.
 
 #include "kernel/kernel.hpp"
+#include "kernel/module/module_hold.hpp"
 #include "kernel/module/module_system.hpp"
 
 namespace helix::kernel {

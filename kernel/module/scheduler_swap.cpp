@@ -4,20 +4,10 @@
 // of all CPUs. The old policy stays mirrored through probation, so that going back is the same flip.
 
 #include "kernel/kernel.hpp"
+#include "kernel/module/module_hold.hpp"
 #include "kernel/module/module_system.hpp"
 
 namespace helix::kernel {
-
-namespace {
-constexpr uint64_t kCallWaitLimitNs = 2'000'000'000;  // how long a call into one of the policies may take
-}  // namespace
-
-/// Nobody else calls the module of `record` by its name until its call lock is given up. Errors: TimedOut.
-// The lock may or may not be had, which the analysis cannot follow.
-Result<void> ModuleSystem::lock_calls(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
-    if (record.call_lock.lock_for(kCallWaitLimitNs)) return {};
-    return Error(ErrorCode::TimedOut, format("a call into {} did not end in time", record.name()).text());
-}
 
 /// What the ruling policy passes on goes to `candidate`, which was not told of anything yet: so the one saves while it
 /// rules, the other restores while nobody knows it, and no CPU is held up for that.
@@ -34,7 +24,7 @@ Result<void> ModuleSystem::carry_scheduler_state(Instance& candidate,
     if (!saved.ok()) return old->is_ended() ? Result<void>() : saved;
     clock.entry().state_bytes = state.size();
     TRY(lock_calls(candidate.record));
-    const auto restored = restore_state_of(candidate, state, old->info().name());
+    const auto restored = restore_state_of(candidate, state, old->info().state_format());
     candidate.record.call_lock.unlock();
     return restored;
 }

@@ -81,7 +81,11 @@ Result<void> SemaphoreTable::destroy(Instance& owner, SemaphoreId id) {
 Result<void> SemaphoreTable::wait(Instance& owner, SemaphoreId id, uint64_t timeout_ns) {
     Entry* const entry = acquire(owner, id);
     if (entry == nullptr) return Error(ErrorCode::NotFound, "no such semaphore");
-    auto result = entry->semaphore.wait(timeout_ns);
+    Result<void> result;
+    if (timeout_ns != 0)
+        result = entry->semaphore.wait(timeout_ns);
+    else if (!entry->semaphore.try_take())
+        result = ErrorCode::TimedOut;
     drop(*entry);
     return result;
 }

@@ -52,6 +52,38 @@ struct CopiedText {
 
 constexpr Text kBadText = "a text or payload points to memory that cannot be read, or is too long";
 
+/// While it lives the calling thread waits where a module asked for it, or gives way. One of the module's own rests. In
+/// a call that the kernel made it may wait for these, so that they are not parked meanwhile.
+class Rest {
+public:
+    Rest() : thread_(current_thread()), rests_(current_gate()->previous()->kind() == GateKind::Thread) {
+        if (rests_)
+            this_kernel().threads.begin_rest(thread_);
+        else if (thread_.kernel_call != nullptr)
+            again_ = this_kernel().threads.unpark(*thread_.kernel_call) == Parked::Again;
+    }
+    ~Rest() {
+        if (rests_)
+            this_kernel().threads.end_rest(thread_);
+        else if (again_)
+            park_again();
+    }
+    Rest(const Rest&) = delete;
+    Rest& operator=(const Rest&) = delete;
+
+private:
+    /// Where they do not come to a wait they are not parked any more, which the transaction sees.
+    void park_again() {
+        Threads& threads = this_kernel().threads;
+        if (!threads.park(*thread_.kernel_call, deadline_after(Threads::kLongestParkNs)).ok())
+            threads.unpark(*thread_.kernel_call);
+    }
+
+    Thread& thread_;
+    const bool rests_;
+    bool again_ = false;
+};
+
 /// A wait that a module asks for. A call from outside is not held up by it when the instance is to be replaced, nor is
 /// the kernel's own call beyond its deadline.
 class ModuleWait {
@@ -69,6 +101,7 @@ public:
     Result<void> outcome(const Result<void>& result);
 
 private:
+    const Rest rest_;
     Instance& instance_;
     Thread& thread_;
     const bool timed_;
@@ -310,7 +343,9 @@ Result<ThreadId> thread_create(Instance& instance, Text name, ThreadEntry entry,
                                           {.priority = priority, .owner = &instance});
 }
 void thread_yield(Instance& instance) {
-    if (may_block()) instance.kernel.threads.yield();
+    if (!may_block()) return;
+    const Rest rest;
+    instance.kernel.threads.yield();
 }
 Result<void> thread_sleep(Instance& instance, uint64_t duration_ns) {
     if (!may_block()) return cannot_block();
@@ -343,8 +378,11 @@ Result<void> semaphore_destroy(Instance& instance, SemaphoreId id) {
 }
 Result<void> semaphore_wait(Instance& instance, SemaphoreId id, uint64_t timeout_ns) {
     if (!may_block()) return cannot_block();
+    SemaphoreTable& semaphores = instance.kernel.modules.semaphores();
+    // Where it does not have to wait, nobody that is parked needs to go on.
+    if (current_thread().kernel_call != nullptr && semaphores.wait(instance, id, 0).ok()) return {};
     ModuleWait wait(instance);
-    return wait.outcome(instance.kernel.modules.semaphores().wait(instance, id, wait.shorten(timeout_ns)));
+    return wait.outcome(semaphores.wait(instance, id, wait.shorten(timeout_ns)));
 }
 Result<void> semaphore_signal(Instance& instance, SemaphoreId id) {
     return instance.kernel.modules.semaphores().signal(instance, id);

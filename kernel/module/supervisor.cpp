@@ -181,8 +181,9 @@ void ModuleSystem::handle_failed(Instance& instance) {
     if (canary_ != nullptr && canary_->ruling == &instance) let_canary_take_over();
     if (instance.on_trial)
         kernel_.log.info("supervisor", "that was the {} on trial; the other one serves", instance.name());
+    const bool goes = record.current == &instance && roll_back_swaps_of(instance, sentence.text());
     for (Probation& probation : probations_) {
-        if (!probation.active) continue;
+        if (!probation.active || probation.interface != nullptr) continue;
         if (probation.is_of(record) && record.current == &instance) {
             if (probation.previous_policy == nullptr || let_previous_rule(probation))
                 return roll_back(probation, sentence.text());
@@ -198,6 +199,8 @@ void ModuleSystem::handle_failed(Instance& instance) {
     }
     // An instance that is not the current one belongs to a transaction, which sees the failure itself.
     if (record.current != &instance || instance.state == ModuleState::Failed) return record.open_after_failed();
+
+    if (goes) return remove_failed(record);
 
     record.restarts.note_failure(arch::now_ns());
     record.restarts.reason = sentence;
@@ -323,7 +326,7 @@ uint64_t ModuleSystem::probation_ns(const ModuleRecord& record) const {
     return duration;
 }
 
-void ModuleSystem::begin_probation(Probation probation) {
+Probation& ModuleSystem::begin_probation(Probation probation) {
     probation.active = true;
     uint64_t longest_ns = probation.record == nullptr ? 0 : probation_ns(*probation.record);
     for (const Replacement& member : probation.group)
@@ -340,6 +343,7 @@ void ModuleSystem::begin_probation(Probation probation) {
     if (place->active) end_probation(*place);
     *place = std::move(probation);
     wake_supervisor();
+    return *place;
 }
 
 void ModuleSystem::end_probation(Probation& probation) {
@@ -390,18 +394,36 @@ void ModuleSystem::end_probation_of(ModuleRecord& record) {
             end_probation(probation);
 }
 
+void ModuleSystem::end_probation_of(const InterfaceRecord& interface) {
+    for (Probation& probation : probations_)
+        if (probation.active && probation.interface == &interface) end_probation(probation);
+}
+
+/// At the end of the probation of `record`. A call that began in it is part of it: it may yet run over its budget. And
+/// who is not healthy by now has failed.
+static bool has_passed(ModuleRecord& record) {
+    if (!record.call_lock.try_lock()) return false;
+    bool healthy = true;
+    if (record.state() == ModuleState::Running && !record.current->is_ended()) {
+        const auto answer = record.current->call_in_time<&Module::is_healthy>();
+        healthy = answer.ok() && answer.value();
+        if (!healthy) {
+            FailureNote note;
+            note.failure = GateFailure::Abort;
+            note.rule = "it said at the end of its probation that it is not healthy";
+            module_failed(*record.current, note);  // unless it failed just now
+        }
+    }
+    record.call_lock.unlock();
+    return healthy;
+}
+
 void ModuleSystem::expire_probations(uint64_t now_ns) {
     for (Probation& probation : probations_) {
         if (!probation.active || probation.deadline_ns > now_ns) continue;
-        // A call that began in the probation is part of it: it may yet run over its budget.
-        const auto is_busy = [](ModuleRecord& record) {
-            if (!record.call_lock.lock_for(0)) return true;
-            record.call_lock.unlock();
-            return false;
-        };
-        bool busy = probation.record != nullptr && is_busy(*probation.record);
-        for (const Replacement& member : probation.group) busy = busy || is_busy(member.record);
-        if (busy) {
+        bool passed = probation.record == nullptr || has_passed(*probation.record);
+        for (const Replacement& member : probation.group) passed = passed && has_passed(member.record);
+        if (!passed) {
             probation.deadline_ns = now_ns + kBusyProbationNs;
             continue;
         }

@@ -1,25 +1,11 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Swap as a transaction, and what it shares with reload (reload.cpp): prepare, hold, transfer, verify, commit,
-// probation, and back out of any step.
+// What the transactions have in common, reload (reload.cpp) and swap (swap.cpp): state, health, records of them.
 
 #include "kernel/kernel.hpp"
-#include "kernel/module/module_hold.hpp"
 #include "kernel/module/module_system.hpp"
 
-#include <utility>
-
 namespace helix::kernel {
-
-namespace {
-
-constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside
-
-Error not_implemented(const ModuleRecord& record, Text interface) {
-    return Error(ErrorCode::InvalidArgument, format("{} does not implement {}", record.name(), interface).text());
-}
-
-}  // namespace
 
 FixedText<46> ModuleSystem::name_with_version(Text name, Version version) {
     return format<46>("{} {}.{}.{}", name, version.major, version.minor, version.patch);
@@ -96,18 +82,29 @@ Result<void> ModuleSystem::check_reloadable(ModuleRecord& record, const Image& i
 /// What `from` saves, in `buffer`; it is validated before it is used. Nobody is inside `from`.
 Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& state, Seal seal) {
     StateWriter writer(buffer.mutable_bytes(), from.info().state_schema());
+    const bool parked = from.parks == Parked::Again;
     TRY(from.call_in_time<&Module::save_state>(writer));
+    if (parked && from.parks != Parked::Again)
+        return Error(ErrorCode::TimedOut,
+                     format("threads of {} itself came to no wait while its state was saved", from.name()).text());
     if (writer.empty()) return {};
     state = TRY(seal == Seal::Now ? writer.finish() : writer.finish_unsealed());
     return {};
 }
 
-/// `state`, if there is any, for an instance that takes the place of the one that saved it.
-/// Schemas of different modules, `saved_by` and that of `to`, say nothing of each other.
-Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state, Text saved_by, Seal seal) {
+/// What the module of `record` was given, for when it is restarted.
+void ModuleSystem::keep_saved(ModuleRecord& record, Bytes state) {
+    record.saved = Buffer();
+    if (!has(record.current->info().flags(), ModuleFlags::RestoresStale)) return;
+    if (auto saved = Buffer::copy_of(state); saved.ok()) record.saved = saved.take();
+}
+
+/// `state`, if there is any, for an instance that takes the place of the one that saved it. Schemas of different
+/// formats, `format_name` and that of `to`, say nothing of each other.
+Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state, Text format_name, Seal seal) {
     if (state.empty()) return {};
     StateReader reader = TRY(seal == Seal::Now ? StateReader::open(state) : StateReader::open_unsealed(state));
-    if (saved_by == to.info().name() && reader.schema() > to.info().state_schema())
+    if (format_name == to.info().state_format() && reader.schema() > to.info().state_schema())
         return Error(ErrorCode::Incompatible, format("{} reads state up to schema {}, the saved is {}", to.name(),
                                                      to.info().state_schema(), reader.schema())
                                                   .text());
@@ -134,147 +131,8 @@ void ModuleSystem::retire_replaced(Instance& old) {
             kernel_.log.warning("kernel", "{} (old instance): {}", old.name(), stopped.error().sentence());
         }
     }
+    kernel_.threads.unpark(old);
     (void)dispose(old);
-}
-
-Result<InterfaceRecord*> ModuleSystem::find_interface_record(Text name) {
-    MutexGuard guard(registry_);
-    InterfaceRecord* const interface = interfaces_.find(name);
-    if (interface != nullptr) return interface;
-    return Error(ErrorCode::NotFound, format("no interface {}; `interfaces` lists them", name).text());
-}
-
-/// Finds what is to be swapped, and loads `name` if it is a file. With `terms` what speaks against a canary comes
-/// first.
-Result<void> ModuleSystem::begin_swap(Swapping& swapping, Text interface_name, Text name, const CanaryTerms* terms) {
-    HistoryRecord& entry = swapping.clock.entry();
-    entry.interface.assign(interface_name);
-    InterfaceRecord* const interface = swapping.interface = TRY(find_interface_record(interface_name));
-    if (interface->primary_record != nullptr) entry.from = name_with_version(*interface->primary_record->current);
-    entry.to = FixedText<46>(name);
-    if (interface->name == InterfaceTraits<Scheduler>::kId.name) TRY(check_no_canary());
-    if (terms != nullptr) TRY(check_canary(*interface, *terms));
-    ModuleRecord* record = find_record(name);
-    if (record == nullptr) {
-        auto loaded = load_record(name, {}, Link::Dynamic, swapping.clock);
-        if (!loaded.ok()) {
-            FixedText<62> full_name;  // what it needs may be what was not found
-            if (!find_file(module_of(name), full_name).ok())
-                return Error(ErrorCode::NotFound, format("no module and no file {}", name).text());
-            return naming(name, loaded.error());
-        }
-        record = loaded.value();
-        swapping.is_loaded = true;
-        MutexGuard registry(registry_);
-        swapping.interface = interfaces_.find(interface_name);  // one that nobody sees is removed by a load
-    }
-    if (record->state() == ModuleState::Failed)
-        return Error(ErrorCode::InvalidState, format("{} failed; reload it first", name).text());
-    if (record->state() != ModuleState::Running)
-        return Error(ErrorCode::InvalidState, format("{} is not running", name).text());
-    swapping.record = record;
-    entry.to = name_with_version(*record->current);
-    if (swapping.interface == nullptr) return not_implemented(*record, interface_name);
-    return {};
-}
-
-/// The last step of a swap, whatever `result` it had so far: what was loaded for one that failed goes, and the history
-/// has its record.
-Result<uint64_t> ModuleSystem::finish_swap(Swapping& swapping, Result<void> result) {
-    ModuleRecord* const record = swapping.record;
-    if (result.ok()) {
-        set_choice(*swapping.interface, record);
-    } else if (record != nullptr) {
-        result = naming(record->name(), result.error());
-        if (swapping.is_loaded)
-            if (const auto removed = remove_record(*record); !removed.ok())  // somebody may have bound it by its name
-                result = Error(result.error().code(),
-                               format("{}; {}", result.error().sentence(), removed.error().sentence()).text());
-    }
-    if (Probation* const begun = store(swapping.clock, result)) begun->unload_on_rollback = swapping.is_loaded;
-    TRY(result);
-    return swapping.clock.entry().id;
-}
-
-Result<uint64_t> ModuleSystem::swap(Text interface_name, Text name) {
-    MutexGuard guard(change_);
-    look_after_failed();
-    Swapping swapping(kernel_.threads);
-    const auto result = [&]() -> Result<void> {
-        change_.assert_held();
-        TRY(begin_swap(swapping, interface_name, name, nullptr));
-        if (!swapping.is_loaded || swapping.interface->primary_record != swapping.record)
-            return swap_primary(*swapping.interface, *swapping.record, swapping.clock);
-        // Nobody was, so that it became primary when it was loaded.
-        HistoryRecord& entry = swapping.clock.entry();
-        entry.result = TransactionResult::Committed;
-        entry.phase = Phase::Serving;
-        swapping.clock.stop();
-        return {};
-    }();
-    return finish_swap(swapping, result);
-}
-
-Result<void> ModuleSystem::check_implementor(const InterfaceRecord& interface, const ModuleRecord& record) {
-    if (target_of(*record.current, interface.name.text()) == nullptr)
-        return not_implemented(record, interface.name.text());
-    if (interface.primary_record == &record)
-        return Error(ErrorCode::AlreadyExists,
-                     format("{} rules {} already", record.name(), interface.name.text()).text());
-    return {};
-}
-
-Result<void> ModuleSystem::swap_primary(InterfaceRecord& interface, ModuleRecord& record, PhaseClock& clock) {
-    TRY(check_implementor(interface, record));
-    const SlotTarget* const target = target_of(*record.current, interface.name.text());
-    if (interface.name == InterfaceTraits<Scheduler>::kId.name)
-        return plug_in_scheduler(record, *record.current, clock);
-    if (interface.name == InterfaceTraits<Allocator>::kId.name) return plug_in_allocator(record, clock);
-
-    HistoryRecord& entry = clock.entry();
-    const auto check = [&] {
-        registry_.assert_held();
-        return interfaces_.check_holders(*interface.primary, *record.current->descriptor);
-    };
-    {
-        MutexGuard guard(registry_);
-        TRY(check());
-    }
-    clock.enter(Phase::Hold);
-    ModuleRecord* const replaced = interface.primary_record;
-    Instance* const old = replaced == nullptr ? nullptr : replaced->current;
-    interface.primary->close();
-    if (old != nullptr) old->begin_restart();
-    const bool empty = interface.primary->wait_empty(kHoldDeadlineNs).ok();
-    if (old != nullptr) old->end_restart();
-    if (!empty) {
-        const auto who = ModuleHold::describe_caller(*old);
-        interface.primary->open();
-        clock.stop();
-        entry.result = TransactionResult::Cancelled;
-        return Error(ErrorCode::TimedOut,
-                     format("{} did not leave {}; the swap was cancelled", who, old->name()).text());
-    }
-    clock.enter(Phase::Commit);
-    Result<void> checked;
-    {
-        MutexGuard guard(registry_);
-        checked = check();  // more handles may have been bound meanwhile
-        if (checked.ok()) {
-            interface.primary_record = &record;
-            interface.primary->fill(target);
-        }
-    }
-    interface.primary->open();
-    if (replaced != nullptr) replaced->open_after_failed();  // it may have failed, and be waited for
-    clock.stop();
-    if (!checked.ok()) {
-        entry.result = TransactionResult::Cancelled;
-        return checked;
-    }
-    entry.result = TransactionResult::Committed;
-    entry.phase = Phase::Serving;
-    return {};
 }
 
 }  // namespace helix::kernel

@@ -13,8 +13,7 @@
 namespace helix::kernel {
 
 namespace {
-constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;  // how long a hold waits for calls that are inside
-constexpr uint64_t kNextStateNs = 10'000'000;        // from a change of the state until it is taken again
+constexpr uint64_t kNextStateNs = 10'000'000;  // from a change of the state until it is taken again
 constexpr Text kGone = "it failed or was replaced meanwhile; the trial ended";
 }  // namespace
 
@@ -138,6 +137,7 @@ Result<void> ModuleSystem::Trial::take_state() {
     {
         ModuleHold hold(*record_);
         TRY(hold.acquire(kHoldDeadlineNs));
+        TRY(hold.park_threads(deadline_after(kHoldDeadlineNs)));
         TRY(system_.save_state_of(*serving_, buffer, state));
         epoch = tap_->epoch();
     }
@@ -160,7 +160,7 @@ Result<void> ModuleSystem::Trial::start_shadow(Bytes state) {
     shadow_->tried_for = record_;
     TRY(shadow_->call_in_time<&Module::init>(shadow_->context));
     shadow_->become(ModuleState::Initialized);
-    TRY(system_.restore_state_of(*shadow_, state, shadow_->info().name()));
+    TRY(system_.restore_state_of(*shadow_, state, shadow_->info().state_format()));
     TRY(shadow_->call_in_time<&Module::start>());
     shadow_->become(ModuleState::Running);
     shadow_->tried_for = nullptr;

@@ -39,7 +39,8 @@ Result<void> ModuleSystem::check_removable(const ModuleRecord& record) const {
 
 Result<void> ModuleSystem::check_not_standing_by(const ModuleRecord& record) const {
     for (const Probation& probation : probations_) {
-        if (!probation.active || probation.previous_record != &record || probation.record == &record) continue;
+        if (!probation.active || probation.interface != nullptr) continue;  // without it a swap is not undone
+        if (probation.previous_record != &record || probation.record == &record) continue;
         return Error(
             ErrorCode::Busy,
             format("{} stands by for {}, which is on probation", record.name(), probation.record->name()).text());

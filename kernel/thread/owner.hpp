@@ -6,9 +6,15 @@
 
 #include "arch/seam.hpp"
 
+#include <atomic>
+
 namespace helix::kernel {
 
 struct Thread;
+
+/// Whether the threads of a module are parked; if a call that the kernel makes into it has to wait they go on, until
+/// that wait is over or for good.
+enum class Parked : uint32_t { No, Again, Once };
 
 struct Owner {
     /// The instance failed or is being ended by force: calls inside it end, its threads end. Atomic; never cleared.
@@ -16,6 +22,8 @@ struct Owner {
     /// Not 0 while a transaction wants to replace it: the number of its hold. A wait in a call from outside ends then,
     /// so that the call returns Restart; one that cannot may wait again. Atomic.
     uint32_t restarting = 0;
+    /// Whether its threads are to stay where they wait; Threads::park. Atomic.
+    std::atomic<Parked> parks{Parked::No};
     /// Threads that belong to it and were not reaped yet. Atomic.
     uint32_t threads = 0;
     /// CPU time that one call may use, in ticks: calls with preemption off, and all others.

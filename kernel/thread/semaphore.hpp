@@ -24,6 +24,10 @@ public:
         if (reason == WakeReason::Cancelled) return ErrorCode::Cancelled;
         return {};
     }
+    /// Takes one unit if there is one. Any thread context.
+    bool try_take() HELIX_MAY_SPIN {
+        return units_.with([](uint64_t& units) { return units != 0 && units-- != 0; });
+    }
     /// Adds one unit and wakes one waiter. Any thread context.
     void signal() HELIX_MAY_SPIN {
         units_.wake_one([](uint64_t& units) { ++units; });

@@ -117,6 +117,10 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     bool restartable = false;   ///< the wait also ends when that instance is to be replaced
     uint32_t told_of_hold = 0;  ///< the hold for which a wait of this thread ended: once is enough
 
+    /// It runs no code of its owner, and begins to only if that does not park its threads: it waits where that code
+    /// asked for it, has not begun or has ended. Written by the thread itself.
+    std::atomic<bool> rests{true};
+
     /// The innermost call that the kernel itself makes on this thread into a module, for its lifecycle or an event:
     /// waits in it last no longer than to the deadline. Written by the thread itself.
     Owner* kernel_call = nullptr;

@@ -168,6 +168,7 @@ void Threads::thread_main(void* argument) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     if (self.owner == nullptr) {
         self.entry(self.argument);
     } else {
+        threads.end_rest(self);
         // A failure inside was noted where it happened; here the thread only ends.
         (void)call_module_function<void, GateKind::Thread>(token_of(self.owner), reinterpret_cast<void*>(self.entry),
                                                            self.argument, nullptr);
@@ -177,6 +178,7 @@ void Threads::thread_main(void* argument) HELIX_NO_THREAD_SAFETY_ANALYSIS {
 
 void Threads::exit() {
     lock_order::require_no_sleeping("Threads::exit");
+    if (Thread& self = current_thread(); self.owner != nullptr) begin_rest(self);
     preempt_disable();
     Cpu& cpu = this_cpu();
     cpu.lock.acquire();

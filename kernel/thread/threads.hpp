@@ -106,6 +106,31 @@ public:
         const uint32_t hold = thread.restartable ? inside->hold_number() : 0;
         return inside->is_ended() || (hold != 0 && hold != thread.told_of_hold);
     }
+    /// How long a thread stays parked that would go on otherwise: who parks it may wait, in some other module, for this
+    /// very thread.
+    static constexpr uint64_t kLongestParkNs = 2'000'000'000;
+    /// From here on threads of `owner` do not come back from the waits that its code asks for, and those that are not
+    /// in one go on until they are. Waits for that. Nobody from outside is in its code. Errors: TimedOut; find_awake
+    /// says who it is. To be ended by unpark either way. One thread at a time.
+    Result<void> park(Owner& owner, uint64_t deadline_ns) HELIX_MAY_SLEEP;
+    /// A thread of `owner` that does not rest, at this moment; null if there is none.
+    Thread* find_awake(const Owner& owner);
+    /// They go on. Returns how they were parked.
+    Parked unpark(Owner& owner);
+    /// From here on they go on as soon as a call that the kernel makes into `owner` has to wait.
+    void park_once(Owner& owner);
+    /// The calling thread, one of a module's own, begins to wait where that module's code asked for it, or has ended.
+    void begin_rest(Thread& self) {
+        self.rests.store(true, std::memory_order_release);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        if (__builtin_expect(parks(*self.owner), 0)) note_rest();
+    }
+    /// It is to go on in that code: returns when it may. Preemption on, no lock held.
+    void end_rest(Thread& self) {
+        self.rests.store(false, std::memory_order_release);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        if (__builtin_expect(parks(*self.owner), 0)) stay_parked(self);
+    }
     size_t count_threads_of(const Owner& owner);
     /// Waits until no thread of `owner` is left. Errors: TimedOut.
     Result<void> wait_threads_of(const Owner& owner, uint64_t timeout_ns) HELIX_MAY_SLEEP;
@@ -276,6 +301,11 @@ private:
     void give_away_work(Cpu& cpu);
     static void sleep_until_interrupt(Cpu& cpu);
 
+    // parking.cpp
+    static bool parks(const Owner& owner) { return owner.parks.load(std::memory_order_acquire) != Parked::No; }
+    void note_rest();
+    void stay_parked(Thread& self);
+
     void reap();
     static void thread_main(void* thread);
     static void reaper_main(void* threads);
@@ -300,6 +330,7 @@ private:
     ReadyList free_ HELIX_GUARDED_BY(table_lock_);
 
     WaitQueue ended_{LockRank::Slot};  // joiners; the table is looked at with it locked
+    Awaited<uint64_t> rests_;          // how often one began while its module's threads were to park
     Awaited<bool> reap_requested_;
     Awaited<bool> console_input_seen_;
     uint64_t ns_per_cycle_ = 0;  // 31 fractional bits; renewed at ticks, read without a lock

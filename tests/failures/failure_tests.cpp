@@ -151,16 +151,17 @@ void fail_each(Attempt kind, std::initializer_list<const char*> must_have) {
 TEST(FailingAllocation, LeavesEverythingDoneOrUndone) {
     fail_each(Attempt::Allocation,
               {"load", "reload that adds an interface", "reload that takes one away", "reload of two to another major",
-               "swap to a file", "swap of the scheduler", "reload of the scheduler"});
+               "swap to a file", "swap that passes state", "swap of the scheduler", "reload of the scheduler"});
 }
 TEST(FailingMapping, LeavesEverythingDoneOrUndone) {
     fail_each(Attempt::Mapping,
               {"load", "reload that adds an interface", "reload that takes one away", "reload of two to another major",
-               "swap to a file", "swap of the scheduler", "reload of the scheduler"});
+               "swap to a file", "swap that passes state", "swap of the scheduler", "reload of the scheduler"});
 }
 TEST(FailingService, LeavesEverythingDoneOrUndone) {
-    fail_each(Attempt::Service, {"load", "reload that adds an interface", "reload that takes one away",
-                                 "reload of two to another major", "swap to a file", "unload"});
+    fail_each(Attempt::Service,
+              {"load", "reload that adds an interface", "reload that takes one away", "reload of two to another major",
+               "swap to a file", "swap that passes state", "unload"});
 }
 
 }  // namespace

@@ -58,6 +58,19 @@ Result<void> swap_file(Kernel& kernel) {
 Result<void> swap_loaded(Kernel& kernel) {
     return done(kernel.modules.swap("test.greeter", "holder"));
 }
+Result<void> load_and_swap(Kernel& kernel) {
+    TRY(load_1(kernel));
+    return swap_loaded(kernel);
+}
+Result<void> swap_to_english(Kernel& kernel) {
+    return done(kernel.modules.swap("test.greeter", "greeter-english"));
+}
+Result<void> load_phoenix(Kernel& kernel) {
+    return kernel.modules.load("phoenix");
+}
+Result<void> swap_with_state(Kernel& kernel) {
+    return done(kernel.modules.swap("test.phoenix", "phoenix-next"));
+}
 Result<void> load_and_reload(Kernel& kernel) {
     TRY(load_1(kernel));
     return reload_to_2(kernel);
@@ -119,7 +132,10 @@ constexpr Operation kOperations[] = {
     {"reload of two to another major", "pair-", load_pair, reload_pair},
     {"swap to a file", "holder", nothing, swap_file},
     {"swap to a module", "holder", load_1, swap_loaded},
+    {"swap on probation", "greeter-english", load_and_swap, swap_to_english},
+    {"swap that passes state", "phoenix", load_phoenix, swap_with_state},
     {"unload", "holder", load_2, unload},
+    {"unload after a swap", "holder", load_and_swap, unload},
     {"unload on probation", "holder", load_and_reload, unload},
     {"unload of a failed module", "holder", load_and_crash, unload},
     {"unload with dependents", "link-a", load_chain, unload_chain},
@@ -149,7 +165,8 @@ Result<void> clean_up(Kernel& kernel) {
     TRY(swap_back(kernel, "test.greeter", "greeter-english"));
     (void)look_for_held(kernel);  // a policy that stands by cannot be unloaded
     TRY(unload_if_loaded(kernel, "holder"));
-    for (const Text name : {Text("link-c"), Text("link-b"), Text("link-a"), Text("pair-user"), Text("pair-provider")})
+    for (const Text name : {Text("link-c"), Text("link-b"), Text("link-a"), Text("pair-user"), Text("pair-provider"),
+                            Text("phoenix-next"), Text("phoenix")})
         TRY(unload_if_loaded(kernel, name));
     return unload_if_loaded(kernel, "helix-scheduler-priority");
 }

@@ -49,8 +49,8 @@ Result<void> clean_up(kernel::Kernel& kernel);
 Result<void> prepare_kernel(kernel::Kernel& kernel);
 /// What must be in the initrd.
 inline constexpr const char* kLoadable[] = {
-    "greeter-english",          "greeter-caller",  "holder-1",    "holder-2",
-    "helix-scheduler-priority", "link-a",          "link-b",      "link-c",
-    "pair-provider-1",          "pair-provider-2", "pair-user-1", "pair-user-2"};
+    "greeter-english", "greeter-caller", "holder-1", "holder-2",        "helix-scheduler-priority",
+    "link-a",          "link-b",         "link-c",   "pair-provider-1", "pair-provider-2",
+    "pair-user-1",     "pair-user-2",    "phoenix",  "phoenix-next"};
 
 }  // namespace helix::test

@@ -52,6 +52,7 @@ void check(const kernel::ElfModule& module, size_t file_size) {
     touch(info.description());
     touch(info.author());
     touch(info.license());
+    touch(info.state_format());
     for (size_t i = 0; i < info.dependencies().size(); ++i) touch(info.dependencies()[i]);
     for (size_t i = 0; i < info.provides().size(); ++i) touch(info.provides()[i]);
     for (size_t i = 0; i < info.conflicts().size(); ++i) touch(info.conflicts()[i]);

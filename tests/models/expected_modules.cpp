@@ -17,6 +17,7 @@ void ExpectedModules::load(uint32_t node, NodeGraph::File file) {
 
 void ExpectedModules::unload(uint32_t node) {
     end_probation(node);
+    end_swap_of(node);
     nodes_[node] = Node{};
     implementors_.remove(node);
     pass_on(node);
@@ -24,6 +25,7 @@ void ExpectedModules::unload(uint32_t node) {
 
 void ExpectedModules::replace(uint32_t node, NodeGraph::File file, bool probation) {
     end_probation(node);
+    end_swap_of(node);
     Node& before = nodes_[node];
     before.on_probation = probation;
     before.previous = before.current;
@@ -33,6 +35,28 @@ void ExpectedModules::replace(uint32_t node, NodeGraph::File file, bool probatio
     before.attempts = 0;
     ++before.generation;
     if (primary_ == kNodes) primary_ = node;
+}
+
+void ExpectedModules::swap(uint32_t node, Loaded loaded) {
+    const bool returns = primary_ != kNodes && nodes_[primary_].runs();
+    replaced_ = returns ? primary_ : kNodes;
+    loaded_ = loaded;
+    swap_end_ns_ = arch::now_ns() + kProbationNs;
+    primary_ = node;
+}
+
+/// Who has a part in the last swap is replaced or gone.
+void ExpectedModules::end_swap_of(uint32_t node) {
+    if (node == primary_ || node == replaced_) end_swap();
+}
+
+/// The node that failed was swapped in: who was primary before is so again. True if the node goes with that.
+bool ExpectedModules::roll_back_swap(uint32_t node) {
+    if (replaced_ == kNodes || node != primary_) return false;
+    const uint32_t back = std::exchange(replaced_, kNodes);
+    if (!nodes_[back].is_wanted()) return false;
+    primary_ = back;
+    return loaded_ == Loaded::ForThat;
 }
 
 void ExpectedModules::end_probation(uint32_t node) {
@@ -45,6 +69,7 @@ void ExpectedModules::end_probation(uint32_t node) {
 
 void ExpectedModules::fail(uint32_t node) {
     Node& failed = nodes_[node];
+    if (roll_back_swap(node)) return unload(node);
     if (!failed.on_probation) {
         uint64_t now_ns = arch::now_ns();
         plan_restart(node, now_ns);

@@ -43,6 +43,9 @@ public:
     const Node& operator[](uint32_t node) const { return nodes_[node]; }
     /// The primary implementor of what all nodes implement; kNodes: nobody is.
     uint32_t primary() const { return primary_; }
+    /// Who was so before the last swap, and is again if that fails; kNodes: nobody.
+    uint32_t replaced() const { return replaced_; }
+    uint64_t swap_end_ns() const { return swap_end_ns_; }
     /// All who implement it, as they came.
     const Line<kNodes>& implementors() const { return implementors_; }
 
@@ -51,8 +54,11 @@ public:
     void load(uint32_t node, NodeGraph::File file);
     void unload(uint32_t node);
     void replace(uint32_t node, NodeGraph::File file, bool probation);
-    void swap(uint32_t node) { primary_ = node; }
+    enum class Loaded : uint8_t { Before, ForThat };
+    void swap(uint32_t node, Loaded loaded);
     void end_probation(uint32_t node);
+    /// Of the last swap: nobody returns any more.
+    void end_swap() { replaced_ = kNodes; }
     /// The running instance failed, and the supervisor has looked after it: the previous version returns, or another
     /// instance, perhaps later, or nobody.
     void fail(uint32_t node);
@@ -83,10 +89,15 @@ private:
     void restart(uint32_t node, uint64_t& now_ns);
     void give_up(uint32_t node);
     void pass_on(uint32_t from);
+    void end_swap_of(uint32_t node);
+    bool roll_back_swap(uint32_t node);
 
     const uint32_t restarts_;
     Node nodes_[kNodes];
     uint32_t primary_ = kNodes;
+    uint32_t replaced_ = kNodes;
+    Loaded loaded_ = Loaded::Before;
+    uint64_t swap_end_ns_ = 0;
     Line<kNodes> implementors_;
 };
 

@@ -51,6 +51,11 @@ void meddle(Crowd::Member& self) {
         case 4:
         case 5: expect_one_of(modules.reload(name.text(), NodeGraph::file_of(node, file).text()), kFromLoad); break;
         case 6: expect_one_of(modules.request(nullptr, name.text(), "crash", {}), kFromRequest); break;
+        case 11: {
+            const auto swapped = random.one_in(2) ? name : NodeGraph::file_of(node, file);
+            expect_one_of(modules.swap("test.node", swapped.text()), kFromLoad);
+            break;
+        }
         case 7: (void)modules.ask_health(name.text()); break;
         case 8:
         case 9:

@@ -244,22 +244,48 @@ private:
 
     /// A module that is loaded, or not, is to be the primary implementor.
     void swap(uint32_t node) {
+        const NodeGraph::File file = nodes_[node].current.file;
+        if (nodes_[node].runs() && ExpectedModules::ends(node, file, "health")) memory_runs_out_ = false;
         const auto result = attempt([&] { return modules_.swap(kInterface, NodeGraph::name_of(node).text()); });
         tell("swap", NodeGraph::name_of(node).text(), result);
         if (!nodes_[node].is_loaded()) return expect(result, ErrorCode::NotFound);
         if (!nodes_[node].runs()) return expect(result, ErrorCode::InvalidState);
         if (nodes_.primary() == node) return expect(result, ErrorCode::AlreadyExists);
-        if (succeeded(result)) nodes_.swap(node);
+        if (ExpectedModules::fails(node, file, "health")) {
+            expect_failure(result);
+            if (ExpectedModules::ends(node, file, "health")) fail(node);
+            return;
+        }
+        if (succeeded(result)) nodes_.swap(node, ExpectedModules::Loaded::Before);
     }
+    /// It gets the state of who serves.
     void swap_to_file(uint32_t node, NodeGraph::File file) {
+        const uint32_t before = nodes_.primary();
+        const bool takes_state = before != kNodes && nodes_[before].runs();
+        const auto served = takes_state ? nodes_[before].current : ExpectedModules::Service{};
+        const bool ends_saving = takes_state && ExpectedModules::ends(before, served.file, "save");
+        if (ends_saving) memory_runs_out_ = false;
         const auto result = attempt([&] { return modules_.swap(kInterface, NodeGraph::file_of(node, file).text()); });
         tell("swap", NodeGraph::file_of(node, file).text(), result);
         if (nodes_.implementors().empty()) return expect(result, ErrorCode::NotFound);
         if (nodes_[node].is_loaded()) return expect(result, ErrorCode::AlreadyExists);
-        if (!can_be_loaded(node, file)) return expect_failure(result);
+        if (!nodes_.needs_are_met(node) || nodes_.conflicts(node, file) || ExpectedModules::fails(node, file, "init"))
+            return expect_failure(result);
+        if (takes_state && ExpectedModules::fails(before, served.file, "save")) {
+            expect_failure(result);
+            if (ends_saving) fail(before);
+            return;
+        }
+        if (takes_state && NodeGraph::version_of(file) < NodeGraph::version_of(served.file))
+            return expect(result, ErrorCode::Incompatible);
+        if ((takes_state && ExpectedModules::fails(node, file, "restore")) ||
+            ExpectedModules::fails(node, file, "start") ||
+            (before != kNodes && ExpectedModules::fails(node, file, "health")))
+            return expect_failure(result);
         if (!succeeded(result)) return;
         nodes_.load(node, file);
-        nodes_.swap(node);
+        nodes_[node].current.count = served.count;
+        if (before != kNodes) nodes_.swap(node, ExpectedModules::Loaded::ForThat);
     }
 
     void crash(uint32_t node) {
@@ -271,6 +297,7 @@ private:
         // Its own probation, and so its partner's, goes on for as long as the call.
         for (uint32_t other = 0; other < kNodes; ++other)
             if (other != node && other != nodes_[node].partner) nodes_.end_probation(other);
+        if (node != nodes_.primary()) nodes_.end_swap();
         fail(node);
     }
     /// Whether that request ended the module.
@@ -328,6 +355,7 @@ private:
         for (uint32_t node = 0; node < kNodes; ++node)
             if (nodes_[node].on_probation && arch::now_ns() + kProbationNs / 2 > nodes_[node].probation_end_ns)
                 end_probations();
+        if (nodes_.replaced() != kNodes && arch::now_ns() + kProbationNs / 2 > nodes_.swap_end_ns()) end_probations();
         for (uint32_t node = 0; node < kNodes; ++node)
             if (nodes_[node].state == ModuleState::Restarting &&
                 arch::now_ns() + kForeseeableDelayNs / 2 > nodes_[node].due_ns)
@@ -343,6 +371,7 @@ private:
         MODEL_CHECK(threads_.sleep(duration_ns).ok());
         modules_.settle();
         for (uint32_t node = 0; node < kNodes; ++node) nodes_.end_probation(node);
+        nodes_.end_swap();
     }
 
     // ---- Looking.

@@ -75,6 +75,7 @@ std::string as_json(const ModuleFile& file) {
         out["provides"] = texts(info.provides());
         out["conflicts"] = texts(info.conflicts());
         out["state_schema"] = info.state_schema();
+        out["state_format"] = to_string(info.state_format());
         out["interfaces"] = Json::array();
         for (const InterfaceEntry& entry : file.interfaces)
             out["interfaces"].push_back(
@@ -113,7 +114,9 @@ std::string as_text(const Console& console, const ModuleFile& file) {
         row("conflicts", join(texts(info.conflicts()), "; "));
         for (const InterfaceEntry& entry : file.interfaces)
             row("interface", fmt::format("{} {}.{}", to_string(entry.name.text()), entry.major, entry.minor));
-        row("state schema", std::to_string(info.state_schema()));
+        const bool shares = info.state_format() != info.name();
+        row("state schema", fmt::format("{}{}{}", info.state_schema(), shares ? " of " : "",
+                                        shares ? to_string(info.state_format()) : ""));
         for (const Option& option : file.options) {
             std::string range;
             if (has_range(option) && (option.minimum != INT64_MIN || option.maximum != INT64_MAX))

@@ -131,7 +131,7 @@ bool well_formed(const ModuleInfo& info) {
     return info.name().size() >= 1 && info.name().size() <= 46 && info.description().size() <= 158 &&
            info.author().size() <= 62 && info.license().size() <= 46 && well_formed(info.dependencies(), 8, 62) &&
            well_formed(info.provides(), 6, 46) && well_formed(info.conflicts(), 4, 62) &&
-           well_formed(info.optional(), 4, 62);
+           well_formed(info.optional(), 4, 62) && info.state_format().size() <= 46;
 }
 
 void read_descriptor(const Reader& reader, uint64_t address, ModuleFile& file) {

@@ -21,6 +21,7 @@ public:
             .dependencies({"helix-memory >=1", "helix-memory >=1.0", "helix-memory >=1.0.0", "helix-memory <100"})
             .conflicts({"node-none"})
             .provides({"test.node"})
+            .state_format("test.count")
             .state_schema(kSchema);
     static constexpr helix::Option kOptions[] = {
         helix::Option::string("fails", "nowhere", "Where it fails; behind \"crash-\" or \"hang-\" where it does that"),

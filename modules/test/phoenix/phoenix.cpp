@@ -1,18 +1,27 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// What dies comes back with what it had: its kept memory, and the state that was saved last.
+// What dies comes back with what it had: its kept memory, and the state that was saved last. Others like it take its
+// place with that state, and fail where their names say.
 
 #include "phoenix.hpp"
 
 #include "helix/module.hpp"
 
+#ifndef PHOENIX_FAILS
+#define PHOENIX_FAILS ""  // or "restore", "start", "health"
+#endif
+
 class PhoenixModule final : public helix::Implements<helix::test::Phoenix> {
 public:
-    static constexpr auto kInfo = helix::ModuleInfo{"phoenix"}
+    static constexpr auto kInfo = helix::ModuleInfo{PHOENIX_NAME}
                                       .version(1, 0, 0)
                                       .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::RestoresStale |
                                              helix::ModuleFlags::Experimental)
-                                      .provides({"test.phoenix"});
+                                      .provides({"test.phoenix"})
+#ifdef PHOENIX_FORMAT
+                                      .state_format(PHOENIX_FORMAT)
+#endif
+                                      .state_schema(PHOENIX_SCHEMA);
 
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;
@@ -21,6 +30,7 @@ public:
     helix::Result<void> start() override {
         kept_ = TRY(context_->kept_memory<Kept>("ashes"));
         if (kept_->crippled) asm volatile("ud2");
+        TRY(fail_if("start"));
         never_ = TRY(context_->semaphore_create(0));
         // What a successor must not find still there.
         thread_ = TRY(context_->thread_create(
@@ -38,9 +48,9 @@ public:
         saved_ = TRY(state.get_unsigned("total"));
         constexpr helix::Text kReasons[] = {"reload", "rollback", "crash"};
         why_ = kReasons[static_cast<size_t>(reason)];
-        return {};
+        return fail_if("restore");
     }
-    bool is_healthy() const override { return !sick_; }
+    bool is_healthy() const override { return !sick_ && fail_if("health").ok(); }
     helix::EventResponse handle_event(const helix::Event&) override {
         ++pokes_;
         return helix::EventResponse::handled();
@@ -105,6 +115,10 @@ private:
         bool crippled = false;
     };
 
+    static helix::Result<void> fail_if(helix::Text where) {
+        if (where != PHOENIX_FAILS) return {};
+        return helix::Error(helix::ErrorCode::InvalidState, "fails on purpose");
+    }
     void wait_for_ever() { (void)context_->semaphore_wait(never_).ok(); }
 
     const helix::Context* context_ = nullptr;
