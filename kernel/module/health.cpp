@@ -120,7 +120,7 @@ Instance* ModuleSystem::find_culprit(ModuleRecord& record, uint64_t& where) {
             awaited = thread.awaits.load(std::memory_order_acquire);
             where = 0;
             for (Gate* gate = thread.gate; gate != nullptr && innermost == nullptr; gate = gate->previous()) {
-                if (gate->kind() == GateKind::Kernel) where = gate->resume;
+                if (gate->kind() == GateKind::Kernel) where = gate->resume - 1;
                 if (module_or_thread_gate(gate) == gate) innermost = &instance_of(gate->instance);
             }
         });

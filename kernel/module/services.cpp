@@ -12,12 +12,12 @@ namespace helix::kernel {
 
 namespace {
 
-/// The module broke a rule: its call ends when the service is done.
-void broke_rule(Instance& instance, Text rule, uint64_t instruction = 0) {
+/// The module broke a rule: its call ends when the service is done. In a service, which names where it was called.
+void broke_rule(Instance& instance, Text rule) {
     FailureNote note;
     note.failure = GateFailure::Abort;
     note.rule = rule;
-    note.instruction = instruction;
+    note.instruction = current_gate()->resume - 1;
     module_failed(instance, note);
 }
 
@@ -105,8 +105,7 @@ uint64_t ModuleWait::shorten(uint64_t timeout_ns) {
 Result<void> ModuleWait::outcome(const Result<void>& result) {
     if (result.ok()) return {};
     if (result.error().code() == ErrorCode::TimedOut && shortened_) {
-        broke_rule(instance_, "it waited for more than 5 seconds in a call that the kernel made",
-                   current_gate()->resume);
+        broke_rule(instance_, "it waited for more than 5 seconds in a call that the kernel made");
     }
     const uint32_t hold = instance_.hold_number();
     if (result.error().code() == ErrorCode::Cancelled && called_ && !timed_ && hold != 0) {
@@ -369,7 +368,7 @@ Instance& enter_service(const InstanceToken* token, const void* caller) {
     FailureNote note;
     note.failure = fits ? GateFailure::Abort : GateFailure::Fault;
     note.kind = FaultKind::StackOverflow;
-    note.instruction = reinterpret_cast<uint64_t>(caller);
+    note.instruction = reinterpret_cast<uint64_t>(caller) - 1;
     if (fits) note.rule = enabled_too_often ? kPreemptionRule : "it called the kernel with a token that is not its own";
     module_failed(instance, note);
     end_call(*gate, note.failure);
