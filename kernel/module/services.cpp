@@ -414,6 +414,18 @@ struct Service<Function> {
     }
 };
 
+/// `call`, unless that is in the SDK's own runtime: then who called that. `frame` is of the function that contains it.
+uint64_t outside_of_runtime(Instance& instance, uint64_t call, const void* frame) {
+    for (int depth = 0; depth < 4; ++depth) {
+        if (!instance.mapping->source_line(call).text().starts_with("module_runtime.cpp:")) break;
+        uint64_t outer[2];  // the frame pointer below, and where it returns to
+        if (!copy_in(instance, outer, frame, sizeof(outer)) || !instance.mapping->contains(outer[1])) break;
+        frame = reinterpret_cast<const void*>(outer[0]);
+        call = outer[1] - 1;
+    }
+    return call;
+}
+
 __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
     Instance& instance = enter_service(token, __builtin_return_address(0));
     FailureNote note;
@@ -423,6 +435,8 @@ __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
     {
         ServiceScope scope(__builtin_return_address(0));
         note.reason = FixedText<100>(CopiedText<100>(instance, reason).value.text());
+        const void* const frame = *static_cast<void* const*>(__builtin_frame_address(0));
+        note.instruction = outside_of_runtime(instance, note.instruction, frame);
     }
     module_failed(instance, note);
     end_call(*current_gate(), GateFailure::Abort);

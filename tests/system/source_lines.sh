@@ -25,8 +25,9 @@ declare -A lines=(
     [abort]=$(line_of "$crasher/ways_to_crash.hpp" 'context->abort("told to abort")')
 )
 tick_line=$(line_of "$breaker" 'if (does(Way::Tick)) asm volatile("ud2");')
+abort_line=$(line_of "$crasher/ways_to_crash.hpp" '__builtin_abort();')
 wait_line=$(line_of "$HELIX_ROOT/modules/test/waiter/waiter.cpp" 'while (!context_->semaphore_wait(spoken_).ok())')
-pick_line=$(line_of "$breaker" 'SchedulerThread* pick_next(SchedulerCpu& cpu) override {')
+statistics_line=$(line_of "$breaker" 'SchedulerStatistics statistics(const SchedulerCpu& cpu) const override {')
 
 # The same module, built by another compiler.
 project=$HELIX_TEST_DIRECTORY/project
@@ -43,6 +44,12 @@ profile() {
         "$HELIX_ROOT/tests/system/no_restart.toml" >"$1"
     printf '\n[module."crasher"]\nfile = "%s"\n' "$3" >>"$1"
 }
+# And one that calls abort(), which the SDK has, in its constructor.
+begin='in its constructor: '
+offset=$(grep -obUa "$begin" "$modules/crasher.hmod" | head -1 | cut -d: -f1)
+cp "$modules/crasher.hmod" "$HELIX_TEST_DIRECTORY/aborts.hmod"
+printf 'abort\0' | dd of="$HELIX_TEST_DIRECTORY/aborts.hmod" bs=1 seek=$((offset + ${#begin})) conv=notrunc status=none
+
 profile "$HELIX_TEST_DIRECTORY/clang.toml" true "$modules/crasher.hmod"
 profile "$HELIX_TEST_DIRECTORY/gcc.toml" true "$project/build/modules/crasher.hmod"
 profile "$HELIX_TEST_DIRECTORY/bare.toml" false "$modules/crasher.hmod"
@@ -58,7 +65,7 @@ policy() {
 commands() {
     for way in "$@"; do crash "$way"; done
     printf '%s\n' "load helix-workload" "request helix-workload start 4"
-    for way in tick never; do policy "$way"; done
+    for way in tick counts; do policy "$way"; done
 }
 
 # check OUTPUT WAY...: each is shown with its line, wherever it is shown.
@@ -94,7 +101,7 @@ for arch in hosted x86_64; do
         ! grep -iq panic "$output" || fail "$arch, $compiler: $(grep -iA3 panic "$output")"
         check "$output" "${ways[@]}"
         check_policy "$output" tick "$tick_line"
-        check_policy "$output" never "$pick_line"
+        check_policy "$output" counts "$statistics_line"
     done
     # Who does not leave a module that is to be replaced waits at a line.
     printf '%s\n' "load waiter-1" "load waiter-caller" "request waiter-caller insist" "sleep 10" "reload waiter" \
@@ -102,6 +109,9 @@ for arch in hosted x86_64; do
         >"$HELIX_TEST_DIRECTORY/$arch-waits" 2>&1
     grep -q "^error: thread .* in WaiterModule::insist at $wait_line did not leave waiter" "$HELIX_TEST_DIRECTORY/$arch-waits" ||
         fail "$arch: $(cat "$HELIX_TEST_DIRECTORY/$arch-waits")"
+    echo "load aborts" | helix_shell "$arch" --file "$HELIX_TEST_DIRECTORY/aborts.hmod" >"$HELIX_TEST_DIRECTORY/$arch-aborts" 2>&1
+    grep -q "^error: aborts.hmod: crasher failed: abort called in .* at $abort_line\$" "$HELIX_TEST_DIRECTORY/$arch-aborts" ||
+        fail "$arch: $(cat "$HELIX_TEST_DIRECTORY/$arch-aborts")"
     shell_profile=$HELIX_TEST_DIRECTORY/bare.toml
     output=$HELIX_TEST_DIRECTORY/$arch-bare
     crash ud2 | helix_shell "$arch" >"$output" 2>&1
