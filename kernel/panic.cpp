@@ -41,16 +41,21 @@ Instance* module_at(uint64_t address) {
     return nullptr;
 }
 
-void print_address(uint64_t address) {
+/// An address where code was called from lies behind the call, which may be the last of its line or function.
+enum class AddressKind : uint8_t { Here, Return };
+
+void print_address(uint64_t address, AddressKind kind) {
     if (arch::is_kernel_text(address)) {
         print("  0x{:x} kernel\n", address);
     } else if (Instance* const instance = module_at(address)) {
+        const uint64_t inside = kind == AddressKind::Here ? address : address - 1;
         uint64_t offset = 0;
-        const Text symbol = instance->mapping->symbol_for(address, offset);
-        if (symbol.empty())
-            print("  0x{:x} {}\n", address, instance->name());
-        else
-            print("  0x{:x} {}: {}+0x{:x}\n", address, instance->name(), function_name(symbol).text(), offset);
+        const Text symbol = instance->mapping->symbol_for(inside, offset);
+        const auto source = instance->mapping->source_line(inside);
+        print("  0x{:x} {}", address, instance->name());
+        if (!symbol.empty()) print(": {}+0x{:x}", function_name(symbol).text(), offset + (address - inside));
+        if (!source.empty()) print(" at {}", source.text());
+        print("\n");
     } else {
         print("  0x{:x}\n", address);
     }
@@ -66,7 +71,7 @@ void print_frames(MutableBytes stack, uint64_t frame_pointer, size_t limit) {
            high - frame_pointer >= 16) {
         const auto* const frame = reinterpret_cast<const uint64_t*>(frame_pointer);
         if (frame[1] == 0) break;
-        print_address(frame[1]);
+        print_address(frame[1], AddressKind::Return);
         ++count;
         below = frame_pointer + 16;
         frame_pointer = frame[0];
@@ -117,7 +122,7 @@ void print_frames(MutableBytes stack, uint64_t frame_pointer, size_t limit) {
     if (local->gate != nullptr && local->gate->instance != nullptr)
         print(", in module {}", instance_of(local->gate->instance).name());
     print("\nbacktrace (panic is at 0x{:x}):\n", reinterpret_cast<uint64_t>(&report));
-    if (instruction != 0) print_address(instruction);
+    if (instruction != 0) print_address(instruction, AddressKind::Here);
     print_frames(stack, frame_pointer, whole ? 64 : 16);
     print("last log lines:\n");
     kernel.log.dump(whole ? Log::kLines : kLogLines);

@@ -12,6 +12,14 @@
 #include "helix/request.hpp"
 #include "helix/scheduling.hpp"
 
+/// Of a function that is inlined into modules: its code counts as the line from where it is called, which is what a
+/// report of a failure is to name. Only clang++ knows such a thing.
+#if defined(__clang__)
+#define HELIX_CALLERS_LINE [[gnu::nodebug]]
+#else
+#define HELIX_CALLERS_LINE
+#endif
+
 namespace helix {
 
 class Module;

@@ -72,7 +72,7 @@ public:
 
     /// Asks module `target` and waits for its response.
     /// Errors: NotFound (no such module), NotImplemented (no such request), ModuleFailed, TimedOut.
-    Result<Response> request(Text target, const Request& request) const {
+    HELIX_CALLERS_LINE Result<Response> request(Text target, const Request& request) const {
         return services_->request(instance_, target, request.request_type, request.payload);
     }
     /// The same without waiting: a thread of the kernel asks. Everything is copied, once. After `timeout_ns` a request
@@ -148,9 +148,13 @@ public:
     void thread_yield() const { services_->thread_yield(instance_); }
     /// Errors: Cancelled when the module is being stopped by force; Restart (see ErrorCode), in a call from outside,
     /// when the module is to be replaced.
-    Result<void> thread_sleep(uint64_t duration_ns) const { return services_->thread_sleep(instance_, duration_ns); }
+    HELIX_CALLERS_LINE Result<void> thread_sleep(uint64_t duration_ns) const {
+        return services_->thread_sleep(instance_, duration_ns);
+    }
     /// Waits until the thread has ended. A thread that is already gone counts as ended. Errors: as thread_sleep.
-    Result<void> thread_join(ThreadId thread) const { return services_->thread_join(instance_, thread); }
+    HELIX_CALLERS_LINE Result<void> thread_join(ThreadId thread) const {
+        return services_->thread_join(instance_, thread);
+    }
     ThreadId thread_current() const { return services_->thread_current(instance_); }
     /// Asks the scheduler for `attributes` for a thread of this module, in the place of those it had.
     /// Errors: InvalidArgument; NotFound (no such thread of this module); Busy (the scheduler cannot grant them: there
@@ -167,7 +171,7 @@ public:
     /// Errors: NotFound; Busy while threads wait on it.
     Result<void> semaphore_destroy(SemaphoreId id) const { return services_->semaphore_destroy(instance_, id); }
     /// Takes one unit, waiting up to `timeout_ns`. Errors: TimedOut, NotFound, and as thread_sleep.
-    Result<void> semaphore_wait(SemaphoreId id, uint64_t timeout_ns = kForever) const {
+    HELIX_CALLERS_LINE Result<void> semaphore_wait(SemaphoreId id, uint64_t timeout_ns = kForever) const {
         return services_->semaphore_wait(instance_, id, timeout_ns);
     }
     /// Adds one unit and wakes one waiter. Does not block.
@@ -187,7 +191,7 @@ public:
     }
 
     /// Ends the current call into this module as failed, with `reason`. For broken invariants, not for bad input.
-    [[noreturn]] void abort(Text reason) const { services_->abort(instance_, reason); }
+    HELIX_CALLERS_LINE [[noreturn]] void abort(Text reason) const { services_->abort(instance_, reason); }
 
 private:
     template <typename T, typename Parse>

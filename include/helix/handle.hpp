@@ -54,7 +54,7 @@ public:
     /// another instance takes over from the one that failed. Bounded methods may be called in any thread context,
     /// blocking ones only with preemption on.
     template <auto Method, typename... Arguments>
-    inline __attribute__((always_inline)) auto call(Arguments&&... arguments) const ->
+    HELIX_CALLERS_LINE inline __attribute__((always_inline)) auto call(Arguments&&... arguments) const ->
         typename detail::CallResult<GateReturn<Method>>::Type {
         static_assert(std::is_base_of_v<typename MethodOf<Method>::Owner, Interface>);
         if constexpr (has(MethodOf<Method>::kTraits, MethodTraits::Bounded))
@@ -69,7 +69,7 @@ private:
     using Crossing = detail::Signature<decltype(Method)>;
 
     template <auto Method, typename... Arguments>
-    inline __attribute__((always_inline)) auto call_bounded(Arguments&... arguments) const ->
+    HELIX_CALLERS_LINE inline __attribute__((always_inline)) auto call_bounded(Arguments&... arguments) const ->
         typename detail::CallResult<GateReturn<Method>>::Type {
         GateResult<GateReturn<Method>> result;
         const Failure failure =
@@ -83,7 +83,7 @@ private:
     }
 
     template <auto Method, typename... Arguments>
-    inline __attribute__((always_inline)) auto call_blocking(Arguments&... arguments) const ->
+    HELIX_CALLERS_LINE inline __attribute__((always_inline)) auto call_blocking(Arguments&... arguments) const ->
         typename detail::CallResult<GateReturn<Method>>::Type {
         using R = GateReturn<Method>;
         SlotHead* const slot = slot_;
@@ -137,7 +137,7 @@ private:
     // One instruction on this CPU's own counter needs no lock prefix and cannot be torn by preemption. Whoever closes
     // the slot waits for a grace period before it looks at the counters, which orders them after `closed`.
     static void enter(SlotHead* slot) { asm volatile("incq %%gs:(%0)" ::"r"(slot->counters) : "memory", "cc"); }
-    void leave(SlotHead* slot) const {
+    HELIX_CALLERS_LINE void leave(SlotHead* slot) const {
         asm volatile("incq %%gs:8(%0)" ::"r"(slot->counters) : "memory", "cc");
         if (__builtin_expect(is_closed(slot), 0)) services_->slot_left(self_, slot);
     }

@@ -20,7 +20,9 @@ enum class ModuleFlags : uint32_t {
     Allocator = 1 << 6,
     Security = 1 << 7,
     Experimental = 1 << 8,
-    RestoresStale = 1 << 9,  ///< restoring a state that was saved a while ago does no harm, after a crash
+    /// Restoring a state that was saved a while ago does no harm, after a crash. Where the profile asks for
+    /// checkpoints, it is saved while the module serves: like requests and events, beside calls by handle.
+    RestoresStale = 1 << 9,
 };
 
 constexpr ModuleFlags operator|(ModuleFlags a, ModuleFlags b) {

@@ -40,7 +40,7 @@ public:
     /// Waits up to `timeout_ns` (0: only looks) and gives what came of the request, as Context::request would; or
     /// TimedOut, if it had a time-out that is over. With that it is over and done with. Errors that leave it pending:
     /// Busy (no answer yet); Cancelled and Restart, as from thread_sleep.
-    Result<Response> wait(uint64_t timeout_ns = kForever) {
+    HELIX_CALLERS_LINE Result<Response> wait(uint64_t timeout_ns = kForever) {
         if (!started()) return Error(ErrorCode::NotFound, "no request was started");
         Result<Response> response = services_->request_wait(self_, id_, timeout_ns);
         if (!response.ok()) {

@@ -26,6 +26,7 @@ void write_record(JsonWriter& json, const HistoryRecord& record) {
     json.field("thread", static_cast<uint64_t>(record.cause.thread));
     json.field("thread_name", record.cause.thread_name.text());
     json.field("function", record.cause.function.text());
+    json.field("source", record.cause.source.text());
     json.field("evict_ns", record.evict_ns);
     json.field("pause_ns", record.pause_ns);
     json.field("prepare_ns", record.prepare_ns);

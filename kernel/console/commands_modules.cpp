@@ -127,6 +127,12 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
     json.field("unhealthy", record.health.unhealthy());
     json.field("call_budget_ns", rules.call_budget_ns);
     json.field("call_limit_ns", rules.call_limit_ns);
+    json.field("checkpoint_period_ns", rules.checkpoint_period_ns);
+    json.end_object();
+    json.key("saved");
+    json.begin_object();
+    json.field("bytes", record.saved.state.size());
+    json.field("age_ns", record.saved.state.size() == 0 ? 0 : arch::now_ns() - record.saved.time_ns);
     json.end_object();
     json.field("calls", __atomic_load_n(&record.calls, __ATOMIC_RELAXED));
     json.field("errors", record.metrics.errors());
@@ -232,6 +238,13 @@ void print_details(Output& out, ModuleRecord& record) {
     print_line(out, "restart", restart.text());
     print_line(out, "call budget", describe_duration(rules.call_budget_ns).text());
     if (rules.call_limit_ns != 0) print_line(out, "call limit", describe_duration(rules.call_limit_ns).text());
+    if (rules.checkpoint_period_ns != 0)
+        print_line(out, "checkpoint", format("every {}", describe_duration(rules.checkpoint_period_ns).text()).text());
+    if (const SavedState& saved = record.saved; saved.state.size() != 0)
+        print_line(out, "saved state",
+                   format("{}, {} ago", counted(saved.state.size(), "byte").text(),
+                          describe_duration(arch::now_ns() - saved.time_ns).text())
+                       .text());
     print_line(out, "restarts", format("{}", record.restarts.count).text());
     print_line(out, "next restart", describe_next_restart(record).text());
     if (record.state() != ModuleState::Failed) print_line(out, "last failure", record.restarts.reason.text());

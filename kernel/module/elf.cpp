@@ -41,7 +41,7 @@ bool slice(Bytes bytes, uint64_t offset, uint64_t size, Bytes& out) {
 }
 
 /// The zero-terminated text at `offset`, without its zero; empty if it does not end in `strings`.
-Text string_at(Bytes strings, uint64_t offset) {
+[[gnu::noinline]] Text string_at(Bytes strings, uint64_t offset) {
     if (offset >= strings.size()) return {};
     const Text rest = as_text(strings.subspan(offset));
     const size_t end = rest.find('\0');
@@ -534,6 +534,16 @@ Text ElfModule::find_symbol(Bytes symbols, Bytes names, uint64_t address, uint64
         return name;
     }
     return {};
+}
+
+uint64_t ElfModule::find_function(Bytes symbols, Bytes names, Text rest) {
+    elf::Symbol symbol;
+    for (uint64_t at = 0; read_record(symbols, at, symbol); at += sizeof(symbol)) {
+        if ((symbol.info & 15) != elf::kSymbolFunction) continue;
+        const Text name = string_at(names, symbol.name);
+        if (name.starts_with("_Z") && name.substr(2) == rest) return symbol.value;
+    }
+    return 0;
 }
 
 }  // namespace helix::kernel

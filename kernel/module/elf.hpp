@@ -79,6 +79,8 @@ public:
     }
     /// The same on tables that were copied out of a module. Linear.
     static Text find_symbol(Bytes symbols, Bytes names, uint64_t address, uint64_t& offset);
+    /// Where the function begins whose symbol is "_Z" and `rest`; 0 if none is known. Linear.
+    static uint64_t find_function(Bytes symbols, Bytes names, Text rest);
 
 private:
     struct DynamicTables;

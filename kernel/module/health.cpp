@@ -3,7 +3,8 @@
 // Health: asks modules how they are, watches calls that do not end, and finds out who is to blame for one.
 //
 // A thread of its own does it, of the ordinary class: what it asks runs in its time, under the module's call lock, and
-// holds nobody else up. The supervisor acts on what it finds as on any failure.
+// holds nobody else up. The supervisor acts on what it finds as on any failure. In the same turn it saves the state of
+// modules for which the profile wants checkpoints.
 
 #include "kernel/kernel.hpp"
 #include "kernel/module/module_system.hpp"
@@ -68,7 +69,51 @@ void ModuleSystem::look_at(ModuleRecord& record) {
             health.set_unhealthy(0);
         }
     }
+    if (rules.checkpoint_period_ns != 0 && record.state() == ModuleState::Running) take_checkpoint(record);
     record.call_lock.unlock();
+}
+
+/// Saves the state of `record`, which runs, for a restart, if it is time for that. In the module's own time, and the
+/// thread's: nobody waits for it but who calls the module by name. Call lock held.
+void ModuleSystem::take_checkpoint(ModuleRecord& record) {
+    Health& health = record.health;
+    Instance& instance = *record.current;
+    const uint64_t now_ns = arch::now_ns();
+    if (!has(instance.info().flags(), ModuleFlags::RestoresStale) || instance.is_ended()) return;
+    if (health.saves == instance.id && now_ns < health.checkpoint_ns) return;
+    const InstanceId before = std::exchange(health.saves, instance.id);
+    health.checkpoint_ns = now_ns + record.supervision.checkpoint_period_ns;
+    // A successor may have begun a moment ago, and fail over what it began with.
+    if (before != instance.id && before != InstanceId::None) return;
+    auto buffer = Buffer::create(kStateCapacity);
+    Bytes state;
+    const auto done = [&]() -> Result<void> {
+        if (!buffer.ok()) return buffer.error();
+        TRY(save_state_of(instance, buffer.value(), state));
+        if (!state.empty()) TRY(StateReader::open(state));
+        return {};
+    }();
+    if (instance.is_ended()) return;  // the supervisor knows
+    if (done.ok()) return keep_for_restart(record, state, now_ns, instance.id);
+    if (std::exchange(health.refused, instance.id) != instance.id)
+        kernel_.log.warning("supervisor", "{}: no checkpoint: {}", record.name(), done.error().sentence());
+}
+
+void ModuleSystem::keep_for_restart(ModuleRecord& record, Bytes state, uint64_t time_ns, InstanceId by,
+                                    InstanceId unless) {
+    auto copy = Buffer::copy_of(state);
+    if (!copy.ok()) return;  // the one before stays
+    MutexGuard guard(registry_);
+    if (unless != InstanceId::None && record.saved.instance == unless) return;
+    record.saved.state = copy.take();
+    record.saved.time_ns = time_ns;
+    record.saved.instance = by;
+}
+
+void ModuleSystem::keep_reloaded(const Replacement& replacement, const Instance& serves) {
+    const bool restores = has(serves.info().flags(), ModuleFlags::RestoresStale);
+    keep_for_restart(replacement.record, restores ? replacement.state : Bytes(), replacement.saved_ns, InstanceId::None,
+                     serves.id);
 }
 
 /// `record` is in a request or event. One that goes on for longer than the profile allows is the failure of whoever
@@ -120,7 +165,7 @@ Instance* ModuleSystem::find_culprit(ModuleRecord& record, uint64_t& where) {
             awaited = thread.awaits.load(std::memory_order_acquire);
             where = 0;
             for (Gate* gate = thread.gate; gate != nullptr && innermost == nullptr; gate = gate->previous()) {
-                if (gate->kind() == GateKind::Kernel) where = gate->resume;
+                if (gate->kind() == GateKind::Kernel) where = gate->resume - 1;
                 if (module_or_thread_gate(gate) == gate) innermost = &instance_of(gate->instance);
             }
         });

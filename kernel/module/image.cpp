@@ -7,6 +7,7 @@
 #include <new>
 
 #include "kernel/memory/mapped_memory.hpp"
+#include "kernel/module/source_line.hpp"
 
 namespace helix::kernel {
 
@@ -64,6 +65,7 @@ Result<void> Image::take(const ElfModule& module, uint8_t* block) {
         return {part, bytes.size()};
     };
 
+    file_ = module.file();
     memory_size_ = module.memory_size();
     descriptor_address_ = module.descriptor_address();
     uint8_t* const descriptor = reserve_part(module.descriptor().size);
@@ -175,6 +177,22 @@ Result<void> Mapping::map_segments() {
         TRY(frames.map(memory_, base_ + segment.layout.first_page() * kPageSize, protection_of(segment.layout)));
     }
     return {};
+}
+
+FixedText<62> Mapping::source_line(uint64_t address) const {
+    return contains(address) ? kernel::source_line(image_.file_, address - base()) : FixedText<62>();
+}
+
+FixedText<62> Mapping::source_line_of_method(uint64_t address) const {
+    // The compiler may have put the whole method into the thunk, whose own lines say nothing of where it begins.
+    uint64_t offset = 0;
+    const Text symbol = symbol_for(address, offset);
+    if (symbol.starts_with("_ZTh")) {  // and "n8_", before what the method's own symbol has
+        const Text rest = symbol.substr(symbol.find('_', 4)).substr(1);
+        if (const uint64_t begin = ElfModule::find_function(image_.symbols_, image_.symbol_names_, rest); begin != 0)
+            address = base() + begin;
+    }
+    return source_line(address);
 }
 
 void Mapping::destroy(Mapping* mapping) {

@@ -11,15 +11,16 @@ namespace helix::kernel {
 class Mapping;
 
 /// A module file as the kernel keeps it: the frames of its code and constants, which all mappings share, and the
-/// template of its writable data. Nothing refers to the file any more. Immutable but for the mappings that it keeps, so
-/// any thread may read it; whoever holds a reference may take another.
+/// template of its writable data. Immutable but for the mappings that it keeps, so any thread may read it; whoever holds a
+/// reference may take another.
 class Image {
 public:
     /// Largest symbol table with names that is kept for backtraces; a larger one is left out.
     static constexpr size_t kMaximumSymbols = 256 * 1024;
 
-    /// Validates `file` and takes over what is needed of it, with one reference for the caller. Preemption on, no
-    /// lock held. Errors: those of ElfModule::parse; OutOfMemory. Nothing stays allocated after an error.
+    /// Validates `file` and takes over what is needed of it, with one reference for the caller. The file itself is
+    /// looked at again for source lines alone: until then it has to be there. Preemption on, no lock held. Errors:
+    /// those of ElfModule::parse; OutOfMemory. Nothing stays allocated after an error.
     static Result<Image*> create(Memory& memory, Bytes file, Text file_name);
     Image(const Image&) = delete;
     Image& operator=(const Image&) = delete;
@@ -83,6 +84,7 @@ private:
     Span<const Relocation> relocations_;
     Bytes symbols_;
     Bytes symbol_names_;
+    Bytes file_;
     Segment segments_[ElfModule::kMaximumSegments];
     KeepsMappings keeps_ = KeepsMappings::No;
     uint32_t idle_count_ = 0;
@@ -118,6 +120,10 @@ public:
     Text symbol_for(uint64_t address, uint64_t& offset) const {
         return contains(address) ? image_.symbol_for(address - base(), offset) : Text();
     }
+    /// "crasher.cpp:85", where the code at the address comes from; empty if that is not known. See source_line.hpp.
+    FixedText<62> source_line(uint64_t address) const;
+    /// The same of the function that begins at the address, or to which the thunk leads that begins there.
+    FixedText<62> source_line_of_method(uint64_t address) const;
 
 private:
     friend class Image;

@@ -410,5 +410,28 @@ TEST_F(ImageTest, FramesInManyRunsMakeOneMapping) {
         if (i >= scattered || i % 2 == 1) pages.free(all[i], 1);
 }
 
+TEST_F(ImageTest, AMethodBeginsWhereItsSourceSaysAlsoBehindAThunk) {
+    const test::ModuleFile file("helix-scheduler-fair");
+    Image* image = Image::create(memory, file.bytes(), "x").value();
+    Mapping* mapping = Mapping::create(memory, *image).value();
+    const std::string method = "N5helix10scheduling10FairPolicy9pick_nextERNS_12SchedulerCpuE";
+    uint64_t found[2] = {};
+    for (uint64_t at = mapping->base(); at < mapping->base() + image->memory_size(); ++at) {
+        uint64_t offset = 1;
+        const std::string symbol(mapping->symbol_for(at, offset));
+        if (offset == 0 && symbol == "_Z" + method) found[0] = at;
+        if (offset == 0 && symbol == "_ZThn8_" + method) found[1] = at;
+    }
+    ASSERT_NE(found[0], 0u);
+    ASSERT_NE(found[1], 0u);
+    const std::string line(mapping->source_line_of_method(found[0]).text());
+    EXPECT_EQ(line.substr(0, 9), "fair.hpp:");
+    EXPECT_EQ(std::string(mapping->source_line_of_method(found[1]).text()), line);
+    EXPECT_NE(std::string(mapping->source_line(found[1]).text()), line);  // the thunk itself has another, or none
+    EXPECT_TRUE(mapping->source_line(mapping->base() - 1).empty());
+    Mapping::destroy(mapping);
+    image->release();
+}
+
 }  // namespace
 }  // namespace helix::kernel

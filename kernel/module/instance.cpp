@@ -142,12 +142,19 @@ FixedText<62> describe_thread(const FailureNote& note) {
     return format<62>("thread {} ({})", static_cast<uint64_t>(note.cause.thread), note.cause.thread_name);
 }
 
+namespace {
+FixedText<62> source_line_of(const FailureNote& note, const Mapping& mapping) {
+    return note.is_answer ? mapping.source_line_of_method(note.instruction) : mapping.source_line(note.instruction);
+}
+}  // namespace
+
 void Instance::complete_cause() {
     constexpr Text kNames[] = {"", "fault", "budget", "abort"};
     if (note.cause.rule.empty()) note.cause.rule = kNames[static_cast<size_t>(note.failure) & 3];
+    if (mapping == nullptr) return;
     uint64_t offset = 0;
-    if (mapping != nullptr)
-        note.cause.function.assign(function_name(mapping->symbol_for(note.instruction, offset)).text());
+    note.cause.function.assign(function_name(mapping->symbol_for(note.instruction, offset)).text());
+    note.cause.source = source_line_of(note, *mapping);
 }
 
 FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
@@ -183,6 +190,10 @@ FixedText<186> describe_failure(const FailureNote& note, Instance& instance) {
             text.append(function_name(symbol).text());
         else
             text.append(format<140>("{}+0x{:x}", function_name(symbol).text(), offset).text());
+        if (const auto source = source_line_of(note, *instance.mapping); !source.empty()) {
+            text.append(" at ");
+            text.append(source.text());
+        }
     }
     return text;
 }

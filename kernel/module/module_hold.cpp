@@ -12,28 +12,33 @@ namespace helix::kernel {
 
 FixedText<150> ModuleHold::describe_caller(Instance& instance) {
     FixedText<150> text;
+    uint64_t where = 0;  // where the module called the service in which the thread waits, if it is the innermost
     instance.kernel.threads.for_each_locked([&](Thread& thread) {
         if (!text.empty() || thread.state == ThreadState::Running) return;
-        uint64_t where = 0;  // where the module called the service in which the thread waits, if it is the innermost
+        where = 0;
         for (const Gate* gate = thread.gate; gate != nullptr; gate = gate->previous()) {
             if (gate->kind() == GateKind::Kernel) {
-                where = gate->resume;
+                where = gate->resume - 1;
                 continue;
             }
             if (gate->instance == token_of(&instance) && gate->kind() != GateKind::Thread) {
                 text.append(format<60>("thread {} ({})", static_cast<uint32_t>(thread.id), thread.name.text()).text());
-                uint64_t offset = 0;
-                if (instance.mapping == nullptr || !instance.mapping->contains(where)) return;
-                const Text symbol = instance.mapping->symbol_for(where, offset);
-                if (symbol.empty()) return;
-                text.append(" in ");
-                text.append(function_name(symbol).text());
                 return;
             }
             where = 0;
         }
     });
     if (text.empty()) text.append("a thread that runs");
+    if (instance.mapping == nullptr || !instance.mapping->contains(where)) return text;
+    uint64_t offset = 0;
+    if (const Text symbol = instance.mapping->symbol_for(where, offset); !symbol.empty()) {
+        text.append(" in ");
+        text.append(function_name(symbol).text());
+    }
+    if (const auto source = instance.mapping->source_line(where); !source.empty()) {
+        text.append(" at ");
+        text.append(source.text());
+    }
     return text;
 }
 

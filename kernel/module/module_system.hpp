@@ -321,13 +321,12 @@ private:
     Result<void> check_reloadable(ModuleRecord& record, const Image& image) HELIX_REQUIRES(change_);
     /// Later: the state has no checksum yet, so that a hold is not longer for it; see StateWriter::seal.
     enum class Seal : uint8_t { Now, Later };
-    Result<void> save_state_of(Instance& from, Buffer& buffer, Bytes& state, Seal seal = Seal::Now)
-        HELIX_REQUIRES(change_);
+    /// The caller holds the call lock of `from`. What there is to save lies in `buffer`, not validated yet.
+    static Result<void> save_state_of(Instance& from, Buffer& buffer, Bytes& state, Seal seal = Seal::Now);
     Result<void> restore_state_of(Instance& to, Bytes state, Text format_name, Seal seal = Seal::Now)
         HELIX_REQUIRES(change_);
     Result<void> check_health(Instance& candidate);
     void retire_replaced(Instance& old) HELIX_REQUIRES(change_);
-    void keep_saved(ModuleRecord& record, Bytes state) HELIX_REQUIRES(change_);
     // swap.cpp
     /// A swap that is under way.
     struct Swapping {
@@ -420,6 +419,14 @@ private:
     FixedText<46> next_look(uint64_t& next_ns);
     void look_at(ModuleRecord& record);
     void watch_call(ModuleRecord& record, uint64_t now_ns);
+    void take_checkpoint(ModuleRecord& record);
+    /// A restart of the module restores what was saved in the reload `replacement`, unless `serves`, which began with
+    /// that, has saved its state since.
+    void keep_reloaded(const Replacement& replacement, const Instance& serves) HELIX_REQUIRES(change_);
+    /// From now on a restart of `record` restores a copy of `state`, saved at `time_ns`; nothing, if it is empty. `by`:
+    /// it is a checkpoint of that instance. `unless`: what that one saved stays.
+    void keep_for_restart(ModuleRecord& record, Bytes state = {}, uint64_t time_ns = 0,
+                          InstanceId by = InstanceId::None, InstanceId unless = InstanceId::None);
     void end_overdue_calls() HELIX_REQUIRES(change_);
     Instance* find_culprit(ModuleRecord& record, uint64_t& where) HELIX_REQUIRES(change_, registry_);
     // supervisor_restart.cpp; change lock held

@@ -22,6 +22,13 @@ struct KeptRegion : boost::intrusive::list_base_hook<> {
     void* memory = nullptr;
 };
 
+/// The state that a restart restores, of a module that takes an old one: what was saved last.
+struct SavedState {
+    Buffer state;  ///< empty: there is none
+    uint64_t time_ns = 0;
+    InstanceId instance = InstanceId::None;  ///< that saved it as a checkpoint
+};
+
 /// What is known of how a module is. Of the thread that asks, but for what says otherwise.
 class Health {
 public:
@@ -30,7 +37,10 @@ public:
     InstanceId instance = InstanceId::None;  ///< that was asked last
     uint64_t busy_since_ns = 0;              ///< when it was first seen in call `busy_call`; 0: it was in none
     uint64_t busy_call = 0;
-    uint64_t overdue_call = 0;  ///< the call that goes on for too long, for the supervisor; 0: none; atomic
+    uint64_t overdue_call = 0;              ///< the call that goes on for too long, for the supervisor; 0: none; atomic
+    uint64_t checkpoint_ns = 0;             ///< its state is not saved before
+    InstanceId saves = InstanceId::None;    ///< for which that is
+    InstanceId refused = InstanceId::None;  ///< of which a word is in the log that its state could not be saved
 
     /// So many bad answers in a row. Anybody reads it.
     uint32_t unhealthy() const { return __atomic_load_n(&unhealthy_, __ATOMIC_RELAXED); }
@@ -83,7 +93,8 @@ public:
     uint64_t heard_event = 0;
     Supervision supervision;  ///< as the profile has it, from before the record is in the registry
     Restarts restarts;        ///< guarded by the change lock, as it says
-    Buffer saved;             ///< the state that was saved last, for a restart; guarded by the change lock
+    SavedState saved;         ///< guarded by the registry's lock; nobody changes it while the module is Restarting but
+                              ///< the supervisor
     Health health;
     bool changes = false;  ///< it is replaced or removed, and its slots are trimmed later; guarded by the change lock
     bool stays = false;    ///< it was removed, but its memory cannot be given back; guarded by the change lock

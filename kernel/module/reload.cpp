@@ -303,8 +303,9 @@ bool ModuleSystem::Replacing::transfer() {
     system_.change_.assert_held();
     clock_.enter(Phase::Transfer);
     for (size_t i = 0; i < group_.size() && was_running_; ++i)
-        if (!well(group_[i], system_.save_state_of(*group_[i].old, group_[i].buffer, group_[i].state, Seal::Later)))
+        if (!well(group_[i], save_state_of(*group_[i].old, group_[i].buffer, group_[i].state, Seal::Later)))
             return false;
+    for (Replacement& replacement : group_) replacement.saved_ns = arch::now_ns();
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
         if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, candidate.info().state_format(),
@@ -348,7 +349,7 @@ void ModuleSystem::Replacing::finish() {
     for (Replacement& replacement : group_) {
         ModuleRecord& record = replacement.record;
         std::swap(record.file, replacement.file);
-        system_.keep_saved(record, replacement.state);
+        system_.keep_reloaded(replacement, *record.current);
         system_.end_probation_of(record);  // of the instance that was replaced
         spares &= replacement.spare != nullptr;
         // As much as it needs.
@@ -358,6 +359,7 @@ void ModuleSystem::Replacing::finish() {
         }
     }
     for (size_t i = group_.size(); i-- > 0;) system_.retire_replaced(*std::exchange(group_[i].old, nullptr));
+    if (!was_running_) system_.wake_health();
     if (ruled_ != nullptr) system_.let_allocator_rule(group_[0].record, clock_);
     clock_.entry().phase = spares ? Phase::Probation : Phase::Serving;
 }

@@ -29,6 +29,7 @@ struct Replacement {
     Instance* spare = nullptr;      ///< initialised: who serves if the new one fails on probation
     Buffer buffer;
     Bytes state;  ///< what was saved, in `buffer`; the spare starts with it
+    uint64_t saved_ns = 0;
     ModuleHold hold;
 
     Replacement(ModuleRecord& of, Text wanted_file) : record(of), wanted(wanted_file), hold(of) {}

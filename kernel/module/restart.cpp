@@ -42,6 +42,7 @@ void Supervision::read(Text key, Text value) {
     if (key == "restart_delay") read_duration(value, restart_delay_ns);
     if (key == "restart_delay_max") read_duration(value, restart_delay_max_ns);
     if (key == "health_period") read_duration(value, health_period_ns);
+    if (key == "checkpoint") read_duration(value, checkpoint_period_ns);
     if (key == "health_failures") read_count(value, UINT32_MAX, health_failures);
     if (key == "call_budget") read_duration(value, call_budget_ns);
     if (key == "call_limit") read_duration(value, call_limit_ns);

@@ -21,14 +21,17 @@ struct Supervision {
     uint64_t restart_delay_max_ns = 10'000'000'000;
     uint64_t health_period_ns = 1'000'000'000;  ///< 0: its health is not asked
     uint32_t health_failures = 3;               ///< so many bad answers in a row are a failure
+    uint64_t checkpoint_period_ns = 0;          ///< how often its state is saved for a restart; 0: it is not
     /// CPU time of one call into the module, without the waits in it; calls that are bounded have less.
     uint64_t call_budget_ns = 1'000'000'000;
     uint64_t call_limit_ns = 0;  ///< how long a request or an event may take; 0: as long as it likes
 
     /// How often somebody looks at the module; 0: never.
     uint64_t look_period_ns() const {
-        const uint64_t watch_ns = call_limit_ns / 2;
-        return health_period_ns == 0 || (watch_ns != 0 && watch_ns < health_period_ns) ? watch_ns : health_period_ns;
+        uint64_t shortest_ns = 0;
+        for (const uint64_t period_ns : {health_period_ns, call_limit_ns / 2, checkpoint_period_ns})
+            if (period_ns != 0 && (shortest_ns == 0 || period_ns < shortest_ns)) shortest_ns = period_ns;
+        return shortest_ns;
     }
     /// For the module `name`: its own table of the profile, otherwise what the profile says for all.
     static Supervision of(const Profile& profile, Text name);

@@ -54,6 +54,16 @@ TEST(Supervision, TakesTheModulesOwnTableBeforeThatOfAll) {
     EXPECT_EQ(rules.restart_delay_ns, 5 * kMillisecond);
 }
 
+TEST(Supervision, LooksAsOftenAsTheShortestPeriodAsks) {
+    EXPECT_EQ(rules_of("").checkpoint_period_ns, 0u);
+    EXPECT_EQ(rules_of("").look_period_ns(), kSecond);
+    EXPECT_EQ(rules_of("kernel.checkpoint=200ms").look_period_ns(), 200 * kMillisecond);
+    EXPECT_EQ(rules_of("kernel.checkpoint=5s").look_period_ns(), kSecond);
+    EXPECT_EQ(rules_of("kernel.checkpoint=5s\nkernel.health_period=0s").look_period_ns(), 5 * kSecond);
+    EXPECT_EQ(rules_of("kernel.health_period=0s\nkernel.call_limit=4s").look_period_ns(), 2 * kSecond);
+    EXPECT_EQ(rules_of("kernel.health_period=0s").look_period_ns(), 0u);
+}
+
 TEST(Supervision, KeepsTheDefaultWhereTheToolWouldRefuse) {
     const Supervision rules = rules_of("module.x.restart=perhaps\nmodule.x.restart_limit=17\nmodule.x.call_limit=soon");
     EXPECT_EQ(rules.restart, Supervision::Restart::OnFailure);

@@ -63,6 +63,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
             continue;
         }
         kernel_.log.warning("supervisor", "{} returned to its previous version", record.name());
+        keep_reloaded(group[i], *record.current);
         Instance& replaced = *group[i].old;
         if (replaced.is_ended()) {
             replaced.become(ModuleState::Failed);

@@ -12,12 +12,12 @@ namespace helix::kernel {
 
 namespace {
 
-/// The module broke a rule: its call ends when the service is done.
-void broke_rule(Instance& instance, Text rule, uint64_t instruction = 0) {
+/// The module broke a rule: its call ends when the service is done. In a service, which names where it was called.
+void broke_rule(Instance& instance, Text rule) {
     FailureNote note;
     note.failure = GateFailure::Abort;
     note.rule = rule;
-    note.instruction = instruction;
+    note.instruction = current_gate()->resume - 1;
     module_failed(instance, note);
 }
 
@@ -141,8 +141,7 @@ uint64_t ModuleWait::shorten(uint64_t timeout_ns) {
 Result<void> ModuleWait::outcome(const Result<void>& result) {
     if (result.ok()) return {};
     if (result.error().code() == ErrorCode::TimedOut && shortened_) {
-        broke_rule(instance_, "it waited for more than 5 seconds in a call that the kernel made",
-                   current_gate()->resume);
+        broke_rule(instance_, "it waited for more than 5 seconds in a call that the kernel made");
     }
     const uint32_t hold = instance_.hold_number();
     if (result.error().code() == ErrorCode::Cancelled && called_ && !timed_ && hold != 0) {
@@ -412,7 +411,7 @@ Instance& enter_service(const InstanceToken* token, const void* caller) {
     FailureNote note;
     note.failure = fits ? GateFailure::Abort : GateFailure::Fault;
     note.kind = FaultKind::StackOverflow;
-    note.instruction = reinterpret_cast<uint64_t>(caller);
+    note.instruction = reinterpret_cast<uint64_t>(caller) - 1;
     if (fits) note.rule = enabled_too_often ? kPreemptionRule : "it called the kernel with a token that is not its own";
     module_failed(instance, note);
     end_call(*gate, note.failure);
@@ -458,6 +457,18 @@ struct Service<Function> {
     }
 };
 
+/// `call`, unless that is in the SDK's own runtime: then who called that. `frame` is of the function that contains it.
+uint64_t outside_of_runtime(Instance& instance, uint64_t call, const void* frame) {
+    for (int depth = 0; depth < 4; ++depth) {
+        if (!instance.mapping->source_line(call).text().starts_with("module_runtime.cpp:")) break;
+        uint64_t outer[2];  // the frame pointer below, and where it returns to
+        if (!copy_in(instance, outer, frame, sizeof(outer)) || !instance.mapping->contains(outer[1])) break;
+        frame = reinterpret_cast<const void*>(outer[0]);
+        call = outer[1] - 1;
+    }
+    return call;
+}
+
 __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
     Instance& instance = enter_service(token, __builtin_return_address(0));
     FailureNote note;
@@ -467,6 +478,8 @@ __attribute__((noreturn)) void abort_call(InstanceToken* token, Text reason) {
     {
         ServiceScope scope(__builtin_return_address(0));
         note.reason = FixedText<100>(CopiedText<100>(instance, reason).value.text());
+        const void* const frame = *static_cast<void* const*>(__builtin_frame_address(0));
+        note.instruction = outside_of_runtime(instance, note.instruction, frame);
     }
     module_failed(instance, note);
     end_call(*current_gate(), GateFailure::Abort);

@@ -97,6 +97,7 @@ bool ModuleSystem::is_restart_due() {
 void ModuleSystem::announce_decided(ModuleRecord& record) {
     record.open_after_failed();
     rounds_.wake_all([&](Rounds&) { __atomic_add_fetch(&restarts_ended_, 1, __ATOMIC_RELEASE); });
+    wake_health();  // while it did not run, nobody planned to look at it
 }
 
 Result<void> ModuleSystem::wait_for_restart(uint64_t ended, uint64_t deadline_ns) {

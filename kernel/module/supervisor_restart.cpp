@@ -127,7 +127,7 @@ Result<void> ModuleSystem::bring_back(ModuleRecord& record) {
     const bool afresh = restarts.is_last(record.supervision, now_ns);
     if (afresh) {
         release_kept(record);
-        record.saved = Buffer();
+        keep_for_restart(record);
     }
     restarts.note_attempt(now_ns);
 
@@ -136,15 +136,15 @@ Result<void> ModuleSystem::bring_back(ModuleRecord& record) {
     // An old state may be restored where the module says that this does no harm. One that refuses it after all begins
     // without.
     Instance* successor = nullptr;
-    if (has(failed->info().flags(), ModuleFlags::RestoresStale) && record.saved.size() != 0) {
-        auto made = make_successor(record, clock, record.saved.bytes());
+    if (has(failed->info().flags(), ModuleFlags::RestoresStale) && record.saved.state.size() != 0) {
+        auto made = make_successor(record, clock, record.saved.state.bytes());
         if (made.ok()) {
             successor = made.value();
-            entry.state_bytes = record.saved.size();
+            entry.state_bytes = record.saved.state.size();
         } else {
             kernel_.log.warning("supervisor", "{} begins without its saved state: {}", record.name(),
                                 made.error().sentence());
-            record.saved = Buffer();
+            keep_for_restart(record);
         }
     }
     if (successor == nullptr) successor = TRY(make_successor(record, clock, {}));

@@ -92,13 +92,6 @@ Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& 
     return {};
 }
 
-/// What the module of `record` was given, for when it is restarted.
-void ModuleSystem::keep_saved(ModuleRecord& record, Bytes state) {
-    record.saved = Buffer();
-    if (!has(record.current->info().flags(), ModuleFlags::RestoresStale)) return;
-    if (auto saved = Buffer::copy_of(state); saved.ok()) record.saved = saved.take();
-}
-
 /// `state`, if there is any, for an instance that takes the place of the one that saved it. Schemas of different
 /// formats, `format_name` and that of `to`, say nothing of each other.
 Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state, Text format_name, Seal seal) {

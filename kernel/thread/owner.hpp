@@ -66,6 +66,7 @@ struct FailureCause {
     FixedText<29> thread_name;
     /// In which it happened, or which gave the wrong answer; the supervisor's to find out. Empty: it is not known.
     FixedText<62> function;
+    FixedText<62> source;  ///< "FILE:LINE" of that; the supervisor's too
 };
 
 /// Why an instance failed, noted where it happened. Plain data: written in interrupt and fault context.
@@ -75,7 +76,7 @@ struct FailureNote {
     GateFailure failure = GateFailure::None;
     FaultKind kind = FaultKind::Other;
     uint64_t address = 0;      ///< what was touched, for a fault
-    uint64_t instruction = 0;  ///< where; 0 when unknown
+    uint64_t instruction = 0;  ///< where, or the last byte of the call that led out; 0 when unknown
     bool is_answer = false;    ///< a method's answer was wrong: `instruction` is where the method begins
     Text rule;                 ///< a rule that was broken, in words; a constant of the kernel; @: `thread`
     FailureCause cause;

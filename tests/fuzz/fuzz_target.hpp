@@ -29,6 +29,8 @@ namespace helix::fuzz {
 void elf(Bytes input);
 void archive(Bytes input);
 void profile(Bytes input);
+void shell_line(Bytes input);
+void source_line(Bytes input);
 void state_reader(Bytes input);
 
 /// Reads every byte, so that a sanitizer sees a span that leads outside.

@@ -36,6 +36,7 @@ TEST_P(Replay, TheCorpusBreaksNoPromise) {
 
 INSTANTIATE_TEST_SUITE_P(Corpus, Replay,
                          testing::Values(Target{"elf", elf}, Target{"archive", archive}, Target{"profile", profile},
+                                         Target{"shell_line", shell_line}, Target{"source_line", source_line},
                                          Target{"state_reader", state_reader}),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -84,6 +84,8 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
             options.profile =
                 "kernel.health_period=0s\nkernel.restart_limit=3\nkernel.restart_period=360000s\n"
                 "kernel.restart_delay=100s\nkernel.restart_delay_max=100s\nkernel.call_limit=10s\n";
+        if (restarts == Restarts::FromCheckpoints)
+            options.profile = "kernel.health_period=0s\nkernel.checkpoint=10s\nkernel.restart_delay=1ms\n";
         if (files != nullptr) options.files = files(seed.value_or(1));
         _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
     }

@@ -53,7 +53,8 @@ using ModelFiles = std::vector<std::pair<std::string, std::string>> (*)(uint64_t
 enum class Restarts {
     Never,
     AsByDefault,
-    Foreseeable  ///< nobody is asked for its health, a call ends after ten seconds; the numbers below
+    FromCheckpoints,  ///< taken when it is loaded and long after
+    Foreseeable       ///< nobody is asked for its health, a call ends after ten seconds; the numbers below
 };
 /// Of the restarts that are foreseeable. The first comes at once, and none is ever forgotten.
 inline constexpr uint32_t kForeseeableLimit = 3;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# The README's transcript is what the command above it prints, numbers and units aside.
+# The README's transcript is what the command above it prints, numbers, lines and units aside.
 # timeout: 200
 source "$HELIX_ROOT/tests/system/lib.sh"
 
@@ -18,7 +18,7 @@ eval "arguments=(${command#./helix})"
 "$HELIX" "${arguments[@]}" >"$HELIX_TEST_DIRECTORY/printed" || fail "the command failed: $(cat "$HELIX_TEST_DIRECTORY/printed")"
 
 normalised() {
-    sed -E 's/\+0x[0-9a-f]+/+OFFSET/g; s/^\[ *[0-9.]+\]/[TIME]/; s/[0-9]+(\.[0-9]+)* (ns|us|ms|s)\b/DURATION/g;
+    sed -E 's/\+0x[0-9a-f]+/+OFFSET/g; s/(\.cpp):[0-9]+/\1:LINE/g; s/^\[ *[0-9.]+\]/[TIME]/; s/[0-9]+(\.[0-9]+)* (ns|us|ms|s)\b/DURATION/g;
         s/"(slowest_id|slowest_ms|ended_as_planned|progress)":[0-9]+/"\1":N/g; s/[0-9]+ bytes of state/N bytes of state/;
         s/failed on thread [0-9]+ \(.*\)/failed on THREAD/' "$1"
 }

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # A policy that breaks a rule, whichever, is taken out, and the one before it put back with its threads: on probation,
-# and, hosted, when it has ruled for long. The report names the rule, a thread and the function. On two CPUs.
+# and, hosted, when it has ruled for long. The report names the rule, a thread, the function and the line. On two CPUs.
 # timeout: 400
 source "$HELIX_ROOT/tests/system/lib.sh"
 
@@ -37,6 +37,7 @@ commands() {
 # check NAME OUTPUT: all is as it should be.
 check() {
     local name=$1 output=$2 way record rule
+    local -a found
     ! grep -iq panic "$output" || fail "$name: $(grep -iA3 panic "$output")"
     for way in "${ways[@]}"; do
         grep -qx "after $way" "$output" || fail "$name: nothing ran on after $way: $(tail -5 "$output")"
@@ -51,13 +52,15 @@ check() {
         fail "$name: $(wc -l <"$output.records") of ${#ways[@]} failures are in the history: $(cat "$output.records")"
     for way in "${ways[@]}"; do
         read -r record
-        [[ $record =~ \"rule\":\"(${rules[$way]})\",\"thread\":([0-9]+),\"thread_name\":\"([^\"]*)\",\"function\":\"([^\"]*)\" ]] ||
+        [[ $record =~ \"rule\":\"(${rules[$way]})\",\"thread\":([0-9]+),\"thread_name\":\"([^\"]*)\",\"function\":\"([^\"]*)\",\"source\":\"([^\"]*)\" ]] ||
             fail "$name: $way was found out otherwise: $record"
-        [[ ${BASH_REMATCH[4]} =~ ^(SchedulerRuleBreaker|.*Policy|.*RunQueues)::$methods$ ]] || fail "$name: $way: no function: $record"
-        rule=${BASH_REMATCH[1]}
+        found=("${BASH_REMATCH[@]}")
+        [[ ${found[4]} =~ ^(SchedulerRuleBreaker|.*Policy|.*RunQueues)::$methods$ ]] || fail "$name: $way: no function: $record"
+        [[ ${found[5]} =~ ^[a-z_]+\.[ch]pp:[1-9][0-9]*$ ]] || fail "$name: $way: no line: $record"
+        rule=${found[1]}
         case $rule in
             lost | no-pick | starved | running | blocked | elsewhere)
-                [[ ${BASH_REMATCH[3]} == workload-* || $rule == no-pick ]] || fail "$name: $way: no thread: $record"
+                [[ ${found[3]} == workload-* || $rule == no-pick ]] || fail "$name: $way: no thread: $record"
                 ;;
         esac
     done <"$output.records"

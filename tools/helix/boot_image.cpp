@@ -46,13 +46,15 @@ std::vector<Elf64_Phdr> program_headers(std::string_view file, std::string_view 
     return programs;
 }
 
-/// A module as it goes into an archive. Debug information never does; symbols only where a profile keeps them.
+/// A module as it goes into an archive. Of debug information only its lines do, and those and symbols only where a
+/// profile keeps them.
 std::string stripped_module(const ModuleFile& module, bool keep_symbols) {
     if (!keep_symbols) return strip_elf(module.bytes, module.path.string());
     const TemporaryDirectory directory;
     const fs::path out = directory.path() / "stripped";
     const CapturedRun run =
-        run_captured({.arguments = {"llvm-strip-19", "--strip-debug", "-o", out.string(), module.path.string()}});
+        run_captured({.arguments = {"llvm-strip-19", "--strip-debug", "--keep-section=.debug_line",
+                                    "--keep-section=.debug_line_str", "-o", out.string(), module.path.string()}});
     if (!run.end.ok()) throw Failure(ExitStatus::Environment, "llvm-strip-19: {}", trim(run.output));
     return read_file(out);
 }

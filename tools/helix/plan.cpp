@@ -299,6 +299,11 @@ private:
                 continue;
             }
             const ModuleFile& module = plan_.modules[index];
+            if (settings.supervision.contains("checkpoint") && !has(module.info.flags(), ModuleFlags::RestoresStale))
+                error(settings.checkpoint_at,
+                      fmt::format("module {} takes no checkpoint: it does not declare RestoresStale, that an old state "
+                                  "does no harm; take \"checkpoint\" out",
+                                  name));
             for (const auto& [key, setting] : settings.options) {
                 const Option* option = module.option(key);
                 if (option == nullptr) {

@@ -76,6 +76,17 @@ TEST(BootPlan, CompilesToLinesForTheKernel) {
         EXPECT_THAT(lines, HasSubstr(line));
 }
 
+TEST(BootPlan, TakesCheckpointsOfModulesThatRestoreOldStatesAlone) {
+    const std::string begin =
+        "[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\"]\n"
+        "dynamic = [\"phoenix\", \"crasher\"]\ncheckpoint = \"60s\"\n";
+    const std::string lines = plan_of(begin + "[module.\"phoenix\"]\ncheckpoint = \"5s\"\n").compiled();
+    EXPECT_THAT(lines, HasSubstr("module.phoenix.checkpoint=5s\n"));
+    EXPECT_THAT(lines, HasSubstr("kernel.checkpoint=60s\n"));
+    EXPECT_THAT(refusal(begin + "[module.\"crasher\"]\ncheckpoint = \"5s\"\n"),
+                HasSubstr("p/helix.toml:6:1: module crasher takes no checkpoint: it does not declare RestoresStale"));
+}
+
 constexpr char kBase[] = "[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\", ";
 
 TEST(BootPlan, AnotherInstanceOfAModuleHasAnotherName) {

@@ -241,6 +241,7 @@ private:
                                         name));
         } else if (const SupervisionKey* known = find_supervision_key(key.str())) {
             supervise(*known, std::string(key.str()), node, settings.supervision);
+            if (key.str() == "checkpoint") settings.checkpoint_at = at;
         } else if (key.str() == "probation") {
             if (!text || !is_duration(*text))
                 error(node, "\"probation\" takes a duration such as \"2s\" or \"500ms\"");

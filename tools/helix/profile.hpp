@@ -51,6 +51,7 @@ struct ModuleSettings {
     std::optional<ModuleReference> instance_of;      ///< another module, of which this is one more instance
     std::string probation;                           ///< a duration; empty: the profile's, or the kernel's own
     std::map<std::string, std::string> supervision;  ///< `restart` and its like, for the kernel
+    Position checkpoint_at;                          ///< of that key, if it is among them
 };
 
 struct Profile {

@@ -96,6 +96,7 @@ constexpr ProfileKey kKeys[] = {
     string("modules.restart_delay_max"),
     string("modules.health_period"),
     integer("modules.health_failures", 1, 1000),
+    string("modules.checkpoint"),
     string("modules.call_budget"),
     string("modules.call_limit"),
 
@@ -155,6 +156,7 @@ constexpr SupervisionKey kSupervisionKeys[] = {
     {"restart_delay_max", SupervisionKey::Takes::Duration},
     {"health_period", SupervisionKey::Takes::Duration},
     {"health_failures", SupervisionKey::Takes::Count, 1000},
+    {"checkpoint", SupervisionKey::Takes::Duration},
     {"call_budget", SupervisionKey::Takes::LongerDuration},
     {"call_limit", SupervisionKey::Takes::Duration},
 };

@@ -163,6 +163,7 @@ TEST(Profile, PassesOnHowModulesAreLookedAfter) {
                 HasSubstr("\"restart\" takes \"never\", \"on-failure\" or \"always\""));
     EXPECT_THAT(refusal("[module.\"x\"]\nrestart_limit = 0\n"), HasSubstr("takes a number from 1 to 16"));
     EXPECT_THAT(refusal("[module.\"x\"]\nhealth_period = 2\n"), HasSubstr("takes a duration"));
+    EXPECT_THAT(refusal("[module.\"x\"]\ncheckpoint = \"often\"\n"), HasSubstr("\"checkpoint\" takes a duration"));
 }
 
 TEST(Profile, PassesProbationTimesOn) {

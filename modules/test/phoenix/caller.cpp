@@ -29,7 +29,8 @@ public:
     /// `total`, `die`, `hang`, `ring`: calls that method. `ask_hang`: the same by a request. `queue`: a thread makes
     /// that request, and then it is asked for its total by one, behind it. `ring_beside`: a thread rings, and while it
     /// is called back the phoenix is made to die. `await N`: waits until N implementations
-    /// have filled the handle's slot. `calls`: how many of all these came back.
+    /// have filled the handle's slot. `await_saves N`: until its state was saved N times more. `calls`: how many of all
+    /// these came back.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         const helix::Text type = request.request_type;
         if (type == "calls") return number(calls_);
@@ -41,6 +42,7 @@ public:
         if (type == "queue") return queue();
         if (type == "ring_beside") return ring_beside();
         if (type == "await") return await(request.payload);
+        if (type == "await_saves") return await_saves(request.payload);
         return helix::ErrorCode::NotImplemented;
     }
 
@@ -97,6 +99,15 @@ private:
         if (!helix::parse_unsigned(helix::as_text(payload), wanted)) return helix::Response::err("await N: a number");
         while (phoenix_.generation() < wanted) TRY(context_->thread_sleep(1'000'000));
         return number(phoenix_.generation());
+    }
+
+    helix::Result<helix::Response> await_saves(helix::Bytes payload) {
+        uint64_t wanted = 0;
+        if (!helix::parse_unsigned(helix::as_text(payload), wanted))
+            return helix::Response::err("await_saves N: a number");
+        wanted += phoenix_.call<&Phoenix::saves>().value_or(0);
+        while (phoenix_.call<&Phoenix::saves>().value_or(0) < wanted) TRY(context_->thread_sleep(1'000'000));
+        return helix::Response::ok_empty();
     }
 
     const helix::Context* context_ = nullptr;

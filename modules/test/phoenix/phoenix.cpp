@@ -43,7 +43,16 @@ public:
         return context_->semaphore_destroy(never_);
     }
 
-    helix::Result<void> save_state(helix::StateWriter& state) override { return state.put("total", kept_->total); }
+    helix::Result<void> save_state(helix::StateWriter& state) override {
+        if (saving_ == Saving::Dies) asm volatile("ud2");
+        if (saving_ == Saving::Refused) return helix::Error(helix::ErrorCode::Busy, "not now");
+        TRY(state.put("total", kept_->total));
+        // Over what it has just written: a writer begins with its buffer.
+        if (saving_ == Saving::Spoiled)
+            for (uint8_t& byte : reinterpret_cast<helix::MutableBytes&>(state).subspan(5, 6)) byte = 0xFF;
+        __atomic_fetch_add(&kept_->saves, 1, __ATOMIC_RELAXED);
+        return {};
+    }
     helix::Result<void> restore_state(helix::StateReader& state, helix::Reason reason) override {
         saved_ = TRY(state.get_unsigned("total"));
         constexpr helix::Text kReasons[] = {"reload", "rollback", "crash"};
@@ -57,7 +66,8 @@ public:
     }
 
     /// `add N`, `get`; `die`; `hang`: waits for what never comes; `arm`: the next `total` dies; `sicken`: is not
-    /// healthy from now on; `cripple`: dies, and whoever comes back dies as well as long as kept memory is what it was.
+    /// healthy from now on; `cripple`: dies, and whoever comes back dies as well as long as kept memory is what it was;
+    /// `refuse`, `spoil`, `die_saving`: what it does from now on when it is asked for its state.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         const helix::Text type = request.request_type;
         if (type == "add") {
@@ -81,6 +91,10 @@ public:
         }
         if (type == "sicken") {
             sick_ = true;
+            return helix::Response::ok_empty();
+        }
+        if (type == "refuse" || type == "spoil" || type == "die_saving") {
+            saving_ = type == "refuse" ? Saving::Refused : type == "spoil" ? Saving::Spoiled : Saving::Dies;
             return helix::Response::ok_empty();
         }
         if (type == "cripple") kept_->crippled = true;
@@ -107,11 +121,14 @@ public:
         return die();
     }
     uint64_t hangs() const override { return __atomic_load_n(&kept_->hangs, __ATOMIC_RELAXED); }
+    uint64_t saves() const override { return __atomic_load_n(&kept_->saves, __ATOMIC_RELAXED); }
 
 private:
+    enum class Saving : uint8_t { Well, Refused, Spoiled, Dies };
     struct Kept {
         uint64_t total = 0;
         uint64_t hangs = 0;
+        uint64_t saves = 0;
         bool crippled = false;
     };
 
@@ -128,6 +145,7 @@ private:
     helix::Text why_ = "nothing";
     uint64_t saved_ = 0;
     uint64_t pokes_ = 0;
+    Saving saving_ = Saving::Well;
     bool armed_ = false;
     bool sick_ = false;
 };

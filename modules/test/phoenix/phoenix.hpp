@@ -20,6 +20,8 @@ public:
     virtual Result<uint64_t> ring() = 0;
     /// How often it began to wait for what never comes, in all its lives.
     virtual uint64_t hangs() const = 0;
+    /// How often it was asked for its state and gave it, in all its lives.
+    virtual uint64_t saves() const = 0;
 
 protected:
     ~Phoenix() = default;
@@ -39,13 +41,14 @@ protected:
 template <>
 struct helix::InterfaceTraits<helix::test::Phoenix> {
     using Phoenix = helix::test::Phoenix;
-    static constexpr InterfaceId kId{"test.phoenix", 1, 0};
+    static constexpr InterfaceId kId{"test.phoenix", 1, 1};
     static constexpr auto kMethods =
         methods(MethodEntry<&Phoenix::total>{"total", MethodTraits::Blocking | MethodTraits::Idempotent},
                 MethodEntry<&Phoenix::die>{"die", MethodTraits::Blocking},
                 MethodEntry<&Phoenix::hang>{"hang", MethodTraits::Blocking},
                 MethodEntry<&Phoenix::ring>{"ring", MethodTraits::Blocking},
-                MethodEntry<&Phoenix::hangs>{"hangs", MethodTraits::Bounded});
+                MethodEntry<&Phoenix::hangs>{"hangs", MethodTraits::Bounded},
+                MethodEntry<&Phoenix::saves>{"saves", MethodTraits::Bounded});
 };
 
 template <>
