@@ -75,8 +75,9 @@ Result<void> ModuleHold::park_threads(uint64_t deadline_ns) {
     Threads& threads = held_->kernel.threads;
     if (threads.park(*held_, deadline_ns).ok()) return {};
     const Thread* const awake = threads.find_awake(*held_);
-    FixedText<62> who("a thread");
-    if (awake != nullptr) who = format<62>("thread {} ({})", static_cast<uint32_t>(awake->id), awake->name.text());
+    if (awake == nullptr) return {};  // just now
+    FixedText<150> who;
+    who.append(format<60>("thread {} ({})", static_cast<uint32_t>(awake->id), awake->name.text()).text());
     return Error(ErrorCode::TimedOut, format("{} of {} itself came to no wait", who, record_.name()).text());
 }
 

@@ -9,22 +9,29 @@
 
 namespace helix::kernel {
 
+namespace {
+/// What the history, and the trace, say of a transaction that was undone on probation.
+void note_undone(History& history, uint64_t id, TransactionResult result, Text why, const FailureCause& cause,
+                 uint64_t evict_ns) {
+    history.amend(id, [&](HistoryRecord& entry) {
+        entry.result = result;
+        entry.phase = Phase::Probation;
+        entry.reason.assign(why);
+        entry.cause = cause;
+        entry.evict_ns = evict_ns;
+        Trace::note(TraceKind::Transaction, static_cast<uint8_t>(result), 0, static_cast<uint32_t>(current_thread().id),
+                    0, entry.from.text());
+    });
+}
+}  // namespace
+
 void ModuleSystem::roll_back(Probation& probation, Text reason) {
     const size_t records = probation.group.size() == 0 ? 1 : probation.group.size();
     FailureCause cause;
     uint64_t evict_ns = 0;
     const auto note = [&](TransactionResult result, Text why) {
-        for (size_t i = 0; i < records; ++i) {
-            history_.amend(probation.history_id + i, [&](HistoryRecord& entry) {
-                entry.result = result;
-                entry.phase = Phase::Probation;
-                entry.reason.assign(why);
-                entry.cause = cause;
-                entry.evict_ns = evict_ns;
-                Trace::note(TraceKind::Transaction, static_cast<uint8_t>(result), 0,
-                            static_cast<uint32_t>(current_thread().id), 0, entry.from.text());
-            });
-        }
+        for (size_t i = 0; i < records; ++i)
+            note_undone(history_, probation.history_id + i, result, why, cause, evict_ns);
     };
     probation.active = false;
     if (probation.previous_policy != nullptr) {
@@ -167,13 +174,7 @@ bool ModuleSystem::roll_back_swaps_of(Instance& failed, Text reason) {
         const bool returned = return_primary(probation);
         if (returned) {
             goes |= probation.unload_on_rollback;
-            history_.amend(probation.history_id, [&](HistoryRecord& entry) {
-                entry.result = TransactionResult::RolledBack;
-                entry.reason.assign(reason);
-                entry.cause = failed.note.cause;
-                Trace::note(TraceKind::Transaction, static_cast<uint8_t>(entry.result), 0,
-                            static_cast<uint32_t>(current_thread().id), 0, entry.from.text());
-            });
+            note_undone(history_, probation.history_id, TransactionResult::RolledBack, reason, failed.note.cause, 0);
             probation.active = false;
         } else {
             end_probation(probation);

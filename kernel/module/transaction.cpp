@@ -85,8 +85,7 @@ Result<void> ModuleSystem::save_state_of(Instance& from, Buffer& buffer, Bytes& 
     const bool parked = from.parks == Parked::Again;
     TRY(from.call_in_time<&Module::save_state>(writer));
     if (parked && from.parks != Parked::Again)
-        return Error(ErrorCode::TimedOut,
-                     format("threads of {} itself came to no wait while its state was saved", from.name()).text());
+        return Error(ErrorCode::TimedOut, "its own threads came to no wait while its state was saved");
     if (writer.empty()) return {};
     state = TRY(seal == Seal::Now ? writer.finish() : writer.finish_unsealed());
     return {};

@@ -11,16 +11,25 @@
 
 namespace helix::kernel {
 
+namespace {
+/// Whoever waits here looks again at every change: a thread began to rest, or may go on.
+WakeReason wait_for_change(Awaited<uint64_t>& changes, uint64_t seen, uint64_t deadline_ns, Cancellable cancellable) {
+    return changes.wait_until([seen](uint64_t& count) { return count != seen; }, deadline_ns, cancellable);
+}
+uint64_t count_changes(Awaited<uint64_t>& changes) {
+    return changes.with([](uint64_t& count) { return count; });
+}
+}  // namespace
+
 Result<void> Threads::park(Owner& owner, uint64_t deadline_ns) {
     if (count_threads_of(owner) == 0) return {};  // nobody is inside who could begin one
     owner.parks.store(Parked::Again, std::memory_order_release);
     cpus_.wait_grace_period();
     for (;;) {
-        const uint64_t seen = rests_.with([](uint64_t& rests) { return rests; });
+        const uint64_t seen = count_changes(rests_);
         if (find_awake(owner) == nullptr) return {};
-        const WakeReason reason =
-            rests_.wait_until([&](uint64_t& rests) { return rests != seen; }, deadline_ns, Cancellable::No);
-        if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
+        if (wait_for_change(rests_, seen, deadline_ns, Cancellable::No) == WakeReason::TimedOut)
+            return ErrorCode::TimedOut;
     }
 }
 
@@ -35,8 +44,8 @@ Thread* Threads::find_awake(const Owner& owner) {
 
 Parked Threads::unpark(Owner& owner) {
     if (!parks(owner)) return Parked::No;
-    Parked before = Parked::No;
-    rests_.wake_all([&](uint64_t&) { before = owner.parks.exchange(Parked::No); });
+    const Parked before = owner.parks.exchange(Parked::No);
+    note_rest();
     return before;
 }
 
@@ -50,11 +59,16 @@ void Threads::note_rest() {
 
 void Threads::stay_parked(Thread& self) {
     Owner& owner = *self.owner;
+    const uint64_t deadline_ns = deadline_after(kLongestParkNs);
     while (parks(owner)) {
         begin_rest(self);
-        const WakeReason reason =
-            rests_.wait_until([&](uint64_t&) { return !parks(owner); }, deadline_after(kLongestParkNs));
-        if (reason == WakeReason::TimedOut) unpark(owner);
+        WakeReason reason = WakeReason::Signalled;
+        while (reason == WakeReason::Signalled) {  // to others that rest this one says nothing
+            const uint64_t seen = count_changes(rests_);
+            if (!parks(owner)) break;
+            reason = wait_for_change(rests_, seen, deadline_ns, Cancellable::Yes);
+        }
+        if (reason == WakeReason::TimedOut) (void)unpark(owner);
         self.rests.store(false, std::memory_order_release);
         std::atomic_signal_fence(std::memory_order_seq_cst);
         if (reason == WakeReason::Cancelled) return;  // its module is ended

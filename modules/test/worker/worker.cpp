@@ -32,6 +32,7 @@ public:
         return {};
     }
     helix::Result<void> stop() override {
+        linger(50);  // there is work to do for those who do not stand still
         __atomic_store_n(&ending_, true, __ATOMIC_RELEASE);
         __atomic_store_n(&enough_, true, __ATOMIC_RELEASE);
         for (size_t i = 0; i < count_; ++i)
@@ -46,9 +47,9 @@ public:
         if (guarded_) TRY(context_->semaphore_wait(lock_));
         TRY(state.put("juggling", uint64_t{juggling_}));
         for (size_t i = 0; i < kPairs; ++i) {
-            TRY(state.put(kFirst[i], load(pairs_[i].first)));
-            linger(20);
             TRY(state.put(kSecond[i], load(pairs_[i].second)));
+            linger(20);
+            TRY(state.put(kFirst[i], load(pairs_[i].first)));
         }
         TRY(state.put("next", load(next_)));
         TRY(state.put("posted", posted_));
