@@ -1,13 +1,17 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The peer `dlopen`: dlopen and dlclose of a file, on a pthread beside a kernel in the same process, in turns with it.
+// The peers `dlopen` and `boost-dll`: a file is loaded and let go, by dlopen and dlclose and by Boost.DLL, on a pthread
+// beside a kernel in the same process, in turns with it.
 #pragma once
+
+#define BOOST_DLL_USE_STD_FS
 
 #include "hosted_kernel.hpp"
 
 #include <dlfcn.h>
 #include <stdio.h>
 #include <time.h>
+#include <boost/dll/shared_library.hpp>
 
 #include <atomic>
 #include <string>
@@ -51,6 +55,7 @@ public:
         return rounds_.load() == kRounds;
     }
     std::vector<uint64_t> samples() const { return {ns_, ns_ + kRuns}; }
+    std::vector<uint64_t> boost_samples() const { return {boost_ns_, boost_ns_ + kRuns}; }
 
 private:
     void run() {
@@ -69,6 +74,19 @@ private:
                 }
                 ns_[round * kRunsInRound + i] = host_now_ns() - begin;
             }
+            for (size_t i = 0; i < kRunsInRound && !over_.load(); ++i) {
+                std::error_code error;
+                const uint64_t begin = host_now_ns();
+                boost::dll::shared_library library;
+                library.load(file_, error, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+                library.unload();
+                if (error) {
+                    fprintf(stderr, "%s\n", error.message().c_str());
+                    over_ = true;
+                    return;
+                }
+                boost_ns_[round * kRunsInRound + i] = host_now_ns() - begin;
+            }
             if (!over_.load()) ++rounds_;
         }
     }
@@ -79,6 +97,7 @@ private:
     std::atomic<size_t> rounds_{0};
     std::atomic<bool> over_{false};
     uint64_t ns_[kRuns] = {};
+    uint64_t boost_ns_[kRuns] = {};
 };
 
 }  // namespace helix::benchmark

@@ -30,6 +30,6 @@ int main(int argument_count, char** arguments) {
     const bool succeeded = benchmark::run_in_kernel({kModule}, measure);
     if (!peer.finish() || !succeeded) return 1;
     benchmark::print_metric("module.load_start", "ns", {std::begin(load_ns), std::end(load_ns)},
-                            {{"dlopen", peer.samples()}});
+                            {{"dlopen", peer.samples()}, {"boost-dll", peer.boost_samples()}});
     return 0;
 }

@@ -96,9 +96,11 @@ Result<void> ModuleSystem::check_dependencies(const ModuleInfo& info) {
 }
 
 Result<void> ModuleSystem::check_conflicts(const ModuleRecord& record, const ModuleInfo& info) {
+    // Mostly nobody has anything against anybody, and nobody need be looked at.
+    if (info.conflicts().size() == 0 && changing_ == nullptr && conflicting_.empty()) return {};
     const ResolverNode node = {record.name(), info.version(), &info};
     Result<void> result;
-    const auto check = [&](const ModuleRecord& other) {
+    for_each([&](ModuleRecord& other) {
         change_.assert_held();
         if (&other == &record || !other.is_wanted() || !result.ok()) return;
         const ModuleInfo& its = info_of(other);
@@ -108,14 +110,7 @@ Result<void> ModuleSystem::check_conflicts(const ModuleRecord& record, const Mod
                                                        name_with_version(record.name(), info.version()),
                                                        name_with_version(other.name(), its.version()), other.name())
                                                     .text());
-    };
-    if (info.conflicts().size() != 0 || changing_ != nullptr) {
-        for_each(check);
-        return result;
-    }
-    // It has nothing against anybody, so only those who have are asked: mostly nobody.
-    for (const Instance& other : conflicting_)
-        if (other.record.current == &other) check(other.record);
+    });
     return result;
 }
 

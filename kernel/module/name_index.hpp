@@ -84,13 +84,9 @@ protected:
     template <typename Visit>
     void look(uint64_t hash, Visit visit) const {
         const Table* const table = table_;
-        if (table == nullptr) return;
-        for (uint64_t at = hash;; ++at) {
-            const Place& place = table->place(at);
-            void* const thing = place.thing;
-            if (thing == nullptr) return;
-            if (__atomic_load_n(&place.hash, __ATOMIC_RELAXED) == hash && thing != gone() && visit(thing)) return;
-        }
+        uint64_t at = hash;
+        while (void* const thing = next(table, hash, at))
+            if (visit(thing)) return;
     }
 
 private:
@@ -106,6 +102,18 @@ private:
         const Place& place(uint64_t at) const { return reinterpret_cast<const Place*>(this + 1)[at & mask]; }
     };
 
+    /// The first thing of that hash from `at` on, which is moved behind it; null if there is none any more.
+    static void* next(const Table* table, uint64_t hash, uint64_t& at) {
+        if (table == nullptr) return nullptr;
+        for (;; ++at) {
+            const Place& place = table->place(at);
+            void* const thing = place.thing;
+            if (thing == nullptr) return nullptr;
+            if (__atomic_load_n(&place.hash, __ATOMIC_RELAXED) != hash || thing == gone()) continue;
+            ++at;
+            return thing;
+        }
+    }
     /// What stands where a thing was.
     static void* gone() { return const_cast<char*>(&gone_); }
     static bool put(Table& table, uint64_t hash, void* thing);

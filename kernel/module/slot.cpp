@@ -7,7 +7,6 @@
 #include "kernel/kernel.hpp"
 #include "kernel/memory/make.hpp"
 #include "kernel/panic.hpp"
-#include "kernel/thread/lending.hpp"
 
 namespace helix::kernel {
 
@@ -51,23 +50,6 @@ void Slot::close() {
     kernel.threads.cpus().wait_grace_period();
 }
 
-Result<void> Slot::wait_empty(uint64_t timeout_ns) {
-    if (!has_callers()) return {};
-    // Whoever is in what fills the slot now is inside by this slot or another.
-    const SlotTarget* const inside = __atomic_load_n(&target, __ATOMIC_ACQUIRE);
-    Lending lending(kernel.threads, inside == nullptr ? nullptr : owner_of(inside->instance));
-    const uint64_t deadline_ns = deadline_after(timeout_ns);
-    constexpr uint64_t kLongestNs = 16 * Threads::kTickNs;
-    for (uint64_t wait_ns = Threads::kTickNs;; wait_ns = wait_ns < kLongestNs ? 2 * wait_ns : kLongestNs) {
-        lending.look();  // again and again: whoever runs now may wait for its turn then
-        const uint64_t next_ns = deadline_after(wait_ns);
-        const uint64_t until_ns = next_ns < deadline_ns ? next_ns : deadline_ns;
-        if (queue.wait_until([&] { return !has_callers(); }, until_ns, Cancellable::No) != WakeReason::TimedOut)
-            return {};
-        if (until_ns == deadline_ns) return ErrorCode::TimedOut;
-    }
-}
-
 void Slot::open() {
     queue.wake_all([&] { __atomic_fetch_and(&closed, ~kForTransaction, __ATOMIC_RELEASE); });
 }
@@ -82,12 +64,6 @@ Result<void> Slot::wait_open(uint64_t timeout_ns) {
     if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
     if (reason == WakeReason::Cancelled) return ErrorCode::Cancelled;
     return {};
-}
-
-void Slot::left() {
-    queue.wake_all([] {});
-    Thread& self = current_thread();
-    if (self.lent) kernel.threads.inheritance().take_back(self);
 }
 
 bool Slot::has_callers() const {

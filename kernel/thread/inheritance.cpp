@@ -95,19 +95,6 @@ bool Inheritance::set_base(Thread& thread, ThreadId id, uint32_t priority) {
     return true;
 }
 
-void Inheritance::lend(Thread& thread, ThreadId id) {
-    SpinLockGuard guard(lock());
-    if (!threads_.is_alive(thread, id)) return;
-    thread.lent = true;
-    adjust(thread);
-}
-
-void Inheritance::take_back(Thread& thread) {
-    SpinLockGuard guard(lock());
-    if (!thread.lent.exchange(false)) return;
-    if (threads_.is_alive(thread, thread.id)) adjust(thread);
-}
-
 bool Inheritance::is_consistent(Thread& thread) {
     SpinLockGuard guard(lock());
     if (thread.priority != due(thread)) return false;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Lending: who is inside is seen by the gates of those who do not run.
+// Lending: who is inside is seen by the gates of those who do not run; what it does to their priority.
 
 #include "kernel/thread/lending.hpp"
 
@@ -36,6 +36,19 @@ void Lending::look() {
 
 Lending::~Lending() {
     if (lent_) threads_.take_back_all();
+}
+
+void Inheritance::lend(Thread& thread, ThreadId id) {
+    SpinLockGuard guard(lock());
+    if (!threads_.is_alive(thread, id)) return;
+    thread.lent = true;
+    adjust(thread);
+}
+
+void Inheritance::take_back(Thread& thread) {
+    SpinLockGuard guard(lock());
+    if (!thread.lent.exchange(false)) return;
+    if (threads_.is_alive(thread, thread.id)) adjust(thread);
 }
 
 }  // namespace helix::kernel

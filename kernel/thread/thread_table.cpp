@@ -256,6 +256,14 @@ void Threads::cancel_threads_of(Owner& owner) {
     end_waits_in(owner);
 }
 
+bool Threads::is_alive(Thread& thread, ThreadId id) {
+    bool alive = false;
+    with_thread_locked(thread, [&] {
+        alive = thread.id == id && thread.state != ThreadState::Free && thread.state != ThreadState::Ended;
+    });
+    return alive;
+}
+
 void Threads::take_back_all() {
     const size_t limit = used();
     for (size_t position = 0; position < limit; ++position)

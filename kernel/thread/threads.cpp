@@ -82,14 +82,6 @@ Result<void> Threads::set_priority(ThreadId id, uint32_t priority) {
     return {};
 }
 
-bool Threads::is_alive(Thread& thread, ThreadId id) {
-    bool alive = false;
-    with_thread_locked(thread, [&] {
-        alive = thread.id == id && thread.state != ThreadState::Free && thread.state != ThreadState::Ended;
-    });
-    return alive;
-}
-
 bool Threads::set_base_priority(Thread& thread, ThreadId id, uint32_t priority) {
     bool found = false;
     with_thread_locked(thread, [&] {
