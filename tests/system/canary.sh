@@ -89,7 +89,7 @@ error: "2" is not a CPU (a number, 0 to 1)
 error: "" is not a CPU (a number, 0 to 1)
 error: "soon" is no time from 1ns to 86400 seconds
 error: a third word is the time of a canary: --canary CPU [SECONDS]
-error: swap takes --shadow or --canary, not both
+error: swap takes one of --shadow --canary at a time
 error: no module and no file nobody
 error: helix-scheduler-round-robin rules helix.scheduler already
 error: helix-workload does not implement helix.scheduler
