@@ -30,7 +30,8 @@ constexpr Command kCommands[] = {
      1,
      1,
      {ArgumentKind::Module},
-     {{"--cascade"}}},
+     false,
+     "--cascade"},
     {"reload",
      "NAME [FILE] [NAME FILE]... | NAME FILE --shadow N [MS]",
      "Replace modules with their state, all or none; with --shadow after N answers that agree.",
@@ -38,18 +39,20 @@ constexpr Command kCommands[] = {
      1,
      Command::kAnyNumber,
      {ArgumentKind::Module, ArgumentKind::File},
-     {{"--shadow", true}}},
+     true,
+     "--shadow"},
     {"trial", "", "List what was answered differently in the last trial.", run_trial, 0, 0},
     {"swap",
      "INTERFACE NAME [--shadow SECONDS | --canary CPU [SECONDS]]",
-     "Make a module (or file) the primary of an interface, live. With --shadow it is only tried, as a scheduler beside "
-     "the ruling one, and how it would pick is shown: nothing is swapped. With --canary a scheduler first rules one "
-     "CPU alone, for 5 seconds, and that goes back to the other one if anything is amiss, or with Ctrl-C.",
+     "Make a module (or file) the primary of an interface, live; with --shadow it is only tried, as a scheduler beside "
+     "the ruling one, and how it would pick is shown: nothing is swapped; with --canary a scheduler first rules one "
+     "CPU, for 5 seconds, which goes back if anything is amiss, or with Ctrl-C.",
      run_swap,
      2,
      3,
      {ArgumentKind::Interface, ArgumentKind::Implementor},
-     {{"--shadow", true}, {"--canary", true, ArgumentKind::OnlineCpu}}},
+     true,
+     "--shadow --canary"},
     {"interfaces", "", "List the interfaces and who implements them.", run_interfaces, 0, 0},
     {"request",
      "NAME TYPE [PAYLOAD]",
@@ -77,7 +80,8 @@ constexpr Command kCommands[] = {
      0,
      1,
      {},
-     {{"--once"}}},
+     false,
+     "--once"},
     {"trace", "[COUNT]", "Print the latest entries of the trace (40), of all CPUs.", run_trace, 0, 1},
     {"cpu",
      "online|offline N",
@@ -180,14 +184,11 @@ void offer_candidates(Kernel& kernel, ArgumentKind kind, Span<const Text> earlie
         case ArgumentKind::Cpu: {
             const Cpus& cpus = kernel.threads.cpus();
             for (CpuId id = 0; id < cpus.count(); ++id)
-                if (earlier.size() > 1 && cpus.is_online(id) == (earlier[1] == "offline") && id != 0)
+                if (earlier.size() > 1 && cpus.is_online(id) != (earlier[1] == "online") &&
+                    (id != 0 || earlier[0] == "swap"))
                     out.offer(format<4>("{}", id).text());
             return;
         }
-        case ArgumentKind::OnlineCpu:
-            for (CpuId id = 0; id < kernel.threads.cpu_count(); ++id)
-                if (kernel.threads.cpus().is_online(id)) out.offer(format<4>("{}", id).text());
-            return;
     }
 }
 

@@ -6,6 +6,7 @@
 #include "kernel/console/command_line.hpp"
 #include "kernel/console/line_editor.hpp"
 #include "kernel/console/output.hpp"
+#include "kernel/module/profile.hpp"
 
 namespace helix::kernel {
 
@@ -57,14 +58,7 @@ enum class ArgumentKind : uint8_t {
     Key,
     Event,
     CpuAction,
-    Cpu,  ///< that the action in the word before can change
-    OnlineCpu,
-};
-
-struct CommandOption {
-    Text name;  ///< empty: none
-    bool takes_value = false;
-    ArgumentKind value = ArgumentKind::Other;  ///< the word behind it
+    Cpu,  ///< that the action in the word before can change; for `swap` one that is online
 };
 
 struct Command {
@@ -77,15 +71,15 @@ struct Command {
     uint8_t required;  ///< arguments at least
     uint8_t accepted;  ///< arguments at most; kAnyNumber for no limit
     ArgumentKind kinds[kMaximumArguments] = {};
-    CommandOption options[2] = {};  ///< of its own; one of them at a time
+    bool options_take_value = false;  ///< the word behind
+    Text options = {};                ///< of its own, one of them at a time, with spaces between
 
     static constexpr uint8_t kAnyNumber = 255;
 
-    /// Null if it has none of that name.
-    const CommandOption* find_option(Text word) const {
-        for (const CommandOption& own : options)
-            if (!own.name.empty() && own.name == word) return &own;
-        return nullptr;
+    bool has_option(Text word) const {
+        for (const Text own : Words(options))
+            if (own == word) return true;
+        return false;
     }
     /// Where any number is taken, the first two kinds come in turn.
     ArgumentKind kind(size_t i) const {

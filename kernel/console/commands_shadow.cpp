@@ -16,9 +16,9 @@ namespace {
 constexpr uint64_t kLongestNs = 86'400'000'000'000;
 
 /// One line on the terminal, written again each second.
-void show_progress(void*, const ShadowReport& report) {
-    const PolicyTrial::Counts total = report.total();
-    arch::console_write(format<120>("\r{}: {} of {} picks differ\x1b[K", describe_duration(report.ran_ns),
+void show_progress(void* report, uint64_t ran_ns) {
+    const PolicyTrial::Counts total = static_cast<const ShadowReport*>(report)->total();
+    arch::console_write(format<120>("\r{}: {} of {} picks differ\x1b[K", describe_duration(ran_ns),
                                     uint64_t{total.other_picks}, uint64_t{total.choices})
                             .text());
 }
@@ -96,31 +96,16 @@ Result<uint64_t> duration_argument(Text given) {
                  format("\"{}\" is no time from 1ns to 86400 seconds", given.substr(0, 40)).text());
 }
 
-bool is_watched(const Invocation& invocation) {
-    return invocation.keys != nullptr && !invocation.json &&
-           boot_word(invocation.kernel.boot.command_line, "cursor") != "0";
-}
-
 }  // namespace
 
 Result<void> run_canary(Invocation& invocation) {
-    const auto show_time = [](void* terms_pointer, Text candidate, uint64_t ran_ns) {
-        const auto& terms = *static_cast<const CanaryTerms*>(terms_pointer);
-        arch::console_write(format<160>("\r{} of {}: {} rules CPU {}\x1b[K", describe_duration(ran_ns),
-                                        describe_duration(terms.duration_ns), candidate, terms.cpu)
-                                .text());
-    };
     Kernel& kernel = invocation.kernel;
     CanaryTerms terms;
     terms.cpu =
         static_cast<CpuId>(TRY(number_argument(invocation.option_value, "a CPU", kernel.threads.cpu_count() - 1)));
     terms.duration_ns = TRY(duration_argument(invocation.argument(2, "5")));
-    const bool shows_progress = is_watched(invocation);
-    const auto swapped =
-        kernel.modules.swap_after_canary(invocation.arguments[0], invocation.arguments[1], terms,
-                                         shows_progress ? ModuleSystem::CanaryFunction(show_time) : nullptr, &terms);
-    if (shows_progress) arch::console_write("\r\x1b[K");
-    print_transaction(invocation, TRY(swapped), invocation.arguments[0]);
+    const uint64_t id = TRY(kernel.modules.swap_after_canary(invocation.arguments[0], invocation.arguments[1], terms));
+    print_transaction(invocation, id, invocation.arguments[0]);
     invocation.out.write("\n");
     return {};
 }
@@ -130,9 +115,10 @@ Result<void> run_shadow(Invocation& invocation) {
     void* const memory = invocation.kernel.heap.allocate(sizeof(ShadowReport), alignof(ShadowReport));
     if (memory == nullptr) return ErrorCode::OutOfMemory;
     ShadowReport& report = *new (memory) ShadowReport;
-    const bool shows_progress = is_watched(invocation);
+    const bool shows_progress = invocation.keys != nullptr && !invocation.json &&
+                                boot_word(invocation.kernel.boot.command_line, "cursor") != "0";
     auto result = invocation.kernel.modules.shadow(invocation.arguments[0], invocation.arguments[1], duration_ns,
-                                                   report, shows_progress ? show_progress : nullptr);
+                                                   report, shows_progress ? show_progress : nullptr, &report);
     if (shows_progress) arch::console_write("\r\x1b[K");
     if (result.ok() && invocation.json && current_thread().cancelled) result = ErrorCode::Cancelled;
     if (result.ok()) show(invocation, report);

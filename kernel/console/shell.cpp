@@ -135,10 +135,10 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             json = true;
         else if (word == "--help")
             explain = true;
-        else if (const auto* const own = command != nullptr ? command->find_option(word) : nullptr; own != nullptr) {
+        else if (command != nullptr && command->has_option(word)) {
             contradict |= !option.empty() && option != word;
             option = word;
-            if (own->takes_value && i + 1 < words.count) option_value = words.words[++i];
+            if (command->options_take_value && i + 1 < words.count) option_value = words.words[++i];
         } else if (unknown.empty())
             unknown = word;
     }
@@ -158,16 +158,14 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
         invocation.arguments = own_name;
         return run_help(invocation);
     }
-    const CommandOption(&own)[2] = command->options;
     if (contradict)
         return Error(ErrorCode::InvalidArgument,
-                     format("{} takes {} or {}, not both", command->name, own[0].name, own[1].name).text());
+                     format("{} takes one of {} at a time", command->name, command->options).text());
     if (!unknown.empty())
         return Error(
             ErrorCode::InvalidArgument,
-            format("{} has no option {}; it takes {}{}{}{}--json and --help, and -- ends the options", command->name,
-                   unknown.substr(0, 40), own[0].name, own[0].name.empty() ? Text() : Text(", "), own[1].name,
-                   own[1].name.empty() ? Text() : Text(", "))
+            format("{} has no option {}; it takes {}{}--json and --help, and -- ends the options", command->name,
+                   unknown.substr(0, 40), command->options, command->options.empty() ? Text() : Text(", "))
                 .text());
     if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
         return Error(ErrorCode::InvalidArgument,
@@ -304,15 +302,14 @@ void Shell::complete(Text before, CompletionCandidates& out) {
     }
     const Command* const command = find_command(words.words[0]);
     if (before.substr(word_begin).starts_with("-")) {
-        for (size_t i = 0; command != nullptr && i < 2; ++i)
-            if (!command->options[i].name.empty()) out.offer(command->options[i].name);
+        for (const Text own : Words(command != nullptr ? command->options : Text())) out.offer(own);
         out.offer("--json");
         out.offer("--help");
         return;
     }
     if (command == nullptr) return;
-    const CommandOption* const option = command->find_option(words.words[words.count - 1]);
-    offer_candidates(kernel_, option != nullptr ? option->value : command->kind(words.count - 1),
+    const bool names_cpu = words.words[words.count - 1] == "--canary";
+    offer_candidates(kernel_, names_cpu ? ArgumentKind::Cpu : command->kind(words.count - 1),
                      Span<const Text>(words.words, words.count), out);
 }
 

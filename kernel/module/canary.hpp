@@ -14,27 +14,15 @@ struct CanaryTerms {
     uint64_t duration_ns = 0;
 };
 
-/// What became of a canary that did not rule until its time was over.
-enum class CanaryEnd : uint8_t {
-    Failed,     ///< it broke a rule; the other policy rules its CPU again
-    TookOver,   ///< the other policy failed, and it rules all CPUs
-    Displaced,  ///< both failed, or a third policy was to rule
-    Stopped,    ///< the system stops
-};
-constexpr Text describe(CanaryEnd end) {
-    constexpr Text kWords[] = {"it failed", "it took over", "another policy was to rule", "the system stops"};
-    return kWords[static_cast<size_t>(end)];
-}
-
 /// Lies with the thread that waits for its end; whoever ends it before leaves word here, with the change lock held.
 struct Canary {
     Instance* instance = nullptr;
     Instance* ruling = nullptr;  ///< rules the other CPUs
     CpuId cpu = 0;
-    CanaryEnd end = CanaryEnd::Failed;
-    // Of a failure:
-    FixedText<186> why;
-    FailureCause cause;
+    uint64_t ended = 0;      ///< so many trials of schedulers had, when it began
+    bool took_over = false;  ///< the other one failed, and it rules all CPUs
+    FixedText<186> why;      ///< it did not come to rule
+    FailureCause cause;      ///< if that was a failure of its own; else without a rule
     uint64_t evict_ns = 0;
 };
 

@@ -89,7 +89,7 @@ Result<void> ModuleSystem::plug_in_primaries(ModuleRecord& record) {
 
 void ModuleSystem::stop_all() {
     MutexGuard guard(change_);
-    end_canary(CanaryEnd::Stopped);
+    end_canary("the system stops");
     for (Probation& probation : probations_)
         if (probation.active) end_probation(probation);
     // The policies come last and stay plugged in: threads run until the very end.

@@ -90,18 +90,18 @@ public:
     /// The same of a scheduler, which first rules `terms.cpu` alone, for `terms.duration_ns`, while the other one rules
     /// the rest. It is swapped in if nothing was amiss then; else, or if the calling thread is interrupted, that CPU
     /// goes back to the other one, and the error says why. If that one fails meanwhile, the new one takes over.
-    /// `progress`, unless null, is called once a second, with no lock held. Errors also: Busy, while another is a
-    /// canary or a policy is on probation; InvalidState (the CPU is not online, or went offline; nobody rules).
-    using CanaryFunction = void (*)(void* context, Text candidate, uint64_t ran_ns);
+    /// `progress`, unless null, is called once a second, with no lock held, and told how long it has been. Errors also:
+    /// Busy, while another is a canary or a policy is on probation; InvalidState (the CPU is not online, or went
+    /// offline; nobody rules).
+    using ProgressFunction = void (*)(void* context, uint64_t ran_ns);
     Result<uint64_t> swap_after_canary(Text interface, Text name, const CanaryTerms& terms,
-                                       CanaryFunction progress = nullptr, void* context = nullptr);
+                                       ProgressFunction progress = nullptr, void* context = nullptr);
     /// A canary there is over. Any thread, preemption on; locks nothing that is held for long.
     void note_cpu_offline(CpuId cpu);
     /// Lets `name` (a module, or a file: then of one that is loaded for that, or of another version of the one that
     /// rules) follow all that the ruling scheduler is told for `duration_ns`, or until the calling thread is
     /// interrupted, and compares its picks. `report` is filled meanwhile. Nothing is swapped. An error says why it was
-    /// not, or would not be, fit to rule. `progress`, unless null, is called once a second, with no lock held.
-    using ProgressFunction = void (*)(void* context, const ShadowReport& report);
+    /// not, or would not be, fit to rule. `progress` as above.
     Result<void> shadow(Text interface, Text name, uint64_t duration_ns, ShadowReport& report,
                         ProgressFunction progress = nullptr, void* context = nullptr);
 
@@ -371,8 +371,7 @@ private:
     Result<void> begin_canary(Swapping& swapping, const CanaryTerms& terms, Canary& canary) HELIX_REQUIRES(change_);
     Result<void> decide_canary(Swapping& swapping, const Canary& canary, WakeReason woken) HELIX_REQUIRES(change_);
     void forget_canary() HELIX_REQUIRES(change_);
-    void leave_canary() HELIX_REQUIRES(change_);
-    void end_canary(CanaryEnd end) HELIX_REQUIRES(change_);
+    void end_canary(Text why) HELIX_REQUIRES(change_);
     void end_failed_canary(Text why) HELIX_REQUIRES(change_);
     void let_canary_take_over() HELIX_REQUIRES(change_);
     // scheduler_trial.cpp
@@ -381,6 +380,13 @@ private:
                                        ModuleRecord*& loaded) HELIX_REQUIRES(change_);
     void end_scheduler_trial(Text why) HELIX_REQUIRES(change_);
     void end_failed_scheduler_trial(Text why) HELIX_REQUIRES(change_);
+    uint64_t trials_ended() {
+        return trials_ended_.with([](uint64_t ended) { return ended; });
+    }
+    void announce_trial_over();
+    /// Waits until more trials than `ended` are over, the calling thread is interrupted, or `duration_ns` have passed
+    /// (TimedOut), with `progress` as above.
+    WakeReason wait_for_trial(uint64_t ended, uint64_t duration_ns, ProgressFunction progress, void* context);
     bool is_on_scheduler_trial(const ModuleRecord& record) const HELIX_REQUIRES(change_) {
         return scheduler_trial_.instance != nullptr && !scheduler_trial_.is_extra &&
                &scheduler_trial_.instance->record == &record;
@@ -491,12 +497,14 @@ private:
     struct SchedulerTrial {
         Instance* instance = nullptr;  ///< null: there is none
         bool is_extra = false;         ///< an instance made for the trial, of the module that rules
+        uint64_t ended = 0;            ///< so many had, when it began
         FixedText<186> why;            ///< it ended before its time; empty if it did not
     };
     SchedulerTrial scheduler_trial_ HELIX_GUARDED_BY(change_);
-    Awaited<bool> scheduler_trial_over_;
+    Awaited<uint64_t> trials_ended_;  ///< so many trials and canaries have, or should look whether they have to
     Canary* canary_ HELIX_GUARDED_BY(change_) = nullptr;  ///< that is under way
-    Awaited<const Canary*> canary_under_way_;             ///< null also if its CPU went offline
+    static constexpr uint32_t kNoCpu = UINT32_MAX;
+    uint32_t canary_cpu_ = kNoCpu;  ///< of that; atomic
     /// Of the reload that is under way, while others are looked at as if it were done.
     const Replacements* changing_ HELIX_GUARDED_BY(change_) = nullptr;
     Trial* trial_ HELIX_GUARDED_BY(change_) = nullptr;  ///< that is under way

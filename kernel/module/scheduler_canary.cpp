@@ -40,7 +40,8 @@ Result<void> ModuleSystem::check_canary(const InterfaceRecord& interface, const 
     return check_no_policy_on_probation();
 }
 
-/// From here on the candidate rules its CPU. An error leaves nothing mirrored.
+/// From here on the candidate rules its CPU, or, if the other policy failed in this moment, all of them. An error
+/// leaves nothing mirrored.
 Result<void> ModuleSystem::begin_canary(Swapping& swapping, const CanaryTerms& terms, Canary& canary) {
     PolicySlot& policy = kernel_.threads.policy();
     TRY(check_implementor(*swapping.interface, *swapping.record));
@@ -49,62 +50,62 @@ Result<void> ModuleSystem::begin_canary(Swapping& swapping, const CanaryTerms& t
     canary.instance = &candidate;
     canary.ruling = static_cast<Instance*>(policy.ruling_instance());
     canary.cpu = terms.cpu;
+    canary.ended = trials_ended();
     auto begun = prepare_scheduler(candidate, swapping.clock);
-    if (begun.ok()) {
-        policy.stand_by();
-        // Whoever takes the CPU offline looks here after it has looked who rules there.
-        canary_ = &canary;
-        canary_under_way_.wake_all([&](const Canary*& under_way) { under_way = &canary; });
-        swapping.clock.enter(Phase::Canary);
+    if (!begun.ok()) {
+        if (begun.error().code() == ErrorCode::TimedOut) swapping.entry.result = TransactionResult::Cancelled;
+        policy.drop_mirror();
+        return begun;
+    }
+    // Whoever takes the CPU offline looks here after it has looked who rules there.
+    canary_ = &canary;
+    __atomic_store_n(&canary_cpu_, terms.cpu, __ATOMIC_SEQ_CST);
+    policy.stand_by();
+    swapping.clock.enter(Phase::Canary);
+    {
         const PreemptionGuard no_preemption;
         Cpu& cpu = kernel_.threads.cpu(terms.cpu);
         cpu.lock.acquire();
         if (cpu.leaving)
-            begun = Error(ErrorCode::InvalidState, format("CPU {} goes offline", terms.cpu).text());
+            begun = Error(ErrorCode::InvalidState, "its CPU goes offline");
         else if (policy.mirror_failed())
             begun = candidate.failed_error();
         else
             begun = check_count(candidate, cpu);
         if (begun.ok()) policy.begin_canary(cpu);
         cpu.lock.release();
-    } else if (begun.error().code() == ErrorCode::TimedOut) {
-        swapping.clock.entry().result = TransactionResult::Cancelled;
     }
-    if (!begun.ok()) leave_canary();
-    return begun;
+    if (!begun.ok()) end_canary(begun.error().sentence());
+    return canary.took_over ? Result<void>() : begun;
 }
 
 void ModuleSystem::forget_canary() {
     canary_ = nullptr;
-    canary_under_way_.wake_all([](const Canary*& under_way) { under_way = nullptr; });
+    __atomic_store_n(&canary_cpu_, kNoCpu, __ATOMIC_SEQ_CST);
+    announce_trial_over();
 }
 
-/// Nobody is mirrored any more, and no CPU ruled by who was.
-void ModuleSystem::leave_canary() {
-    kernel_.threads.policy().drop_mirror();
-    forget_canary();
-}
-
-/// The canary, if there is one, is over before its time.
-void ModuleSystem::end_canary(CanaryEnd end) {
+/// The canary, if there is one, does not come to rule; unless the other policy failed, and it does already.
+void ModuleSystem::end_canary(Text why) {
     if (canary_ == nullptr) return;
-    canary_->end = end;
-    leave_canary();
+    PolicySlot& policy = kernel_.threads.policy();
+    policy.drop_mirror();
+    // From here on the slot changes no more by itself.
+    if (policy.ruling_instance() == canary_->instance) return let_canary_take_over();
+    canary_->why.assign(why);
+    forget_canary();
 }
 
 /// It failed, on its CPU or in the mirror of another.
 void ModuleSystem::end_failed_canary(Text why) {
-    Canary& canary = *canary_;
-    ModuleRecord& record = canary.instance->record;
-    const FailureNote& note = canary.instance->note;
+    const Instance& instance = *canary_->instance;
     PolicySlot& policy = kernel_.threads.policy();
     policy.replace_failed();  // the supervisor mostly did, at once
-    canary.why.assign(why);
-    canary.cause = note.cause;
-    canary.evict_ns = kernel_.threads.cycles_to_ns(policy.returned_cycles() - canary.instance->failed_cycles);
-    kernel_.log.warning("supervisor", "{} rules CPU {} again", canary.ruling->name(), canary.cpu);
-    end_canary(CanaryEnd::Failed);
-    retire_failed(record);
+    canary_->cause = instance.note.cause;
+    canary_->evict_ns = kernel_.threads.cycles_to_ns(policy.returned_cycles() - instance.failed_cycles);
+    kernel_.log.warning("supervisor", "{} rules again where {} did", canary_->ruling->name(), instance.name());
+    end_canary(why);
+    retire_failed(instance.record);
 }
 
 /// The policy that rules the other CPUs failed. Nobody else follows what happens, so the canary rules all of them,
@@ -113,53 +114,41 @@ void ModuleSystem::let_canary_take_over() {
     PolicySlot& policy = kernel_.threads.policy();
     policy.replace_failed();
     Instance& instance = *canary_->instance;
-    if (policy.ruling_instance() != &instance) return end_canary(CanaryEnd::Displaced);
+    if (policy.ruling_instance() != &instance) return end_canary("both policies failed");
     {
         MutexGuard guard(registry_);
         make_primary(*interfaces_.find(InterfaceTraits<Scheduler>::kId.name), instance);
     }
+    canary_->took_over = true;
     canary_->evict_ns = kernel_.threads.cycles_to_ns(policy.returned_cycles() - canary_->ruling->failed_cycles);
-    kernel_.log.warning("supervisor", "{}, which ruled CPU {}, took over helix.scheduler", instance.name(),
-                        canary_->cpu);
-    end_canary(CanaryEnd::TookOver);
+    kernel_.log.warning("supervisor", "{} took over helix.scheduler", instance.name());
+    forget_canary();
 }
 
 void ModuleSystem::note_cpu_offline(CpuId cpu) {
-    canary_under_way_.wake_all([&](const Canary*& under_way) {
-        if (under_way != nullptr && under_way->cpu == cpu) under_way = nullptr;
-    });
+    if (__atomic_load_n(&canary_cpu_, __ATOMIC_SEQ_CST) == cpu) announce_trial_over();
 }
 
 /// The time of the canary is over, or something else is, and it was not ended: it rules all CPUs, or none.
 Result<void> ModuleSystem::decide_canary(Swapping& swapping, const Canary& canary, WakeReason woken) {
-    HistoryRecord& entry = swapping.clock.entry();
-    PolicySlot& policy = kernel_.threads.policy();
     Instance& candidate = *canary.instance;
-    Cpu& cpu = kernel_.threads.cpu(canary.cpu);
-    bool rules = false;
-    {
-        const PreemptionGuard no_preemption;
-        cpu.lock.acquire();
-        rules = policy.has_canary(cpu);
-        cpu.lock.release();
-    }
-    entry.result = TransactionResult::Cancelled;
     if (woken == WakeReason::Cancelled) return Error(ErrorCode::Cancelled, "it was interrupted");
-    if (!rules && !candidate.is_ended() && !canary.ruling->is_ended())
-        return Error(ErrorCode::InvalidState, format("CPU {} went offline", canary.cpu).text());
-    entry.result = TransactionResult::RolledBack;
-    TRY(check_mirror(candidate));
+    if (woken != WakeReason::TimedOut && !candidate.is_ended() && !canary.ruling->is_ended())
+        return Error(ErrorCode::InvalidState, "its CPU went offline");
+    if (const auto fit = check_mirror(candidate); !fit.ok()) {
+        swapping.entry.result = TransactionResult::RolledBack;
+        return fit;
+    }
     TRY(lock_calls(canary.ruling->record));
     return commit_scheduler(*swapping.record, candidate, canary.ruling, nullptr, swapping.clock);
 }
 
 Result<uint64_t> ModuleSystem::swap_after_canary(Text interface_name, Text name, const CanaryTerms& terms,
-                                                 CanaryFunction progress, void* context) {
-    constexpr uint64_t kProgressNs = 1'000'000'000;
+                                                 ProgressFunction progress, void* context) {
     Swapping swapping(kernel_.threads);
+    HistoryRecord& entry = swapping.entry;
     Canary canary;
     InstanceId instance = InstanceId::None;
-    FixedText<46> ruling;
     {
         MutexGuard guard(change_);
         look_after_failed();
@@ -170,23 +159,13 @@ Result<uint64_t> ModuleSystem::swap_after_canary(Text interface_name, Text name,
         }();
         if (!begun.ok()) return finish_swap(swapping, begun);
         instance = canary.instance->id;
-        ruling.assign(canary.ruling->name());
     }
     const FixedText<46> candidate(swapping.record->name());
-    const uint64_t begun_ns = arch::now_ns();
-    const uint64_t deadline_ns = deadline_after(terms.duration_ns);
-    WakeReason woken = WakeReason::TimedOut;
-    for (;;) {
-        const uint64_t next_ns = deadline_after(kProgressNs);
-        woken = canary_under_way_.wait_until([&](const Canary* under_way) { return under_way != &canary; },
-                                             next_ns < deadline_ns ? next_ns : deadline_ns);
-        if (woken != WakeReason::TimedOut || arch::now_ns() >= deadline_ns) break;
-        if (progress != nullptr) progress(context, candidate.text(), arch::now_ns() - begun_ns);
-    }
+    const WakeReason woken = wait_for_trial(canary.ended, terms.duration_ns, progress, context);
     MutexGuard guard(change_);
     look_after_failed();
-    HistoryRecord& entry = swapping.clock.entry();
-    Result<void> result;
+    Result<void> result = ErrorCode::ModuleFailed;
+    entry.result = TransactionResult::Cancelled;
     if (canary_ == &canary) {
         result = decide_canary(swapping, canary, woken);
         if (result.ok()) {
@@ -194,36 +173,23 @@ Result<uint64_t> ModuleSystem::swap_after_canary(Text interface_name, Text name,
             return finish_swap(swapping, result);
         }
         look_after_failed();  // what failed meanwhile says more
-    }
-    if (canary_ == &canary) {
-        leave_canary();
-        if (result.error().code() == ErrorCode::TimedOut) entry.result = TransactionResult::Cancelled;
-        return finish_swap(
-            swapping, Error(result.error().code(),
-                            format("{}; {} rules CPU {} again", result.error().sentence(), ruling, canary.cpu).text()));
+        if (canary_ == &canary) end_canary(result.error().sentence());
     }
     // Who failed may have been unloaded by now.
-    entry.evict_ns = canary.evict_ns;
     swapping.record = find_record(candidate.text());
     if (swapping.record != nullptr && swapping.record->current->id != instance) swapping.record = nullptr;
-    result = {};
-    switch (canary.end) {
-        case CanaryEnd::TookOver:
-            entry.result = TransactionResult::Committed;
-            entry.phase = Phase::Serving;
-            swapping.clock.stop();
-            break;
-        case CanaryEnd::Failed:
-            entry.result = TransactionResult::RolledBack;
-            entry.cause = canary.cause;
-            result = Error(ErrorCode::ModuleFailed, format("{}; CPU {} went back", canary.why, canary.cpu).text());
-            break;
-        default:
-            entry.result = TransactionResult::Cancelled;
-            result = Error(ErrorCode::Cancelled, describe(canary.end));
-            break;
+    entry.cause = canary.cause;
+    entry.evict_ns = canary.evict_ns;
+    if (canary.took_over) {
+        entry.result = TransactionResult::Committed;
+        entry.phase = Phase::Serving;
+        swapping.clock.stop();
+        return finish_swap(swapping, {});
     }
-    return finish_swap(swapping, result);
+    const bool failed = !canary.cause.rule.empty();
+    if (failed) entry.result = TransactionResult::RolledBack;
+    return finish_swap(swapping, Error(failed ? ErrorCode::ModuleFailed : result.error().code(),
+                                       format("{}; CPU {} went back", canary.why.text(), canary.cpu).text()));
 }
 
 }  // namespace helix::kernel

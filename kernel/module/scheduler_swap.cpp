@@ -98,7 +98,7 @@ Result<void> ModuleSystem::plug_in_scheduler(ModuleRecord& record, Instance& can
     if (suspended != nullptr) policy.drop_mirror();
 
     end_scheduler_trial("another policy was to rule");
-    end_canary(CanaryEnd::Displaced);
+    end_canary("another policy was to rule");
 
     auto* const old = static_cast<Instance*>(policy.ruling_instance());
     const auto ended = [&]() -> Result<void> {

@@ -70,7 +70,7 @@ Result<void> ModuleSystem::begin_scheduler_trial(InterfaceRecord& interface, Tex
     scheduler_trial_.instance = &candidate;
     scheduler_trial_.is_extra = extra != nullptr;
     scheduler_trial_.why = {};
-    scheduler_trial_over_.wake_all([](bool& over) { over = false; });
+    scheduler_trial_.ended = trials_ended();
     if (const auto prepared = prepare_scheduler(candidate, unrecorded.clock); !prepared.ok()) {
         end_scheduler_trial({});
         return prepared;
@@ -92,7 +92,11 @@ void ModuleSystem::end_scheduler_trial(Text why) {
     } else if (scheduler_trial_.is_extra) {
         retire_replaced(*instance);
     }
-    scheduler_trial_over_.wake_all([](bool& over) { over = true; });
+    announce_trial_over();
+}
+
+void ModuleSystem::announce_trial_over() {
+    trials_ended_.wake_all([](uint64_t& ended) { ++ended; });
 }
 
 /// The policy that is on trial has failed. Nobody waits for it: it is not restarted.
@@ -108,11 +112,25 @@ void ModuleSystem::end_failed_scheduler_trial(Text why) {
         retire_failed(record);
 }
 
+WakeReason ModuleSystem::wait_for_trial(uint64_t ended, uint64_t duration_ns, ProgressFunction progress,
+                                        void* context) {
+    constexpr uint64_t kProgressNs = 1'000'000'000;
+    const uint64_t begun_ns = arch::now_ns();
+    const uint64_t deadline_ns = deadline_after(duration_ns);
+    for (;;) {
+        const uint64_t next_ns = deadline_after(kProgressNs);
+        const WakeReason woken = trials_ended_.wait_until([&](uint64_t now) { return now != ended; },
+                                                          next_ns < deadline_ns ? next_ns : deadline_ns);
+        if (woken != WakeReason::TimedOut || arch::now_ns() >= deadline_ns) return woken;
+        if (progress != nullptr) progress(context, arch::now_ns() - begun_ns);
+    }
+}
+
 Result<void> ModuleSystem::shadow(Text interface_name, Text name, uint64_t duration_ns, ShadowReport& report,
                                   ProgressFunction progress, void* context) {
-    constexpr uint64_t kProgressNs = 1'000'000'000;
     FixedText<46> loaded;  // the module that was, and its instance
     InstanceId instance = InstanceId::None;
+    uint64_t ended = 0;
     Result<void> result;
     {
         MutexGuard guard(change_);
@@ -125,17 +143,11 @@ Result<void> ModuleSystem::shadow(Text interface_name, Text name, uint64_t durat
             loaded.assign(record->name());
             instance = record->current->id;
         }
+        ended = scheduler_trial_.ended;
     }
     const uint64_t begun_ns = arch::now_ns();
-    const uint64_t deadline_ns = deadline_after(duration_ns);
-    while (result.ok()) {
-        const uint64_t next_ns = deadline_after(kProgressNs);
-        const WakeReason woken = scheduler_trial_over_.wait_until([](bool& over) { return over; },
-                                                                  next_ns < deadline_ns ? next_ns : deadline_ns);
-        report.ran_ns = arch::now_ns() - begun_ns;
-        if (woken != WakeReason::TimedOut || arch::now_ns() >= deadline_ns) break;
-        if (progress != nullptr) progress(context, report);
-    }
+    if (result.ok()) (void)wait_for_trial(ended, duration_ns, progress, context);
+    report.ran_ns = arch::now_ns() - begun_ns;
     MutexGuard guard(change_);
     if (result.ok()) {
         look_after_failed();

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// PolicySlot, where small is better than fast: policies that come and go, CPUs too, what threads ask of a policy, and
-// looking at it.
+// PolicySlot, where small is better than fast: policies that come and go, CPUs too, telling a mirrored one, moving
+// threads, what these ask of a policy, and looking at it.
 
 #include "kernel/kernel.hpp"
 #include "kernel/thread/policy_calls.hpp"
@@ -20,6 +20,43 @@ bool PolicySlot::ask_words(uint32_t place, uint64_t vtable_offset, const uint64_
         words[3]);
     if (preempt_count() != count) return fail_for_preemption(token_of(asked.instance), count) == GateFailure::None;
     return failure == GateFailure::None;
+}
+
+void PolicySlot::enqueue_in_mirror(uint32_t place, Cpu& cpu, Thread& thread, EnqueueReason reason) {
+    if (!serves(place)) return;
+    thread.queued_in |= bit_of(place);
+    thread.view[place].cpu = cpu.local.cpu;
+    note_time(place, cpu);
+    ask_seldom<&Scheduler::enqueue>(place, kNothing, cpu.view[place], thread.view[place], reason);
+}
+
+void PolicySlot::dequeue_in_mirror(uint32_t place, Cpu& cpu, Thread& picked) {
+    if (!serves(place) || (picked.queued_in & bit_of(place)) == 0) return;
+    if (trial() != nullptr) {
+        compare_pick(cpu, picked);
+        if (!serves(place)) return;
+    }
+    ask_seldom<&Scheduler::dequeue>(place, kNothing, cpu.view[place], picked.view[place], DequeueReason::Picked);
+}
+
+void PolicySlot::migrate(Cpu& from, Cpu& to, Thread& thread) {
+    leave_watch(from);
+    leave_watch(to);
+    const bool was_moved = has_waited_elsewhere(thread);
+    if (!was_moved) thread.vigil = {static_cast<uint32_t>(thread.switches), 0, at(from.ruling).tenant};
+    from.policy_ready.erase(from.policy_ready.iterator_to(thread));
+    from.ready_count = from.ready_count - 1;
+    for (uint32_t place = 0; place < Thread::kPolicies; ++place) {
+        if (!is_told(place, from.ruling) || (thread.queued_in & bit_of(place)) == 0) continue;
+        note_time(place, from);
+        ask_seldom<&Scheduler::dequeue>(place, kNothing, from.view[place], thread.view[place], DequeueReason::Migrated);
+    }
+    thread.queued_in = 0;
+    __atomic_store_n(&thread.cpu, to.local.cpu, __ATOMIC_RELEASE);
+    enqueue(to, thread, EnqueueReason::Migrated);
+    if (!was_moved) return;
+    to.policy_ready.erase(to.policy_ready.iterator_to(thread));
+    to.policy_ready.push_front(thread);
 }
 
 void PolicySlot::set_priority(Cpu& cpu, Thread& thread, uint32_t priority) {

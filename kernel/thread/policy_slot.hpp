@@ -112,7 +112,7 @@ private:
         Scheduler* policy = nullptr;
         Owner* instance = const_cast<Owner*>(&kVacant);
         uint32_t traits = 0;  ///< SchedulerTraits
-        uint32_t tenant = 0;  ///< of each policy that comes to a place another number
+        uint16_t tenant = 0;  ///< of each policy that comes to a place another number, modulo 2^16
     };
     static constexpr auto kWantsBlock = static_cast<uint32_t>(SchedulerTraits::WantsBlock);
     static constexpr auto kWantsTime = static_cast<uint32_t>(SchedulerTraits::WantsTime);
@@ -149,7 +149,11 @@ private:
     void look_after_waiting(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     /// Who is watched on `cpu` may not be the first there any more: what was seen of it stays with it.
     static void leave_watch(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
-    static bool has_waited_elsewhere(const Thread& thread) { return thread.vigil.switches == thread.switches; }
+    static bool has_waited_elsewhere(const Thread& thread) { return is_about(thread.vigil, thread); }
+    /// Whether `thread` has not run since.
+    static bool is_about(const Vigil& vigil, const Thread& thread) {
+        return vigil.switches == static_cast<uint32_t>(thread.switches);
+    }
     bool holds(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
     void compare_counts(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     void note_time(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock) {
@@ -192,7 +196,7 @@ private:
     // The place of who rules, or would; each CPU has it too, and where it has the other one there is a canary. Without
     // a mirror there is none.
     uint32_t ruling_ HELIX_GUARDED_BY(all_cpu_locks) = 0;
-    uint32_t last_tenant_ HELIX_GUARDED_BY(all_cpu_locks) = 0;
+    uint16_t last_tenant_ HELIX_GUARDED_BY(all_cpu_locks) = 0;
     bool has_mirror_ HELIX_GUARDED_BY(all_cpu_locks) = false;       // who is in the other place is told everything
     bool stands_by_ HELIX_GUARDED_BY(all_cpu_locks) = false;        // the mirror may rule
     PolicyTrial* trial_ HELIX_GUARDED_BY(all_cpu_locks) = nullptr;  // of the mirror

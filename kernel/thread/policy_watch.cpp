@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// PolicySlot: whether the ruling policy keeps the rules, looked at with each pick and each tick.
+// PolicySlot: ticks, and whether the ruling policy keeps the rules, looked at with each pick and each tick.
 //
 // What a tick looks at costs the same however many threads wait: how many the policy says there are, and the first of
 // the kernel's own list, which has waited longest. That one stays the first until it is picked, so a thread that is
@@ -96,27 +96,46 @@ void PolicySlot::look_after_waiting(Cpu& cpu) {
     }
     Thread& first = cpu.policy_ready.front();
     const Thread& runs = *cpu.current;
-    const uint32_t tenant = at(place).tenant;
-    if (cpu.watched != &first || vigil.switches != first.switches || vigil.tenant != tenant) {
+    const uint16_t tenant = at(place).tenant;
+    if (cpu.watched != &first || !is_about(vigil, first) || vigil.tenant != tenant) {
         const bool goes_on = has_waited_elsewhere(first) && first.vigil.tenant == tenant;
-        vigil = goes_on ? first.vigil : Vigil{first.switches, tenant};
+        vigil = goes_on ? first.vigil : Vigil{static_cast<uint32_t>(first.switches), 0, tenant};
         cpu.watched = &first;
+        cpu.vigil_ticks = 0;
     }
-    ++vigil.ticks;
-    if (cpu.ready_count > vigil.most) vigil.most = static_cast<uint32_t>(cpu.ready_count);
+    ++cpu.vigil_ticks;
+    if (cpu.ready_count > vigil.most) vigil.most = static_cast<uint16_t>(cpu.ready_count);
     vigil.passed_over += is_plain(first) && is_plain(runs) && runs.priority <= first.priority;
     const uint64_t method = detail::vtable_offset(&Scheduler::pick_next);
-    if (vigil.ticks % (patience_ / 2) == 0 && !holds(cpu, first)) return break_rule(place, kLost, method, &first);
+    if (cpu.vigil_ticks % (patience_ / 2) == 0 && !holds(cpu, first)) return break_rule(place, kLost, method, &first);
     // A turn may be a tick longer than was meant.
     const uint64_t turn = promised_turn_ms(static_cast<SchedulerTraits>(at(place).traits));
     if (turn != 0 && vigil.passed_over > 4 * (uint64_t{vigil.most} + 1) * (turn + 1) + patience_)
         break_rule(place, kStarved, method, &first);
 }
 
+TickDecision PolicySlot::ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns) {
+    TickDecision decision = TickDecision::Preempt;  // also if it failed
+    cpu.view[place].now_ns = now_ns;
+    (void)ask_seldom<&Scheduler::tick>(place, &decision, cpu.view[place], now_ns);
+    return decision;
+}
+
+bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
+    const uint32_t place = cpu.ruling;
+    const bool would_preempt =
+        is_told(other(place), place) && ask_tick(other(place), cpu, now_ns) == TickDecision::Preempt;
+    bool preempts = serves(place) && ask_tick(place, cpu, now_ns) == TickDecision::Preempt;
+    if (__builtin_expect(trial() != nullptr, 0)) compare_tick(cpu, preempts, would_preempt);
+    if (serves(place)) look_after_waiting(cpu);
+    if (!serves(place)) preempts = !cpu.policy_ready.empty();
+    return preempts;
+}
+
 void PolicySlot::leave_watch(Cpu& cpu) {
     Thread* const watched = std::exchange(cpu.watched, nullptr);
     if (watched == nullptr || cpu.policy_ready.empty() || watched != &cpu.policy_ready.front()) return;
-    if (cpu.vigil.switches == watched->switches) watched->vigil = cpu.vigil;
+    if (is_about(cpu.vigil, *watched)) watched->vigil = cpu.vigil;
 }
 
 }  // namespace helix::kernel

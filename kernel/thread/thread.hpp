@@ -52,11 +52,10 @@ struct HeldLock {
 
 /// What was seen at ticks of a thread that had waited longest on its CPU; policy_watch.cpp.
 struct Vigil {
-    uint64_t switches = ~uint64_t{0};  ///< of that thread; if they change, it ran in between
-    uint32_t tenant = 0;               ///< which policy let it wait: PolicySlot::Place
-    uint32_t ticks = 0;                ///< for how long it has been the first
-    uint32_t passed_over = 0;          ///< how many of them went to others that had no better right
-    uint32_t most = 0;                 ///< so many waited at the same time
+    uint32_t switches = ~uint32_t{0};  ///< of that thread, modulo 2^32; if they change, it ran in between
+    uint32_t passed_over = 0;          ///< so many ticks went to others that had no better right
+    uint16_t tenant = 0;               ///< which policy let it wait: PolicySlot::Place
+    uint16_t most = 0;                 ///< so many waited at the same time
 };
 
 struct ReadyTag;
@@ -98,9 +97,9 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     uint64_t woke_at_cycles = 0;  ///< when it last woke another since it runs; 0: it did not
     bool goes_on = false;         ///< the last time it did not block soon afterwards
     uint8_t queued_in = 0;        ///< bit n: the policy in place n has this thread in its queues
+    Vigil vigil;                  ///< goes with it when it is moved while it waits
     /// What each of the two policy places sees of the thread (one rules, one may be mirrored).
     SchedulerThread view[kPolicies] = {};
-    Vigil vigil;  ///< goes with it when it is moved while it waits
 
     // Waiting. `wake_reason` decides the race between signal, time-out and cancel: who changes it from None wakes.
     std::atomic<WakeReason> wake_reason{WakeReason::Signalled};
@@ -139,6 +138,10 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     size_t held_count = 0;
 #endif
 };
+
+#if !defined(HELIX_DEBUG_LOCKS)
+static_assert(sizeof(Thread) % 64 == 0, "threads share no cache line, and what a switch touches lies alike in all");
+#endif
 
 using ReadyList =
     boost::intrusive::list<Thread, boost::intrusive::base_hook<ReadyHook>, boost::intrusive::constant_time_size<false>>;

@@ -2,15 +2,14 @@
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # In both ports a scheduler rules one CPU first, and then all of them. One that breaks a rule there, whichever, loses that
-# CPU to the one that rules the others, with its threads; the report names the rule. What cannot be is refused, and leaves
-# nothing behind.
+# CPU to the one that rules the others, with its threads; the report names the rule. What cannot be is refused, and
+# leaves nothing behind.
 # timeout: 500
 source "$HELIX_ROOT/tests/system/lib.sh"
 
 shell_profile=$HELIX_ROOT/tests/system/canary.toml
 breaker=scheduler-rule-breaker
-# As in rule_breakers.sh, but for who is starved from CPU to CPU, which takes two; and who was forgotten may have gone on where the
-# other policy rules.
+# As in rule_breakers.sh; but who was forgotten may have gone on where the other policy rules.
 ways=(never foreign running blocked elsewhere forgets hides starves counts migration area tick spins)
 declare -A rules=([never]=no-pick [foreign]=foreign [running]='running|blocked|elsewhere' [blocked]=blocked
     [elsewhere]='elsewhere|running|blocked' [forgets]='lost|no-pick' [hides]='no-pick|starved' [starves]=starved
@@ -89,7 +88,7 @@ error: "2" is not a CPU (a number, 0 to 1)
 error: "" is not a CPU (a number, 0 to 1)
 error: "soon" is no time from 1ns to 86400 seconds
 error: a third word is the time of a canary: --canary CPU [SECONDS]
-error: swap takes --shadow or --canary, not both
+error: swap takes one of --shadow --canary at a time
 error: no module and no file nobody
 error: helix-scheduler-round-robin rules helix.scheduler already
 error: helix-workload does not implement helix.scheduler
