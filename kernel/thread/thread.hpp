@@ -105,29 +105,27 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     std::atomic<WakeReason> wake_reason{WakeReason::Signalled};
     std::atomic<bool> cancellable{false};  ///< the wait that it is in ends when it is cancelled
     std::atomic<bool> cancelled{false};  ///< every wait ends at once; set when the owner failed or is stopped by force
-    uint64_t deadline_ns = 0;            ///< key in the timer queue
-    CpuId timer_cpu = 0;                 ///< whose timer queue it is in, if it is in one; atomic
+    bool restartable = false;            ///< the wait also ends when the instance that it `waits_in` is to be replaced
+    /// It runs no code of its owner, and begins to only if that does not park its threads: it waits where that code
+    /// asked for it, has not begun or has ended. Written by the thread itself.
+    std::atomic<bool> rests{true};
+    /// It is inside a module that a hold waits for; see lending.hpp. Written under the inheritance lock, and by whoever
+    /// creates the thread.
+    std::atomic<bool> lent{false};
+    CpuId timer_cpu = 0;        ///< whose timer queue it is in, if it is in one; atomic
+    uint32_t told_of_hold = 0;  ///< the hold for which a wait of this thread ended: once is enough
+    uint64_t deadline_ns = 0;   ///< key in the timer queue
     /// The instance that this thread called, and in whose code it asked the kernel for the wait it is in; the wait ends
     /// with the instance. Written by the thread itself, like `restartable`, which is set before.
     std::atomic<Owner*> waits_in{nullptr};
     /// The call lock or closed slot of another module for which a call of a module's waits; null: none, so that it
     /// waits for something of its own. Written by the thread itself.
     std::atomic<const void*> awaits{nullptr};
-    bool restartable = false;   ///< the wait also ends when that instance is to be replaced
-    uint32_t told_of_hold = 0;  ///< the hold for which a wait of this thread ended: once is enough
-
-    /// It runs no code of its owner, and begins to only if that does not park its threads: it waits where that code
-    /// asked for it, has not begun or has ended. Written by the thread itself.
-    std::atomic<bool> rests{true};
-
     /// The innermost call that the kernel itself makes on this thread into a module, for its lifecycle or an event:
     /// waits in it last no longer than to the deadline. Written by the thread itself.
     Owner* kernel_call = nullptr;
     uint64_t kernel_call_deadline_ns = UINT64_MAX;
 
-    /// It is inside a module that a hold waits for; see lending.hpp. Written under the inheritance lock, and by whoever
-    /// creates the thread.
-    std::atomic<bool> lent{false};
     Mutex* waits_for HELIX_GUARDED_BY(inheritance_lock) = nullptr;        ///< the mutex in whose list of waiters it is
     Mutex* first_contended HELIX_GUARDED_BY(inheritance_lock) = nullptr;  ///< those it holds and others wait for
 
