@@ -4,9 +4,9 @@
 
 #include "arch/x86_64/cpus.hpp"
 
-#include "arch/x86_64/acpi.hpp"
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/devices.hpp"
+#include "arch/x86_64/madt.hpp"
 #include "arch/x86_64/paging.hpp"
 #include "arch/x86_64/patience.hpp"
 #include "arch/x86_64/shootdown.hpp"
@@ -43,28 +43,11 @@ constexpr uint64_t kMicrosecond = 1'000, kMillisecond = 1'000'000;
 
 // ---- Who there is.
 
-constexpr uint8_t kEntryLocalApic = 0, kEntryLocalX2Apic = 9;
-constexpr uint32_t kEntryEnabled = 1;
-constexpr size_t kEntriesBegin = 44;
-
 void add(uint32_t apic_id, uint32_t limit) {
     if (count >= limit || !apic_reaches(apic_id)) return;
     for (uint32_t id = 0; id < count; ++id)
         if (cpus[id].apic_id == apic_id) return;
     cpus[count++].apic_id = apic_id;
-}
-
-void read_description(Bytes table, uint32_t limit) {
-    for (size_t at = kEntriesBegin; at + 2 <= table.size();) {
-        const size_t length = table[at + 1];
-        if (length < 2 || length > table.size() - at) return;
-        const Bytes entry = table.subspan(at, length);
-        if (table[at] == kEntryLocalApic && length >= 8 && (acpi_number<uint32_t>(entry, 4) & kEntryEnabled) != 0)
-            add(entry[3], limit);
-        if (table[at] == kEntryLocalX2Apic && length >= 16 && (acpi_number<uint32_t>(entry, 8) & kEntryEnabled) != 0)
-            add(acpi_number<uint32_t>(entry, 4), limit);
-        at += length;
-    }
 }
 
 /// N of the last word `cpus=N`, at least 1; without the word, all that there may be.
@@ -146,7 +129,8 @@ uint32_t cpus_initialize(Text command_line) {
     cpus[0].apic_id = apic_id();
     cpus[0].state = CpuState::Running;
     const uint32_t limit = wanted_cpus(command_line);
-    if (limit > 1 && low_memory_page() != 0) read_description(acpi_table("APIC"), limit);
+    if (limit > 1 && low_memory_page() != 0)
+        for_each_local_apic(acpi_table("APIC"), [limit](uint32_t apic_id) { add(apic_id, limit); });
     for (CpuId id = 1; id < count; ++id) {
         if (map_cpu_stacks(id)) continue;
         arch::console_write("helix: no memory for the stacks of all CPUs\n");

@@ -493,6 +493,24 @@ TEST_F(HeapTest, AnotherCpuReturnsItsMagazinesBeforeItsNextUse) {
     EXPECT_TRUE(heap.try_detach(policy.owner));
 }
 
+TEST_F(HeapTest, ACpuThatLeavesReturnsItsMagazinesThoughTheirOwnerStays) {
+    TestPolicy policy(heap);
+    heap.make_current(policy.owner);
+    std::thread([&] {
+        test::FakeCpu second(1);
+        heap.free(heap.allocate(64));
+        EXPECT_GT(policy.in_use, 0u) << "the magazine is empty already";
+        heap.flush_this_cpu();
+        EXPECT_GT(policy.in_use, 0u) << "the owner did not change";
+        heap.leave_this_cpu();
+        EXPECT_EQ(policy.in_use, 0u);
+        heap.free(heap.allocate(64));  // it serves again if it comes back
+        heap.leave_this_cpu();
+    }).join();
+    heap.make_current(Heap::kBuiltin);
+    EXPECT_TRUE(heap.try_detach(policy.owner));
+}
+
 TEST_F(HeapTest, TwoCpusAllocateAndFreeEachOthersBlocksWhilePoliciesAreSwapped) {
     constexpr int kRounds = 60'000;
     std::mutex mutex;

@@ -11,8 +11,8 @@ namespace helix::kernel {
 class Mapping;
 
 /// A module file as the kernel keeps it: the frames of its code and constants, which all mappings share, and the
-/// template of its writable data. Immutable but for the mappings that it keeps, so any thread may read it; whoever holds a
-/// reference may take another.
+/// template of its writable data. Immutable but for the mappings that it keeps, so any thread may read it; whoever
+/// holds a reference may take another.
 class Image {
 public:
     /// Largest symbol table with names that is kept for backtraces; a larger one is left out.

@@ -308,8 +308,8 @@ bool ModuleSystem::Replacing::transfer() {
     for (Replacement& replacement : group_) replacement.saved_ns = arch::now_ns();
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
-        if (!well(group_[i], system_.restore_state_of(candidate, group_[i].state, candidate.info().state_format(),
-                                                      Seal::Later)))
+        if (!well(group_[i],
+                  system_.restore_state_of(candidate, group_[i].state, candidate.info().state_format(), Seal::Later)))
             return false;
         if (!well(group_[i], candidate.call_in_time<&Module::start>())) return false;
         candidate.become(ModuleState::Running);

@@ -188,8 +188,11 @@ Result<uint64_t> ModuleSystem::swap_after_canary(Text interface_name, Text name,
     }
     const bool failed = !canary.cause.rule.empty();
     if (failed) entry.result = TransactionResult::RolledBack;
-    return finish_swap(swapping, Error(failed ? ErrorCode::ModuleFailed : result.error().code(),
-                                       format("{}; CPU {} went back", canary.why.text(), canary.cpu).text()));
+    // What came of it is said, however long the reason is; the log has that whole.
+    const auto end = format<30>("; CPU {} went back", canary.cpu);
+    const Text why = canary.why.text().substr(0, Error::kCapacity - end.size());
+    return finish_swap(
+        swapping, Error(failed ? ErrorCode::ModuleFailed : result.error().code(), format("{}{}", why, end).text()));
 }
 
 }  // namespace helix::kernel

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The one vocabulary for where a function may be called from. The word stands at the declaration, the assertion of the
-// same name at the beginning of the body; it does something in builds with HELIX_DEBUG_LOCKS.
+// The one vocabulary for where a function may be called from. The word stands at the declaration. The assertion of the
+// same name stands at the beginning of the body, unless a lock that it takes asserts the same, or it is too short and
+// too often called; it does something in builds with HELIX_DEBUG_LOCKS.
 #pragma once
 
 #include "helix/types.hpp"

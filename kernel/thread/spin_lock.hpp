@@ -19,6 +19,7 @@ public:
 
     /// Preemption is off from here to unlock.
     void lock() HELIX_ACQUIRE() HELIX_MAY_SPIN {
+        interleave();
         preempt_disable();
         lock_order::acquire(rank_, this);
         if (__builtin_expect(__atomic_exchange_n(&locked_, 1u, __ATOMIC_ACQUIRE) != 0, 0)) spin();
@@ -26,6 +27,7 @@ public:
     /// False if it was not free within `timeout_ns`; 0 looks once. Preemption is off while it waits, and from here to
     /// unlock if it has the lock. The order of locks holds for it too: who waits does not sleep meanwhile.
     bool lock_for(uint64_t timeout_ns) HELIX_TRY_ACQUIRE(true) HELIX_MAY_SPIN {
+        interleave();
         preempt_disable();
         lock_order::acquire(rank_, this);
         if (__atomic_exchange_n(&locked_, 1u, __ATOMIC_ACQUIRE) == 0 || spin_for(timeout_ns)) return true;
@@ -45,6 +47,12 @@ public:
     LockRank rank() const { return rank_; }
 
 private:
+    /// Under replay others may take their turn between two locks of one operation, where the order of locks is checked.
+    static void interleave() {
+#if defined(HELIX_DEBUG_LOCKS)
+        arch::preemption_point();
+#endif
+    }
     __attribute__((noinline)) void spin() {
         count_lock(rank_, LockCount::Contended);
         do {

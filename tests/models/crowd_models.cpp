@@ -390,6 +390,55 @@ TEST(WorkOnEachCpuCrowd, IsDoneOnceOnEachOnPthreads) {
     run_model(run_work_crowd, Machines::RealTime);
 }
 
+// ---- Holds: while one lasts, no other CPU switches (all locks), or does anything at all (a meeting).
+
+struct HoldCrowd {
+    uint64_t progress = 0;
+};
+
+uint64_t all_switches(kernel::Threads& threads) {
+    uint64_t sum = 0;
+    for (CpuId id = 0; id < threads.cpu_count(); ++id)
+        sum += __atomic_load_n(&threads.cpu(id).switches, __ATOMIC_SEQ_CST);
+    return sum;
+}
+void look_at_meeting(void* argument) {
+    auto& shared = *static_cast<HoldCrowd*>(argument);
+    const uint64_t before = read(shared.progress);
+    for (int i = 0; i < 200; ++i) arch::spin_hint();  // others would run, elsewhere
+    MODEL_CHECK(read(shared.progress) == before);
+}
+void hold_or_run(Crowd::Member& self) HELIX_NO_THREAD_SAFETY_ANALYSIS {
+    auto& shared = *static_cast<HoldCrowd*>(self.shared);
+    kernel::Threads& threads = kernel::this_kernel().threads;
+    if (self.random.one_in(20)) {
+        (void)threads.cpus().rendezvous(look_at_meeting, &shared);
+    } else if (self.random.one_in(10)) {
+        threads.lock_all_cpus();
+        const uint64_t before = all_switches(threads);
+        for (int i = 0; i < 200; ++i) arch::spin_hint();
+        MODEL_CHECK(all_switches(threads) == before);
+        threads.unlock_all_cpus();
+    } else if (self.random.one_in(2)) {
+        const PreemptionGuard no_preemption;  // a meeting has to wait for it
+        for (int i = 0; i < 20; ++i, arch::spin_hint()) add(shared.progress);
+    } else {
+        for (int i = 0; i < 4; ++i, threads.yield()) add(shared.progress);
+    }
+    linger(self.random);
+}
+void run_hold_crowd(const ModelRun& run) {
+    static HoldCrowd shared;
+    Crowd crowd(run, 8, &shared, hold_or_run);
+    crowd.join();
+}
+TEST(HoldCrowd, NobodyGoesOnMeanwhileUnderReplay) {
+    run_model(run_hold_crowd, Machines::Replay);
+}
+TEST(HoldCrowd, NobodyGoesOnMeanwhileOnPthreads) {
+    run_model(run_hold_crowd, Machines::RealTime);
+}
+
 // ---- Who asks all CPUs for something does not wait for who asked before and has no answer yet.
 
 struct Askers {

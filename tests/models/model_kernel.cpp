@@ -6,11 +6,15 @@
 #include "benchmarks/hosted_kernel.hpp"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <chrono>
 
 namespace helix::test {
 
@@ -64,6 +68,25 @@ Result<void> run_body(kernel::Kernel& kernel) {
 
 }  // namespace
 
+/// What `child` writes to `end` until it has ended. One that hangs is ended, so that its seed is named.
+static std::string read_all(int end, pid_t child) {
+    constexpr auto kPatience = std::chrono::seconds(100);  // less than that of who runs the tests
+    const auto give_up = std::chrono::steady_clock::now() + kPatience;
+    std::string output;
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(give_up - std::chrono::steady_clock::now());
+        pollfd readable{end, POLLIN, 0};
+        if (left.count() <= 0 || poll(&readable, 1, static_cast<int>(left.count())) == 0) {
+            kill(child, SIGKILL);
+            return output + "it did not end within " + std::to_string(kPatience.count()) + " s\n";
+        }
+        char buffer[4096];
+        const ssize_t size = read(end, buffer, sizeof(buffer));
+        if (size <= 0) return output;
+        output.append(buffer, static_cast<size_t>(size));
+    }
+}
+
 std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed, const std::string& scheduler,
                     int& status, ModelFiles files, Restarts restarts) {
     __atomic_store_n(&steps_taken, 0, __ATOMIC_RELAXED);
@@ -90,9 +113,7 @@ std::string run_one(ModelBody body, uint32_t cpus, std::optional<uint64_t> seed,
         _exit(benchmark::run_in_kernel({}, run_body, options) ? 0 : 1);
     }
     close(ends[1]);
-    std::string output;
-    char buffer[4096];
-    for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;) output.append(buffer, static_cast<size_t>(n));
+    std::string output = read_all(ends[0], child);
     close(ends[0]);
     waitpid(child, &status, 0);
     return output;
