@@ -326,6 +326,8 @@ private:
     Result<void> restore_state_of(Instance& to, Bytes state, Text format_name, Seal seal = Seal::Now)
         HELIX_REQUIRES(change_);
     Result<void> check_health(Instance& candidate);
+    /// What `candidate` answered when it was asked. Errors: InvalidState, if it is not healthy; its failure.
+    static Result<void> judge_health(const Instance& candidate, const Result<bool>& answer);
     void retire_replaced(Instance& old) HELIX_REQUIRES(change_);
     // swap.cpp
     /// A swap that is under way.

