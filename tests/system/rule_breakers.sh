@@ -60,7 +60,7 @@ check() {
         rule=${found[1]}
         case $rule in
             lost | no-pick | starved | running | blocked | elsewhere)
-                [[ ${found[3]} == @(workload-*|health) || $rule == no-pick ]] || fail "$name: $way: no thread: $record"
+                [[ ${found[3]} == @(workload-*|health|events) || $rule == no-pick ]] || fail "$name: $way: no thread: $record"
                 ;;
         esac
     done <"$output.records"

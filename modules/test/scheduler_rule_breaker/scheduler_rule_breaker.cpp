@@ -72,8 +72,7 @@ public:
         SchedulerThread* self = &thread;
         __atomic_compare_exchange_n(&blocked_, &self, nullptr, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
         if (does(Way::Migration) && reason == EnqueueReason::Migrated) return;
-        // Of those that others are no more urgent than.
-        if ((does(Way::Forgets) || does(Way::Hides) || does(Way::Starves)) && thread.priority > kDefaultPriority) {
+        if ((does(Way::Forgets) || does(Way::Hides) || does(Way::Starves)) && thread.priority >= kMostUrgent) {
             SchedulerThread* nobody = nullptr;
             if (__atomic_compare_exchange_n(&victim_, &nobody, &thread, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
                 __atomic_store_n(&victim_cpu_, cpu.id, __ATOMIC_RELEASE);
@@ -152,6 +151,9 @@ private:
         Tick,
         Spins
     };
+
+    /// Of helix-workload: nobody keeps such a thread waiting by right.
+    static constexpr uint32_t kMostUrgent = kDefaultPriority + 2;
 
     bool does(Way way) const { return __atomic_load_n(&way_, __ATOMIC_ACQUIRE) == static_cast<uint32_t>(way); }
     bool is_victim(const SchedulerThread& thread) const {
