@@ -131,11 +131,15 @@ bool Threads::is_over_budget(TrapFrame& frame) {
     __atomic_fetch_add(&owner.ticks, 1, __ATOMIC_RELAXED);
     if (gate->kind() == GateKind::Thread) return false;  // a module's own threads have no budget
     const bool bounded = gate->kind() == GateKind::Bounded || (gate->preempt_word & ~kNoRescheduleWanted) != 0;
-    if (++gate->ticks <= (bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks)) return false;
+    const uint32_t budget = bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks;
+    if (++gate->ticks <= budget) return false;
     FailureNote note;
     note.failure = GateFailure::Budget;
     // Not out of the kernel's own work on top of the module, such as another interrupt's: that may hold locks.
     const bool in_module = gate == innermost && preempt_count() == (gate->preempt_word & ~kNoRescheduleWanted) + 1;
+    // Such a tick does not show where the module is, either: one of the next may.
+    constexpr uint32_t kLateTicks = 10;
+    if (!in_module && gate == innermost && gate->ticks <= budget + kLateTicks) return false;
     if (in_module) note.instruction = arch::trap_instruction_pointer(frame);
     module_failed(owner, note);
     if (!in_module) return false;
