@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // hold.locks, hold.rendezvous, hold.grace: how long two busy CPUs are held, by all their locks and by a meeting, and
 // how long a grace period lasts, which holds nobody.
+#include "holds.hpp"
 #include "hosted_kernel.hpp"
 #include "metric.hpp"
 
@@ -29,17 +30,9 @@ Result<void> measure(kernel::Kernel& kernel) {
     for (ThreadId& thread : busy) thread = TRY(threads.create("busy", burn, nullptr));
     TRY(threads.sleep(20'000'000));
     for (size_t i = 0; i < kHolds; ++i) {
-        preempt_disable();  // so that the end is read before others run again
-        const uint64_t held_cycles = arch::cycles();
-        threads.lock_all_cpus();
-        threads.unlock_all_cpus();
-        const uint64_t cycles = arch::cycles() - held_cycles;
-        preempt_enable();
-        lock_holds[i] = threads.cycles_to_ns(cycles);
-        meetings[i] = threads.cycles_to_ns(threads.cpus().rendezvous([](void*) {}, nullptr));
-        const uint64_t begin_cycles = arch::cycles();
-        threads.cpus().wait_grace_period();
-        grace_periods[i] = threads.cycles_to_ns(arch::cycles() - begin_cycles);
+        lock_holds[i] = threads.cycles_to_ns(benchmark::lock_hold(threads));
+        meetings[i] = threads.cycles_to_ns(benchmark::rendezvous(threads));
+        grace_periods[i] = threads.cycles_to_ns(benchmark::grace_period(threads));
         if (i % 100 == 0) TRY(threads.sleep(1'000'000));  // the busy threads run here too
     }
     __atomic_store_n(&stop_burning, true, __ATOMIC_RELAXED);

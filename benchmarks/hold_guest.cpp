@@ -3,8 +3,8 @@
 // The guest of hold_instructions.cpp: the kernel with this in the place of the shell. Holds its CPUs in the three ways
 // and prints for how many cycles, which the emulator makes instructions.
 
+#include "benchmarks/holds.hpp"
 #include "kernel/console/shell.hpp"
-#include "kernel/kernel.hpp"
 
 /// In the place of arch::spin_hint, in all of the kernel (see CMakeLists.txt): a CPU that waits gives the emulator's
 /// others their turn at once, instead of using up its own with instructions that do nothing.
@@ -20,28 +20,12 @@ constexpr int kHolds = 21;
 /// Until all CPUs but this one sleep, without a tick.
 constexpr uint64_t kQuietNs = 3'000'000;
 
-uint64_t lock_hold(Kernel& kernel) {
-    const PreemptionGuard no_preemption;
-    const uint64_t begin = arch::cycles();
-    kernel.threads.lock_all_cpus();
-    kernel.threads.unlock_all_cpus();
-    return arch::cycles() - begin;
-}
-uint64_t grace_period(Kernel& kernel) {
-    const uint64_t begin = arch::cycles();
-    kernel.threads.cpus().wait_grace_period();
-    return arch::cycles() - begin;
-}
-uint64_t rendezvous(Kernel& kernel) {
-    return kernel.threads.cpus().rendezvous([](void*) {}, nullptr);
-}
-
-void print_holds(Kernel& kernel, Text name, uint64_t (*hold)(Kernel&)) {
+void print_holds(Kernel& kernel, Text name, uint64_t (*hold)(Threads&)) {
     FixedText<400> line;
     line.append(name);
     for (int i = 0; i < kHolds; ++i) {
         (void)kernel.threads.sleep(kQuietNs).ok();
-        line.append(format(" {}", hold(kernel)).text());
+        line.append(format(" {}", hold(kernel.threads)).text());
     }
     line.append("\n");
     arch::console_write(line.text());
@@ -50,9 +34,9 @@ void print_holds(Kernel& kernel, Text name, uint64_t (*hold)(Kernel&)) {
 }  // namespace
 
 void run_shell(Kernel& kernel) {
-    print_holds(kernel, "locks", lock_hold);
-    print_holds(kernel, "grace", grace_period);
-    print_holds(kernel, "rendezvous", rendezvous);
+    print_holds(kernel, "locks", benchmark::lock_hold);
+    print_holds(kernel, "grace", benchmark::grace_period);
+    print_holds(kernel, "rendezvous", benchmark::rendezvous);
     arch::console_write(format("cpus {}\n", __builtin_popcountll(kernel.threads.cpus().online())).text());
     kernel.modules.stop_all();
     arch::power_off(0);

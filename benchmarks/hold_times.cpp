@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // hold.N.locks.native, hold.N.rendezvous.native, hold.N.grace.native: how long N hosted CPUs are held that have nothing
 // to do, each in a process of its own. hold_instructions.cpp counts the same in instructions.
+#include "holds.hpp"
 #include "hosted_kernel.hpp"
 #include "metric.hpp"
 
@@ -25,19 +26,11 @@ Result<void> measure(kernel::Kernel& kernel) {
     kernel::Threads& threads = kernel.threads;
     for (size_t i = 0; i < kHolds; ++i) {
         TRY(threads.sleep(kQuietNs));
-        preempt_disable();
-        const uint64_t held_cycles = arch::cycles();
-        threads.lock_all_cpus();
-        threads.unlock_all_cpus();
-        const uint64_t cycles = arch::cycles() - held_cycles;
-        preempt_enable();
-        lock_holds[i] = threads.cycles_to_ns(cycles);
+        lock_holds[i] = threads.cycles_to_ns(benchmark::lock_hold(threads));
         TRY(threads.sleep(kQuietNs));
-        meetings[i] = threads.cycles_to_ns(threads.cpus().rendezvous([](void*) {}, nullptr));
+        meetings[i] = threads.cycles_to_ns(benchmark::rendezvous(threads));
         TRY(threads.sleep(kQuietNs));
-        const uint64_t begin_cycles = arch::cycles();
-        threads.cpus().wait_grace_period();
-        grace_periods[i] = threads.cycles_to_ns(arch::cycles() - begin_cycles);
+        grace_periods[i] = threads.cycles_to_ns(benchmark::grace_period(threads));
     }
     return {};
 }

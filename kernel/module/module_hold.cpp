@@ -81,6 +81,7 @@ Result<void> ModuleHold::park_threads(uint64_t deadline_ns) {
     return Error(ErrorCode::TimedOut, format("{} of {} itself came to no wait", who, record_.name()).text());
 }
 
+// The lock may or may not be had, which the analysis cannot follow.
 Result<void> lock_calls(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_ANALYSIS {
     if (record.call_lock.lock_for(kHoldDeadlineNs)) return {};
     return Error(ErrorCode::TimedOut, format("a call into {} did not end in time", record.name()).text());

@@ -12,7 +12,6 @@ inline constexpr uint64_t kHoldDeadlineNs = 2'000'000'000;
 
 /// Nobody else calls the module of `record` by its name until its call lock is given up. Thread context, preemption on.
 /// Errors: TimedOut; then the lock is not held.
-// The lock may or may not be had, which the analysis cannot follow.
 Result<void> lock_calls(ModuleRecord& record);
 
 /// Requests, events and health checks wait at the module's call lock, callers of blocking methods at its slots; bounded

@@ -151,7 +151,11 @@ bool ModuleSystem::Replacing::execute() {
     done = done && commit();
     for (size_t i = 0; i < group_.size(); ++i) group_[i].hold.release();
     clock_.stop();
-    for (Replacement& replacement : group_) seal(replacement);
+    const uint64_t saved_ns = arch::now_ns();  // read here, so that the hold is not longer for it
+    for (Replacement& replacement : group_) {
+        seal(replacement);
+        replacement.saved_ns = saved_ns;
+    }
     if (!done) return false;
     system_.kernel_.threads.cpus().wait_grace_period();  // no bounded call is left in those who served
     entry.result = TransactionResult::Committed;
@@ -305,7 +309,6 @@ bool ModuleSystem::Replacing::transfer() {
     for (size_t i = 0; i < group_.size() && was_running_; ++i)
         if (!well(group_[i], save_state_of(*group_[i].old, group_[i].buffer, group_[i].state, Seal::Later)))
             return false;
-    for (Replacement& replacement : group_) replacement.saved_ns = arch::now_ns();
     for (size_t i = 0; i < group_.size(); ++i) {
         Instance& candidate = *group_[i].candidate;
         if (!well(group_[i],
