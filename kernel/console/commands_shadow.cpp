@@ -15,12 +15,29 @@ namespace {
 
 constexpr uint64_t kLongestNs = 86'400'000'000'000;
 
-/// One line on the terminal, written again each second.
-void show_progress(void* report, uint64_t ran_ns) {
+// One line on the terminal, written again each second.
+
+void show_shadow(void* report, uint64_t ran_ns) {
     const PolicyTrial::Counts total = static_cast<const ShadowReport*>(report)->total();
     arch::console_write(format<120>("\r{}: {} of {} picks differ\x1b[K", describe_duration(ran_ns),
                                     uint64_t{total.other_picks}, uint64_t{total.choices})
                             .text());
+}
+
+void show_canary(void* terms, uint64_t ran_ns) {
+    const CanaryTerms& canary = *static_cast<const CanaryTerms*>(terms);
+    arch::console_write(format<120>("\r{} of {}: CPU {} is ruled by the canary\x1b[K", describe_duration(ran_ns),
+                                    describe_duration(canary.duration_ns), canary.cpu)
+                            .text());
+}
+
+bool shows_progress(const Invocation& invocation) {
+    return invocation.keys != nullptr && !invocation.json &&
+           boot_word(invocation.kernel.boot.command_line, "cursor") != "0";
+}
+
+void clear_progress(const Invocation& invocation) {
+    if (shows_progress(invocation)) arch::console_write("\r\x1b[K");
 }
 
 void write_counts(Listing& listing, const PolicyTrial::Counts& counts) {
@@ -104,8 +121,10 @@ Result<void> run_canary(Invocation& invocation) {
     terms.cpu =
         static_cast<CpuId>(TRY(number_argument(invocation.option_value, "a CPU", kernel.threads.cpu_count() - 1)));
     terms.duration_ns = TRY(duration_argument(invocation.argument(2, "5")));
-    const uint64_t id = TRY(kernel.modules.swap_after_canary(invocation.arguments[0], invocation.arguments[1], terms));
-    print_transaction(invocation, id, invocation.arguments[0]);
+    const auto id = kernel.modules.swap_after_canary(invocation.arguments[0], invocation.arguments[1], terms,
+                                                     shows_progress(invocation) ? show_canary : nullptr, &terms);
+    clear_progress(invocation);
+    print_transaction(invocation, TRY(id), invocation.arguments[0]);
     invocation.out.write("\n");
     return {};
 }
@@ -115,11 +134,9 @@ Result<void> run_shadow(Invocation& invocation) {
     void* const memory = invocation.kernel.heap.allocate(sizeof(ShadowReport), alignof(ShadowReport));
     if (memory == nullptr) return ErrorCode::OutOfMemory;
     ShadowReport& report = *new (memory) ShadowReport;
-    const bool shows_progress = invocation.keys != nullptr && !invocation.json &&
-                                boot_word(invocation.kernel.boot.command_line, "cursor") != "0";
     auto result = invocation.kernel.modules.shadow(invocation.arguments[0], invocation.arguments[1], duration_ns,
-                                                   report, shows_progress ? show_progress : nullptr, &report);
-    if (shows_progress) arch::console_write("\r\x1b[K");
+                                                   report, shows_progress(invocation) ? show_shadow : nullptr, &report);
+    clear_progress(invocation);
     if (result.ok() && invocation.json && current_thread().cancelled) result = ErrorCode::Cancelled;
     if (result.ok()) show(invocation, report);
     invocation.kernel.heap.free(memory);

@@ -91,16 +91,17 @@ public:
     /// the rest. It is swapped in if nothing was amiss then; else, or if the calling thread is interrupted, that CPU
     /// goes back to the other one, and the error says why. If that one fails meanwhile, the new one takes over.
     /// Errors also: Busy, while another is a canary or a policy is on probation; InvalidState (the CPU is not online,
-    /// or went offline; nobody rules).
-    Result<uint64_t> swap_after_canary(Text interface, Text name, const CanaryTerms& terms);
+    /// or went offline; nobody rules). `progress`, unless null, is called once a second, with no lock held, and told
+    /// how long it has been.
+    using ProgressFunction = void (*)(void* context, uint64_t ran_ns);
+    Result<uint64_t> swap_after_canary(Text interface, Text name, const CanaryTerms& terms,
+                                       ProgressFunction progress = nullptr, void* context = nullptr);
     /// A canary there is over. Any thread, preemption on; locks nothing that is held for long.
     void note_cpu_offline(CpuId cpu);
     /// Lets `name` (a module, or a file: then of one that is loaded for that, or of another version of the one that
     /// rules) follow all that the ruling scheduler is told for `duration_ns`, or until the calling thread is
     /// interrupted, and compares its picks. `report` is filled meanwhile. Nothing is swapped. An error says why it was
-    /// not, or would not be, fit to rule. `progress`, unless null, is called once a second, with no lock held, and told
-    /// how long it has been.
-    using ProgressFunction = void (*)(void* context, uint64_t ran_ns);
+    /// not, or would not be, fit to rule. `progress` as above.
     Result<void> shadow(Text interface, Text name, uint64_t duration_ns, ShadowReport& report,
                         ProgressFunction progress = nullptr, void* context = nullptr);
 

@@ -143,7 +143,8 @@ Result<void> ModuleSystem::decide_canary(Swapping& swapping, const Canary& canar
     return commit_scheduler(*swapping.record, candidate, canary.ruling, nullptr, swapping.clock);
 }
 
-Result<uint64_t> ModuleSystem::swap_after_canary(Text interface_name, Text name, const CanaryTerms& terms) {
+Result<uint64_t> ModuleSystem::swap_after_canary(Text interface_name, Text name, const CanaryTerms& terms,
+                                                 ProgressFunction progress, void* context) {
     Swapping swapping(kernel_.threads);
     HistoryRecord& entry = swapping.entry;
     Canary canary;
@@ -160,7 +161,7 @@ Result<uint64_t> ModuleSystem::swap_after_canary(Text interface_name, Text name,
         instance = canary.instance->id;
     }
     const FixedText<46> candidate(swapping.record->name());
-    const WakeReason woken = wait_for_trial(canary.ended, terms.duration_ns);
+    const WakeReason woken = wait_for_trial(canary.ended, terms.duration_ns, progress, context);
     MutexGuard guard(change_);
     look_after_failed();
     Result<void> result = ErrorCode::ModuleFailed;

@@ -104,7 +104,7 @@ for arch in hosted x86_64; do
         check_policy "$output" counts "$statistics_line"
     done
     # Who does not leave a module that is to be replaced waits at a line.
-    printf '%s\n' "load waiter-1" "load waiter-caller" "request waiter-caller insist" "sleep 10" "reload waiter" \
+    printf '%s\n' "load waiter-1" "load waiter-caller" "request waiter-caller insist" "request waiter called" "reload waiter" \
         "request waiter speak" | helix_shell "$arch" --file "$modules/waiter-1.hmod" --file "$modules/waiter-caller.hmod" \
         >"$HELIX_TEST_DIRECTORY/$arch-waits" 2>&1
     grep -q "^error: thread .* in WaiterModule::insist at $wait_line did not leave waiter" "$HELIX_TEST_DIRECTORY/$arch-waits" ||

@@ -21,11 +21,11 @@ public:
     }
     helix::Result<void> start() override {
         spoken_ = TRY(context_->semaphore_create(0));
-        computes_ = TRY(context_->semaphore_create(0));
+        called_ = TRY(context_->semaphore_create(0));
         return {};
     }
     helix::Result<void> stop() override {
-        TRY(context_->semaphore_destroy(computes_));
+        TRY(context_->semaphore_destroy(called_));
         return context_->semaphore_destroy(spoken_);
     }
 
@@ -36,10 +36,12 @@ public:
     }
 
     helix::Result<uint64_t> listen() override {
+        TRY(context_->semaphore_signal(called_));
         TRY(context_->semaphore_wait(spoken_));
         return WAITER_VERSION;
     }
     helix::Result<uint64_t> insist() override {
+        TRY(context_->semaphore_signal(called_));
         while (!context_->semaphore_wait(spoken_).ok()) {
         }
         return WAITER_VERSION;
@@ -51,7 +53,7 @@ public:
     }
     helix::Result<uint64_t> version_once() override { return version(); }
     helix::Result<uint64_t> compute() override {
-        TRY(context_->semaphore_signal(computes_));
+        TRY(context_->semaphore_signal(called_));
         for (uint32_t i = 0; i < 1'000; ++i) {
             (void)context_->now_ns();  // a point where replay may go on elsewhere
             for (uint32_t k = 0; k < 20'000; ++k) asm volatile("");
@@ -59,16 +61,16 @@ public:
         return WAITER_VERSION;
     }
 
-    /// `speak`: one `listen` or `insist` hears it. `wait`: the same as `listen`, as a request. `computes`: waits until
-    /// a `compute` has begun. `counted`: the counter.
+    /// `speak`: one `listen` or `insist` hears it. `wait`: the same as `listen`, as a request. `called`: waits until
+    /// one more `listen`, `insist` or `compute` has begun. `counted`: the counter.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "speak") {
             TRY(context_->semaphore_signal(spoken_));
             return helix::Response::ok_empty();
         }
         if (request.request_type == "wait") return number(TRY(listen()));
-        if (request.request_type == "computes") {
-            TRY(context_->semaphore_wait(computes_));
+        if (request.request_type == "called") {
+            TRY(context_->semaphore_wait(called_));
             return helix::Response::ok_empty();
         }
         if (request.request_type == "counted") return number(__atomic_load_n(&counted_, __ATOMIC_RELAXED));
@@ -80,7 +82,7 @@ private:
 
     const helix::Context* context_ = nullptr;
     helix::SemaphoreId spoken_ = helix::SemaphoreId::None;
-    helix::SemaphoreId computes_ = helix::SemaphoreId::None;
+    helix::SemaphoreId called_ = helix::SemaphoreId::None;
     uint64_t counted_ = 0;
 };
 HELIX_MODULE(WaiterModule)
