@@ -21,7 +21,7 @@ namespace {
 
 /// The bit after bit `id` in `set`, in a circle; `id` if there is no other.
 CpuId next_in_circle(uint64_t set, CpuId id) {
-    const uint64_t above = id == 63 ? 0 : set & ~uint64_t{0} << (id + 1);
+    const uint64_t above = set & ~uint64_t{1} << id;
     const uint64_t rest = above != 0 ? above : set;
     return rest != 0 ? static_cast<CpuId>(__builtin_ctzll(rest)) : id;
 }
