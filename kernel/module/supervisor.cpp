@@ -314,6 +314,7 @@ void ModuleSystem::retire_failed(ModuleRecord& record) HELIX_NO_THREAD_SAFETY_AN
     else
         kernel_.log.error("supervisor", "{}: threads are still inside; its memory stays", record.name());
     if (locked) record.call_lock.unlock();
+    give_back_mappings(record);
 }
 
 // ---- Probation.
@@ -387,6 +388,8 @@ void ModuleSystem::finish_probation(Probation& probation) {
         trim_slots(member.record);  // those that only the spare implemented
         give_back_mappings(member.record);
     }
+    // A reload whose own probation ended during this one left that to it.
+    if (probation.record != nullptr) give_back_mappings(*probation.record);
 }
 
 void ModuleSystem::end_probation_of(ModuleRecord& record) {
