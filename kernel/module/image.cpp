@@ -7,6 +7,7 @@
 #include <new>
 
 #include "kernel/memory/mapped_memory.hpp"
+#include "kernel/module/function_name.hpp"
 #include "kernel/module/source_line.hpp"
 
 namespace helix::kernel {
@@ -181,6 +182,16 @@ Result<void> Mapping::map_segments() {
 
 FixedText<62> Mapping::source_line(uint64_t address) const {
     return contains(address) ? kernel::source_line(image_.file_, address - base()) : FixedText<62>();
+}
+
+FixedText<150> Mapping::describe(uint64_t address) const {
+    uint64_t offset = 0;
+    FixedText<150> text(function_name(symbol_for(address, offset)).text());
+    if (const auto source = source_line(address); !source.empty()) {
+        text.append(" at ");
+        text.append(source.text());
+    }
+    return text;
 }
 
 FixedText<62> Mapping::source_line_of_method(uint64_t address) const {

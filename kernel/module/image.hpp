@@ -48,6 +48,8 @@ public:
         }
         return false;
     }
+    /// Whether the file came with names for addresses, which is where a profile keeps them.
+    bool has_symbols() const { return !symbols_.empty(); }
     /// The function that contains `address`, counted from the start of a mapping; empty if none is known.
     Text symbol_for(uint64_t address, uint64_t& offset) const {
         return ElfModule::find_symbol(symbols_, symbol_names_, address, offset);
@@ -122,7 +124,9 @@ public:
     }
     /// "crasher.cpp:85", where the code at the address comes from; empty if that is not known. See source_line.hpp.
     FixedText<62> source_line(uint64_t address) const;
-    /// The same of the function that begins at the address, or to which the thunk leads that begins there.
+    /// "Crasher::crash at crasher.cpp:85", as much of it as is known.
+    FixedText<150> describe(uint64_t address) const;
+    /// The source line of the function that begins at the address, or to which the thunk leads that begins there.
     FixedText<62> source_line_of_method(uint64_t address) const;
 
 private:

@@ -10,7 +10,7 @@
 
 namespace helix::kernel {
 
-void* Ledger::allocate(size_t size, size_t alignment) {
+void* Ledger::allocate(size_t size, size_t alignment, uint32_t site) {
     if (size > size_t{1} << 30 || alignment > kPageSize || (alignment & (alignment - 1)) != 0) return nullptr;
     if (alignment < 16) alignment = 16;
     const size_t before = alignment > sizeof(LedgerBlock) ? alignment : sizeof(LedgerBlock);
@@ -18,8 +18,9 @@ void* Ledger::allocate(size_t size, size_t alignment) {
     if (start == nullptr) return nullptr;
     auto* const header = new (start + before - sizeof(LedgerBlock)) LedgerBlock();
     header->ledger = this;
-    header->size = static_cast<uint32_t>(size);
-    header->offset = static_cast<uint32_t>(before - sizeof(LedgerBlock));
+    header->size = size;
+    header->lead = static_cast<uint64_t>(__builtin_ctzll(before));
+    header->site = site;
     SpinLockGuard guard(lock_);
     list_.push_back(*header);
     ++blocks_;
@@ -41,7 +42,7 @@ bool Ledger::try_free(void* block) {
         remove(header);
         header.ledger = nullptr;
     }
-    heap_.free(reinterpret_cast<uint8_t*>(&header) - header.offset);
+    heap_.free(reinterpret_cast<uint8_t*>(&header + 1) - (size_t{1} << header.lead));
     return true;
 }
 
@@ -78,6 +79,24 @@ void Ledger::release_all() {
         }
         free(header + 1);
     }
+}
+
+size_t Ledger::sites(Span<LedgerSite> out) {
+    constexpr size_t kLookedAt = 1'000;
+    size_t count = 0;
+    size_t looked_at = 0;
+    SpinLockGuard guard(lock_);
+    for (const LedgerBlock& header : list_) {
+        if (looked_at++ == kLookedAt) break;
+        if (header.site == 0) continue;
+        size_t i = 0;
+        while (i < count && out[i].site != header.site) ++i;
+        if (i == out.size()) continue;
+        if (i == count) out[count++] = {.site = static_cast<uint32_t>(header.site)};
+        ++out[i].blocks;
+        out[i].bytes += header.size;
+    }
+    return count;
 }
 
 }  // namespace helix::kernel

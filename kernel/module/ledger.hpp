@@ -15,8 +15,17 @@ class Ledger;
 /// Precedes every block that a module got; keeps the block aligned to 16 bytes.
 struct alignas(16) LedgerBlock : boost::intrusive::list_base_hook<> {
     Ledger* ledger = nullptr;  ///< null once the block was given back
-    uint32_t size = 0;
-    uint32_t offset = 0;  ///< from the start of the heap block to this header
+    uint64_t size : 31 = 0;
+    uint64_t lead : 4 = 0;   ///< this header ends 2^lead bytes behind the start of the heap block
+    uint64_t site : 29 = 0;  ///< where in the module it was allocated; 0: not known
+};
+static_assert(sizeof(LedgerBlock) == 32);
+
+/// What was allocated in one place of a module and not given back.
+struct LedgerSite {
+    uint32_t site = 0;
+    uint64_t blocks = 0;
+    uint64_t bytes = 0;
 };
 
 /// What an instance holds at a moment.
@@ -39,8 +48,9 @@ public:
     Ledger(const Ledger&) = delete;
     Ledger& operator=(const Ledger&) = delete;
 
-    /// Null when memory is short, or `size` exceeds 1 GiB. `alignment` is a power of two up to 4,096.
-    void* allocate(size_t size, size_t alignment);
+    /// Null when memory is short, or `size` exceeds 1 GiB. `alignment` is a power of two up to 4,096. `site` says where
+    /// in the module that was, below 512 MiB; 0: not known.
+    void* allocate(size_t size, size_t alignment, uint32_t site = 0);
     /// Gives back a block of any ledger. Panics on anything else: for pointers that the kernel itself keeps.
     static void free(void* block);
     /// Whether the 32 bytes of a header, copied from in front of a pointer that a module named, are those of a block
@@ -54,6 +64,9 @@ public:
     bool hand_over(const void* block, size_t size, Ledger& to);
     /// Gives everything back.
     void release_all();
+    /// Where the oldest blocks come from, a thousand of them at most: so many different places as fit into `out`, each
+    /// with its sum. How many that are; a place that is not known is none.
+    size_t sites(Span<LedgerSite> out);
 
     uint64_t blocks() const HELIX_READS_UNLOCKED { return __atomic_load_n(&blocks_, __ATOMIC_RELAXED); }
     uint64_t bytes() const HELIX_READS_UNLOCKED { return __atomic_load_n(&bytes_, __ATOMIC_RELAXED); }

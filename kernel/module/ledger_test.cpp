@@ -43,6 +43,30 @@ TEST_F(LedgerTest, WhoHandedABlockOverCannotFreeIt) {
     EXPECT_EQ(heap.bytes_in_use(), 0u);
 }
 
+TEST_F(LedgerTest, SumsUpWhereBlocksComeFrom) {
+    constexpr uint32_t kHighest = (1u << 29) - 1;
+    (void)mine.allocate(100, 16);
+    (void)mine.allocate(1, 4'096, kHighest);
+    void* const freed = mine.allocate(50, 64, 7);
+    (void)mine.allocate(60, 16, 7);
+    (void)mine.allocate(size_t{1} << 20, 16, 7);
+    (void)mine.allocate(9, 16, 8);
+    EXPECT_TRUE(mine.try_free(freed));
+    LedgerSite sites[3];
+    ASSERT_EQ(mine.sites(sites), 3u);
+    EXPECT_EQ(sites[0].site, kHighest);
+    EXPECT_EQ(sites[0].bytes, 1u);
+    EXPECT_EQ(sites[1].site, 7u);
+    EXPECT_EQ(sites[1].blocks, 2u);
+    EXPECT_EQ(sites[1].bytes, 60u + (1u << 20));
+    EXPECT_EQ(sites[2].site, 8u);
+    LedgerSite one[1];
+    EXPECT_EQ(mine.sites(one), 1u) << "the oldest, if there is no room for others";
+    mine.release_all();
+    EXPECT_EQ(mine.sites(sites), 0u);
+    EXPECT_EQ(heap.bytes_in_use(), 0u);
+}
+
 TEST_F(LedgerTest, OfTwoThreadsThatFreeABlockAtOnceOneDoes) {
     constexpr int kRounds = 4'000;
     std::atomic<void*> block = nullptr;

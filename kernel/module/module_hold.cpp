@@ -6,7 +6,6 @@
 
 #include "helix/format.hpp"
 #include "kernel/kernel.hpp"
-#include "kernel/module/function_name.hpp"
 
 namespace helix::kernel {
 
@@ -29,15 +28,10 @@ FixedText<150> ModuleHold::describe_caller(Instance& instance) {
         }
     });
     if (text.empty()) text.append("a thread that runs");
-    if (instance.mapping == nullptr || !instance.mapping->contains(where)) return text;
-    uint64_t offset = 0;
-    if (const Text symbol = instance.mapping->symbol_for(where, offset); !symbol.empty()) {
+    if (instance.mapping == nullptr) return text;
+    if (const auto place = instance.mapping->describe(where); !place.empty()) {
         text.append(" in ");
-        text.append(function_name(symbol).text());
-    }
-    if (const auto source = instance.mapping->source_line(where); !source.empty()) {
-        text.append(" at ");
-        text.append(source.text());
+        text.append(place.text());
     }
     return text;
 }

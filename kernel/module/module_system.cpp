@@ -330,6 +330,12 @@ void ModuleSystem::report_leaks(Instance& instance) {
                         counted(left.bytes, "byte"), counted(left.blocks, "block"), counted(left.threads, "thread"),
                         counted(left.semaphores, "semaphore"), counted(left.handles, "handle"),
                         counted(left.requests, "pending request"));
+    LedgerSite sites[4];
+    const size_t count = instance.ledger.sites(sites);
+    for (size_t i = 0; i < count; ++i)
+        kernel_.log.warning("kernel", "{}: {} in {} from {}", instance.name(), counted(sites[i].bytes, "byte"),
+                            counted(sites[i].blocks, "block"),
+                            instance.mapping->describe(instance.mapping->base() + sites[i].site));
 }
 
 void ModuleSystem::release_kept(ModuleRecord& record) {

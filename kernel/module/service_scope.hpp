@@ -10,9 +10,10 @@ namespace helix::kernel {
 /// While it lives the calling thread is inside the kernel, not inside the module.
 class ServiceScope {
 public:
-    /// `caller` is where in the module the service was called.
-    explicit ServiceScope(void* caller) {
+    /// `caller` is where in the module the service was called, `frame` the frame pointer there, whatever that is.
+    explicit ServiceScope(void* caller, const void* frame = nullptr) {
         gate_.resume = reinterpret_cast<uint64_t>(caller);
+        gate_.frame_pointer = reinterpret_cast<uint64_t>(frame);
         gate_.previous_and_kind = reinterpret_cast<uint64_t>(current_gate()) | static_cast<uint64_t>(GateKind::Kernel);
         gate_.instance = nullptr;
         set_current_gate(&gate_);

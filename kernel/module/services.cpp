@@ -171,8 +171,19 @@ Result<Text> config(Instance& instance, Text key) {
     return instance.kernel.modules.config(instance.record, *instance.descriptor, copy.value.text());
 }
 
+/// Where `operator new` of the module was called, which is what calls `allocate`: so far behind the begin of the
+/// mapping. 0: not known, or nobody could read it.
+uint32_t allocation_site(Instance& instance) {
+    const Mapping& mapping = *instance.mapping;
+    if (!mapping.image().has_symbols()) return 0;
+    uint64_t outer[2];  // the frame pointer below, and where it returns to
+    if (!copy_in(instance, outer, reinterpret_cast<const void*>(current_gate()->frame_pointer), sizeof(outer)) ||
+        !mapping.contains(outer[1] - 1))
+        return 0;
+    return static_cast<uint32_t>(outer[1] - 1 - mapping.base());
+}
 void* allocate(Instance& instance, size_t size, size_t alignment) {
-    return instance.ledger.allocate(size, alignment);
+    return instance.ledger.allocate(size, alignment, allocation_site(instance));
 }
 /// A block that the module has not got, or has given back already, is its failure and not the kernel's.
 void free_block(Instance& instance, void* block) {
@@ -437,16 +448,17 @@ struct Service<Function> {
     static R call(InstanceToken* token, A... arguments) {
         arch::preemption_point();
         void* const caller = __builtin_return_address(0);
+        const void* const frame = *static_cast<void* const*>(__builtin_frame_address(0));
         Instance& instance = enter_service(token, caller);
         if constexpr (std::is_void_v<R>) {
             {
-                ServiceScope scope(caller);
+                ServiceScope scope(caller, frame);
                 Function(instance, arguments...);
             }
             return_to_module();
         } else {
             R result = [&]() -> R {
-                ServiceScope scope(caller);
+                ServiceScope scope(caller, frame);
                 if constexpr (kCanRefuse<R>)
                     if (fails_on_purpose(Attempt::Service)) return refusal<R>();
                 return Function(instance, arguments...);

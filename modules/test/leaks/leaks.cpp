@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A clean stop that leaves memory, a thread, a semaphore, a handle and a subscription is reported as a leak; all is
-// given back, and so is the kept memory, which is none.
+// A clean stop that leaves memory, a thread, a semaphore, a handle and a subscription is reported as a leak, the memory
+// with where it came from; all is given back, and so is the kept memory, which is none.
 
 #include "../greeter/greeter.hpp"
 #include "helix/module.hpp"
@@ -20,6 +20,7 @@ public:
     helix::Result<void> start() override {
         block_ = new unsigned char[5000];
         block_[0] = 1;
+        for (unsigned char*& part : parts_) part = make_part();
         TRY(context_->subscribe("leaks"));
         greeter_ = TRY(context_->bind<helix::test::Greeter>());
         TRY(context_->kept_memory<Kept>("leaks"))->bytes[0] = 1;
@@ -33,6 +34,11 @@ private:
     struct Kept {
         unsigned char bytes[64 * 1024];
     };
+    [[gnu::noinline]] static unsigned char* make_part() {
+        auto* const part = new unsigned char[100];
+        part[0] = 1;
+        return part;
+    }
     static void wait_for_ever(void* self) {
         auto& module = *static_cast<Leaks*>(self);
         while (module.context_->semaphore_wait(module.never_).ok()) {
@@ -41,6 +47,7 @@ private:
 
     const helix::Context* context_ = nullptr;
     unsigned char* block_ = nullptr;
+    unsigned char* parts_[3] = {};
     helix::Handle<helix::test::Greeter> greeter_;
     helix::SemaphoreId never_ = helix::SemaphoreId::None;
     helix::ThreadId thread_ = helix::ThreadId::None;
