@@ -6,8 +6,8 @@
 # timeout: 400
 source "$HELIX_ROOT/tests/system/storm_lib.sh"
 
-sed 's/^dynamic = .*/&\nprobation = "1ms"/' "$shell_profile" >"$HELIX_TEST_DIRECTORY/storm.toml"
-shell_profile=$HELIX_TEST_DIRECTORY/storm.toml
+sed 's/^dynamic = .*/&\nprobation = "1ms"/' "$storm_profile" >"$HELIX_TEST_DIRECTORY/storm.toml"
+storm_profile=$HELIX_TEST_DIRECTORY/storm.toml
 storm_canaries=2
 seed=${HELIX_SEED:-$SRANDOM}
 storm system/canary_storm "$seed" hosted 4 300 100 4 100
