@@ -13,6 +13,9 @@ declare -A rules=([never]=no-pick [foreign]=foreign [running]='running|blocked|e
     [elsewhere]='elsewhere|running|blocked' [forgets]='lost|no-pick' [hides]='no-pick|starved' [starves]=starved
     [counts]=statistics [migration]='lost|no-pick' [area]='fault|lost|statistics' [tick]=fault [spins]=budget)
 methods='(enqueue|pick_next|yield|tick|statistics|holds|remove|insert|highest|longest_waiting|first)'
+# Of those that the kernel finds out: what should have been otherwise.
+declare -A blamed=([lost]='enqueue|pick_next' [starved]=pick_next [statistics]=statistics [no-pick]='pick_next|yield'
+    [foreign]='pick_next|yield' [running]='pick_next|yield' [blocked]='pick_next|yield' [elsewhere]='pick_next|yield')
 breaker=scheduler-rule-breaker
 
 break_rule() {
@@ -58,6 +61,8 @@ check() {
         [[ ${found[4]} =~ ^(SchedulerRuleBreaker|.*Policy|.*RunQueues)::$methods$ ]] || fail "$name: $way: no function: $record"
         [[ ${found[5]} =~ ^[a-z_]+\.[ch]pp:[1-9][0-9]*$ ]] || fail "$name: $way: no line: $record"
         rule=${found[1]}
+        [[ -z ${blamed[$rule]:-} || ${found[4]##*::} =~ ^(${blamed[$rule]})$ ]] ||
+            fail "$name: $way is blamed on another function: $record"
         case $rule in
             lost | no-pick | starved | running | blocked | elsewhere)
                 [[ ${found[3]} == @(workload-*|health|events) || $rule == no-pick ]] || fail "$name: $way: no thread: $record"

@@ -53,6 +53,8 @@ check() {
     [[ ${BASH_REMATCH[1]} != "${BASH_REMATCH[2]}" ]] || fail "$arch: that is no difference: $newest"
     # It was shown them in another order; after a turn of each the orders agree.
     (($(number "$same" choices) > 16 && $(number "$same" other_picks) * 4 <= $(number "$same" choices))) || fail "$arch: it differs from itself: $same"
+    (($(number "$same" ticks) > 16 && $(number "$same" other_ticks) * 4 <= $(number "$same" ticks))) ||
+        fail "$arch: its ticks differ from themselves: $same"
     for error in '/scheduler-crashes failed: invalid instruction in .*; the trial ended after/' \
         '/scheduler-returns-garbage failed: .*; the trial ended/' 'scheduler-fails-in-restore: restore fails on purpose' \
         '/scheduler-unhealthy .*not healthy/' 'helix-allocator-bump: only schedulers can be tried in the shadow of another' \

@@ -184,6 +184,54 @@ TEST_F(DeadlineTest, WhoOverrunsGetsItsShareAndNoMore) {
     EXPECT_EQ(greedy.runtime_ns - before, 100 * kMs);
 }
 
+TEST_F(DeadlineTest, WhatIsUsedBeyondABudgetIsTakenFromTheNext) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread greedy{}, other{};
+    SimulatedCpu::prepare(greedy, 1);
+    SimulatedCpu::prepare(other, 2);
+    SchedulingAttributes wanted = reservation(3, 10);
+    wanted.runtime_ns = 2'500'000;  // its end is seen half a millisecond late
+    ASSERT_TRUE(cpu.set_attributes(greedy, wanted, false));
+    cpu.wake(other, EnqueueReason::Created);
+    cpu.wake(greedy, EnqueueReason::Created);
+    cpu.pass(1005);
+    EXPECT_NEAR(static_cast<double>(greedy.runtime_ns) / kMs, 253, 3);
+}
+
+TEST_F(DeadlineTest, PeriodsFollowEachOtherThoughTicksComeLate) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread greedy{}, other{};
+    SimulatedCpu::prepare(greedy, 1);
+    SimulatedCpu::prepare(other, 2);
+    SchedulingAttributes wanted = reservation(3, 10);
+    wanted.period_ns = 10'500'000;  // every second one ends between two ticks
+    ASSERT_TRUE(cpu.set_attributes(greedy, wanted, false));
+    cpu.wake(other, EnqueueReason::Created);
+    cpu.wake(greedy, EnqueueReason::Created);
+    cpu.pass(2100);
+    EXPECT_NEAR(static_cast<double>(greedy.runtime_ns) / kMs, 600, 4);
+}
+
+TEST_F(DeadlineTest, TheEarlierDeadlinePreemptsAtOnceAndAtATick) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread sooner{}, later{}, greedy{};
+    SimulatedCpu::prepare(sooner, 1);
+    SimulatedCpu::prepare(later, 2);
+    SimulatedCpu::prepare(greedy, 3);
+    ASSERT_TRUE(cpu.set_attributes(sooner, reservation(1, 10), false));
+    ASSERT_TRUE(cpu.set_attributes(later, reservation(50, 100), false));
+    ASSERT_TRUE(cpu.set_attributes(greedy, reservation(2, 10), false));
+    cpu.wake(later, EnqueueReason::Created);
+    cpu.wake(sooner, EnqueueReason::Created);
+    EXPECT_EQ(cpu.current(), &sooner) << "when it wakes";
+    cpu.block();
+    cpu.wake(greedy, EnqueueReason::Created);
+    cpu.pass(2);
+    EXPECT_EQ(cpu.current(), &later) << "the budget is used";
+    cpu.pass(8);
+    EXPECT_EQ(cpu.current(), &greedy) << "it has a new one";
+}
+
 TEST_F(DeadlineTest, WhoYieldsHasDoneTheWorkOfItsPeriod) {
     SimulatedCpu cpu(policy_);
     SchedulerThread worker{}, other{};

@@ -258,6 +258,85 @@ TEST_F(FairTest, AWeightThatChangesCountsFromThenOn) {
     EXPECT_NEAR(static_cast<double>(light.runtime_ns - light_before) / kMs, 1000.0 * 29104 / (29104 + 3072), 20);
 }
 
+TEST_F(FairTest, AWeightThatChangesKeepsTheLagInCpuTime) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread a{}, b{};
+    cpu.wake(SimulatedCpu::prepare(a, 1), EnqueueReason::Created);
+    cpu.wake(SimulatedCpu::prepare(b, 2), EnqueueReason::Created);
+    cpu.run(3 * kMs);  // the second is owed 1.5 ms
+    SchedulingAttributes wanted;
+    wanted.weight = 4 * SchedulingAttributes::kUsualWeight;
+    ASSERT_EQ(cpu.current(), &a);
+    ASSERT_TRUE(cpu.set_attributes(b, wanted, true));
+    const int64_t lag_ns = cpu.view().policy<scheduling::FairQueue>().virtual_time() - scheduling::fair(b).virtual_ns;
+    EXPECT_NEAR(static_cast<double>(lag_ns) * 4, 1.5e6, 10);
+}
+
+TEST_F(FairTest, WhoWakesPreemptsOnlyIfItIsOwedTime) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread a{}, b{};
+    SimulatedCpu::prepare(a, 1);
+    a.attributes.runtime_ns = kMs;  // its deadlines are the earlier ones
+    cpu.wake(a, EnqueueReason::Created);
+    cpu.wake(SimulatedCpu::prepare(b, 2), EnqueueReason::Created);
+    cpu.run(kMs / 2);
+    cpu.block();
+    ASSERT_EQ(cpu.current(), &b);
+    policy_.enqueue(cpu.view(), a, EnqueueReason::Woken);
+    EXPECT_FALSE(policy_.should_preempt(cpu.view(), a)) << "it is ahead";
+    cpu.run(kMs / 2);
+    cpu.tick();
+    policy_.dequeue(cpu.view(), a, DequeueReason::Migrated);
+    policy_.enqueue(cpu.view(), a, EnqueueReason::Migrated);
+    EXPECT_TRUE(policy_.should_preempt(cpu.view(), a)) << "it is no more";
+}
+
+TEST_F(FairTest, WhoComesBetweenTwoTicksHasNoPartInTheTimeBefore) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread a{}, b{}, c{};
+    cpu.wake(SimulatedCpu::prepare(a, 1), EnqueueReason::Created);
+    cpu.wake(SimulatedCpu::prepare(b, 2), EnqueueReason::Created);
+    cpu.run(kMs / 2);
+    cpu.wake(SimulatedCpu::prepare(c, 3), EnqueueReason::Created);
+    const auto& queue = cpu.view().policy<scheduling::FairQueue>();
+    EXPECT_NEAR(static_cast<double>(queue.virtual_time() - scheduling::fair(c).virtual_ns), 0, 10);
+    EXPECT_NEAR(static_cast<double>(queue.virtual_time() - scheduling::fair(b).virtual_ns), 0.25e6, 10);
+}
+
+TEST_F(FairTest, WhatIsOwedToWhoLeavesIsBounded) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread owed{}, hogs[4]{};
+    policy_.enqueue(cpu.view(), SimulatedCpu::prepare(owed, 1), EnqueueReason::Snapshot);
+    for (uint32_t i = 0; i < 4; ++i)
+        policy_.enqueue(cpu.view(), SimulatedCpu::prepare(hogs[i], i + 2), EnqueueReason::Snapshot);
+    for (SchedulerThread& hog : hogs) {  // mirrored, under a policy that has these run and not the other
+        policy_.dequeue(cpu.view(), hog, DequeueReason::Picked);
+        cpu.view().current = &hog;
+        for (int i = 0; i < 100; ++i) {
+            cpu.run(kMs);
+            policy_.tick(cpu.view(), cpu.now_ns());
+        }
+        policy_.enqueue(cpu.view(), hog, EnqueueReason::Preempted);
+    }
+    cpu.view().current = nullptr;
+    policy_.dequeue(cpu.view(), owed, DequeueReason::Migrated);
+    EXPECT_EQ(scheduling::fair(owed).lag_ns, static_cast<int64_t>(9 * kMs)) << "two slices and a millisecond";
+}
+
+TEST_F(FairTest, ATurnThatIsAskedForIsASecondAtMost) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread a{}, b{};
+    SimulatedCpu::prepare(a, 1);
+    a.attributes.runtime_ns = SchedulingAttributes::kMaximumPeriodNs;
+    cpu.wake(a, EnqueueReason::Created);
+    cpu.wake(SimulatedCpu::prepare(b, 2), EnqueueReason::Created);
+    if (cpu.current() == &b) cpu.pass(10);
+    ASSERT_EQ(cpu.current(), &a);
+    cpu.pass(2200);
+    EXPECT_GE(b.runtime_ns, 900 * kMs);
+    EXPECT_GE(a.runtime_ns, 900 * kMs);
+}
+
 TEST_F(FairTest, SelfCheckFindsWrongValues) {
     SimulatedCpu cpu(policy_);
     std::vector<SchedulerThread> threads(10);

@@ -161,6 +161,54 @@ TEST_F(RoundRobinTest, APriorityThatChangesWhileQueuedTakesEffect) {
     EXPECT_EQ(policy_.pick_next(cpu_), nullptr);
 }
 
+TEST_F(RoundRobinTest, OnlyAHigherLevelPreempts) {
+    init("10", "32", "0");
+    add(16);
+    pick();
+    EXPECT_FALSE(policy_.should_preempt(cpu_, add(16)));
+    EXPECT_FALSE(policy_.should_preempt(cpu_, add(15)));
+    EXPECT_TRUE(policy_.should_preempt(cpu_, add(17)));
+}
+
+TEST_F(RoundRobinTest, WhosePriorityChangesWaitsBehindItsNewEquals) {
+    init("10", "32", "0");
+    SchedulerThread& changed = add(10);
+    SchedulerThread& first = add(20);
+    changed.priority = 20;
+    policy_.priority_changed(cpu_, changed, 10, true);
+    EXPECT_EQ(policy_.pick_next(cpu_), &first);
+    EXPECT_EQ(policy_.pick_next(cpu_), &changed);
+}
+
+TEST_F(RoundRobinTest, WhoMovesToAnotherCpuTakesAlongHowLongItWaited) {
+    init("10", "32", "200");
+    SchedulerThread& moved = add(1);
+    add(20);
+    pick();
+    for (int i = 0; i < 150; ++i) ASSERT_FALSE(tick(1));
+    policy_.dequeue(cpu_, moved, DequeueReason::Migrated);
+    SchedulerCpu other{};
+    other.id = 1;
+    SchedulerThread busy{};
+    busy.id = ThreadId(99);
+    busy.priority = 20;
+    policy_.enqueue(other, busy, EnqueueReason::Created);
+    other.current = policy_.pick_next(other);
+    policy_.tick(other, now_ns_);
+    policy_.tick(other, now_ns_ + 90 * kMs);
+    policy_.tick(other, now_ns_ + 180 * kMs);
+    policy_.enqueue(other, moved, EnqueueReason::Migrated);
+    EXPECT_TRUE(policy_.self_check(other, moved));
+    int waited_ms = 0;
+    for (uint64_t now = now_ns_ + 181 * kMs; other.current == &busy; now += kMs, ++waited_ms) {
+        ASSERT_LE(waited_ms, 100) << "it has waited for 150 of 200 ms already";
+        busy.runtime_ns += kMs;
+        if (policy_.tick(other, now) == TickDecision::Preempt)
+            other.current = policy_.yield(other, busy, EnqueueReason::Preempted);
+    }
+    EXPECT_GE(waited_ms, 45);
+}
+
 TEST_F(RoundRobinTest, SelfCheckFindsABrokenLink) {
     init("10", "32", "0");
     SchedulerThread& a = add(10);
