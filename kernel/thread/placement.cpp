@@ -177,6 +177,25 @@ bool Threads::pull_work(Cpu& cpu, size_t least) {
     return pulled;
 }
 
+/// Where the policy orders all CPUs: takes who would run next on another CPU, and before who runs here. True if it took
+/// one. Preemption off, no lock held.
+bool Threads::pull_more_urgent(Cpu& cpu) {
+    if (!policy_.orders_all_cpus()) return false;
+    for (uint64_t left = cpus_.online() & ~bit(cpu.local.cpu); left != 0; left &= left - 1) {
+        Cpu& other = this->cpu(static_cast<CpuId>(__builtin_ctzll(left)));
+        if (other.ready_count == 0) continue;
+        const TwoCpuLocks locks(cpu, other);
+        if (cpu.leaving || cpu.current->kind != ThreadClass::Policy) return false;
+        Thread* const urgent = policy_.find_more_urgent(other, cpu);
+        if (urgent == nullptr) continue;
+        note_migration(*urgent, other.local.cpu, cpu.local.cpu, TraceMigration::Pulled);
+        policy_.migrate(other, cpu, *urgent);
+        cpu.give_way = true;
+        return true;
+    }
+    return false;
+}
+
 /// Gives away all that waits on `cpu`, which is leaving. Its idle thread; preemption off.
 void Threads::give_away_work(Cpu& cpu) {
     for (bool empty = false; !empty;) {

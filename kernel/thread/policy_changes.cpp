@@ -85,6 +85,18 @@ bool PolicySlot::may_move(const Thread& thread, CpuId to) {
     return answer;
 }
 
+Thread* PolicySlot::find_more_urgent(Cpu& from, Cpu& to) {
+    const uint32_t place = from.ruling;
+    if (to.ruling != place || !serves(place) || (at(place).traits & kOrdersAllCpus) == 0) return nullptr;
+    if (from.policy_ready.empty()) return nullptr;
+    SchedulerThread* answer = nullptr;
+    if (!ask_seldom<&Scheduler::would_pick>(place, &answer, from.view[place])) return nullptr;
+    Thread* const next = validated(place, from, answer, detail::vtable_offset(&Scheduler::would_pick));
+    if (next == nullptr || (next->view[0].affinity >> to.local.cpu & 1) == 0 || !may_move(*next, to.local.cpu))
+        return nullptr;
+    return should_preempt(to, *next) ? next : nullptr;
+}
+
 bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) {
     const uint32_t rules = cpu.ruling;
     if (!serves(rules) && wanted.reserves()) return false;

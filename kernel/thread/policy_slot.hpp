@@ -48,6 +48,9 @@ public:
     }
     /// Whether the kernel may have `thread` wait on CPU `to` without being told to. The lock of the thread's CPU held.
     bool may_move(const Thread& thread, CpuId to);
+    /// Who is to run next on `from`, if the policy orders all CPUs and would have it run on `to` instead of who does.
+    Thread* find_more_urgent(Cpu& from, Cpu& to) HELIX_REQUIRES(from.lock, to.lock);
+    bool orders_all_cpus() const { return (at(ruling()).traits & kOrdersAllCpus) != 0; }
     /// False: the policy that rules `cpu` cannot grant them, and `thread` keeps those that it has.
     bool set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) HELIX_REQUIRES(cpu.lock);
     /// `cpu` comes or goes. A canary there is over.
@@ -117,6 +120,7 @@ private:
     static constexpr auto kWantsBlock = static_cast<uint32_t>(SchedulerTraits::WantsBlock);
     static constexpr auto kWantsTime = static_cast<uint32_t>(SchedulerTraits::WantsTime);
     static constexpr auto kPlacesThreads = static_cast<uint32_t>(SchedulerTraits::PlacesThreads);
+    static constexpr auto kOrdersAllCpus = static_cast<uint32_t>(SchedulerTraits::OrdersAllCpus);
 
     static_assert(Thread::kPolicies == 2);
     static constexpr uint32_t other(uint32_t place) { return place ^ 1; }

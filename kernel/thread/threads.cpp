@@ -320,7 +320,8 @@ void Threads::preempt() {
         const bool tick = take(asked.tick_pending);
         const uint64_t now = arch::now_ns();
         if (tick) renew_cycle_rate();
-        if (tick && asked.ticks % kBalanceTicks == 0 && asked.current->kind != ThreadClass::Idle)
+        if (tick && !pull_more_urgent(asked) && asked.ticks % kBalanceTicks == 0 &&
+            asked.current->kind != ThreadClass::Idle)
             (void)pull_work(asked, 2);
         if (tick && asked.ready_count != 0) wake_idle_cpu(asked);  // they sleep until somebody says so
         if (asked.share_at_ns <= now) share_work(asked, now);

@@ -298,6 +298,7 @@ private:
     }
     void interrupt_idle_cpu(Cpu& cpu);
     bool pull_work(Cpu& cpu, size_t least);
+    bool pull_more_urgent(Cpu& cpu);
     void give_away_work(Cpu& cpu);
     static void sleep_until_interrupt(Cpu& cpu);
 

@@ -8,4 +8,5 @@
 export HELIX_BUILD=tsan HELIX_BUILD_DIRECTORY=$HELIX_ROOT/build/tsan HELIX=$HELIX_ROOT/helix
 source "$HELIX_ROOT/tests/system/storm_lib.sh"
 
+storm_slowness=4
 storm sanitizers/storm "${HELIX_SEED:-$SRANDOM}" hosted 4 "${HELIX_THREADS:-4000}" "${HELIX_SWAPS:-10000}" 10 14000 --memory 1024

@@ -42,10 +42,13 @@ storm_commands() {
     printf '%s\n' "interfaces --json" "request helix-workload stop" "unload helix-workload" "echo the storm is over"
 }
 
+# How much less than a CPU's time threads get of it.
+storm_slowness=1
+
 # storm_patience ARCH THREADS: how many seconds all of them may take to make a round. Under the fair policy one that asks
-# for 20 ms at a time has them when everybody had as many, and one CPU may be all there is; emulated it has half the time.
+# for 20 ms at a time has them when everybody had as many, and one CPU may be all there is.
 storm_patience() {
-    local seconds=$(($2 * 20 / 1000 * 2))
+    local seconds=$(($2 * 20 / 1000 * 2 * storm_slowness))
     [[ $1 == hosted ]] || seconds=$((seconds * 2))
     echo $((seconds > 120 ? seconds : 120))
 }

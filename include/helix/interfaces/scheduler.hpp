@@ -84,10 +84,13 @@ enum class TickDecision : uint32_t { Continue = 0, Preempt = 1 };
 /// What a policy promises, and what it wants to be told of or asked.
 enum class SchedulerTraits : uint32_t {
     None = 0,
-    Preempts = 1 << 0,      ///< promise: of equals that do not give way none runs for longer than a second at a time
-    WantsBlock = 1 << 1,    ///< `block` is called
-    WantsTime = 1 << 2,     ///< `now_ns` of a CPU, and `runtime_ns` of its `current`, are up to date in more methods
-    PlacesThreads = 1 << 3  ///< `may_move` is called
+    Preempts = 1 << 0,       ///< promise: of equals that do not give way none runs for longer than a second at a time
+    WantsBlock = 1 << 1,     ///< `block` is called
+    WantsTime = 1 << 2,      ///< `now_ns` of a CPU, and `runtime_ns` of its `current`, are up to date in more methods
+    PlacesThreads = 1 << 3,  ///< `may_move` is called
+    /// Whom `would_pick` names on one CPU may run on another at once, if `should_preempt` says so there. It is asked
+    /// for that at ticks, and may not be the one that the interface has.
+    OrdersAllCpus = 1 << 4
     // The upper half is a number: see turns_of.
 };
 constexpr SchedulerTraits operator|(SchedulerTraits a, SchedulerTraits b) {

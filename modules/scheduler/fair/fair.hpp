@@ -4,8 +4,9 @@
 //
 // A thread's weight is that of its attributes, or follows from its priority: each step up is a quarter more, 16 is the
 // usual weight. A thread that asks for turns of its own length makes requests of that length: shorter ones are served
-// sooner, longer ones with fewer switches, and the share is the same. Who gives way ends its request and begins
-// another, so that all that are eligible go first. Shares are those of one CPU; the kernel balances numbers of threads.
+// sooner, longer ones with fewer switches, and the share is the same. Who gives way does without the time that it is
+// owed, and begins another request: somebody who is owed time goes first. Shares are those of one CPU; the kernel
+// balances numbers of threads.
 #pragma once
 
 #include "../counted_policy.hpp"
@@ -55,7 +56,10 @@ public:
             queue.join(thread, weight_for(thread, thread.attributes), slice_for(thread.attributes));
         } else {
             charge(queue, thread);
-            if (reason == EnqueueReason::Yielded) FairQueue::begin_request(state, slice_for(thread.attributes));
+            if (reason == EnqueueReason::Yielded) {
+                queue.forgo(thread);
+                FairQueue::begin_request(state, slice_for(thread.attributes));
+            }
         }
         queue.insert(thread);
     }

@@ -132,6 +132,18 @@ public:
         zero_ns_ += mean_ns;
         weighted_ns_ -= mean_ns * weight_;
     }
+    /// `thread`, which competes and is not queued, does without the time that it is owed, and a little more: others
+    /// that are owed some are eligible then, and it is not.
+    void forgo(SchedulerThread& thread) {
+        FairState& state = fair(thread);
+        const int64_t weight = weight_ - state.weight;
+        if (weight == 0) return;
+        const int64_t others_ns = zero_ns_ + (weighted_ns_ - (state.virtual_ns - zero_ns_) * state.weight) / weight;
+        const int64_t owed_ns = others_ns + 1 - state.virtual_ns;
+        if (owed_ns <= 0) return;
+        state.virtual_ns += owed_ns;
+        weighted_ns_ += owed_ns * state.weight;
+    }
     /// Its request is fulfilled, so that the next one begins.
     static bool is_fulfilled(const SchedulerThread& thread) {
         return fair(thread).virtual_ns >= fair(thread).deadline_ns;

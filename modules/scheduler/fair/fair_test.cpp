@@ -78,6 +78,22 @@ TEST_F(FairTest, AShorterRequestIsServedSoonerAndNotMore) {
     for (const SchedulerThread& thread : threads) EXPECT_NEAR(static_cast<double>(thread.runtime_ns) / kMs, 1000, 5);
 }
 
+TEST_F(FairTest, WhoGivesWayDoesSoAlsoWhenItIsOwedTime) {
+    SimulatedCpu cpu(policy_);
+    std::array<SchedulerThread, 3> threads{};
+    for (uint32_t i = 0; i < 3; ++i) SimulatedCpu::prepare(threads[i], i + 1);
+    for (SchedulerThread& thread : threads) cpu.wake(thread, EnqueueReason::Created);
+    cpu.run(12 * kMs);  // one runs for longer than it asked for
+    cpu.tick();
+    for (uint32_t turn = 0; turn < 1000; ++turn) {
+        SchedulerThread* const giving_way = cpu.current();
+        cpu.run(1'000);
+        cpu.yield();
+        EXPECT_NE(cpu.current(), giving_way) << turn;
+    }
+    for (const SchedulerThread& thread : threads) EXPECT_GT(thread.runtime_ns, 300'000u);
+}
+
 TEST_F(FairTest, LagIsKeptAcrossSleepAndMigration) {
     SimulatedCpu cpu(policy_), other(policy_, 1);
     std::array<SchedulerThread, 4> threads{};
@@ -153,6 +169,13 @@ public:
         clients_.erase(id);
         if (!clients_.empty()) time_ += true_lag / total();
     }
+    /// It gives way, and what it is owed is forgotten.
+    void forgo(uint32_t id) {
+        if (clients_.size() == 1 || lag(id) <= 0) return;
+        const double weight = clients_.at(id).weight;
+        leave(id, 0);
+        join(id, weight);
+    }
     const std::map<uint32_t, Client>& clients() const { return clients_; }
 
 private:
@@ -215,6 +238,7 @@ TEST_F(FairTest, LagIsBoundedUnderRandomArrivals) {
                 awake[running] = false;
             } else if (what == 1) {
                 cpu.yield();
+                fluid.forgo(running);
             } else {
                 cpu.tick();
             }

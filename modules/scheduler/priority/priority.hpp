@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Priority policy: 32 fixed priorities, first come first served within one; equals share by time slice.
 //
+// The order holds on all CPUs together: at each tick a CPU takes over who waits elsewhere and is more urgent than who
+// runs here. So of all threads as many as there are CPUs run, and those the most urgent, a tick after the last came.
+//
 // Unlike round robin, a thread that a more urgent one preempted keeps its place at the head of its equals and the
 // rest of its time slice. The starvation limit lets whoever waited longest run once; level_policy.hpp has the bound.
 #pragma once
@@ -25,6 +28,8 @@ public:
                   static_cast<uint64_t>(limit_ms) * kMillisecond);
         return {};
     }
+
+    SchedulerTraits plug_in() override { return LevelPolicy::plug_in() | SchedulerTraits::OrdersAllCpus; }
 
 protected:
     ~PriorityPolicy() = default;
