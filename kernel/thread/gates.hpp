@@ -15,6 +15,15 @@ inline Gate* module_or_thread_gate(Gate* gate) {
     return gate;
 }
 
+/// Where the module behind `gate` called the service that the thread, whose innermost gate is `innermost`, is in: the
+/// last byte of the call; 0 if it is in none. Where the gates stay: any context.
+inline uint64_t service_call_in(const Gate& gate, const Gate* innermost) {
+    uint64_t where = 0;
+    for (; innermost != &gate; innermost = innermost->previous())
+        if (innermost->kind() == GateKind::Kernel) where = innermost->resume - 1;
+    return where;
+}
+
 /// The preemption count is not what it was before `instance` was called with `count`: that is its failure. Sets the
 /// count back.
 GateFailure fail_for_preemption(InstanceToken* instance, uint32_t count);
