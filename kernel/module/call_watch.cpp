@@ -64,31 +64,24 @@ void judge(Thread& thread, Found& found) {
     if (found.awaited == nullptr && fail_keeper(thread)) found.ended = &thread;
 }
 
-/// Counts the gates that are open, and judges one thread that waits in a call that has had its time. One at a look:
-/// others that wait for the same go with it.
-Found look_at_calls(Threads& threads) {
+/// Judges the thread that holds `lock`, if it waits. Without one: counts the gates that are open, and judges one thread
+/// that waits in a call that has had its time. One at a look: others that wait for the same go with it.
+Found look_at_threads(Threads& threads, const Mutex* lock) {
     Found found;
     bool any = false;
     threads.for_each_locked([&](Thread& thread) {
-        if (thread.state != ThreadState::Blocked && thread.state != ThreadState::Runnable) return;
-        bool overdue = false;
-        for (Gate* gate = thread.gate; gate != nullptr; gate = gate->previous())
+        const bool waits = thread.state == ThreadState::Blocked;
+        if (!waits && thread.state != ThreadState::Runnable) return;
+        if (lock != nullptr && !lock->is_held_by(thread)) return;
+        bool overdue = lock != nullptr;
+        for (Gate* gate = thread.gate; gate != nullptr && lock == nullptr; gate = gate->previous())
             if (is_watched(thread, *gate)) overdue |= see(*gate);
-        if (!overdue || any || thread.state != ThreadState::Blocked) return;
+        if (!overdue || any || !waits) return;
         any = true;
         // Whoever made these calls may go on with them, for as long again.
         for (Gate* gate = thread.gate; gate != nullptr; gate = gate->previous())
             if (is_watched(thread, *gate)) gate->ticks &= Gate::kTicksMask;
         judge(thread, found);
-    });
-    return found;
-}
-
-/// Judges the thread that holds `lock`, if it waits.
-Found look_at_holder(Threads& threads, const Mutex& lock) {
-    Found found;
-    threads.for_each_locked([&](Thread& thread) {
-        if (lock.is_held_by(thread) && thread.state == ThreadState::Blocked) judge(thread, found);
     });
     return found;
 }
@@ -126,14 +119,14 @@ uint64_t ModuleSystem::watch_calls() {
         if (runs && watch.next_ns < next_ns) next_ns = watch.next_ns;
     }
     if (!any_due) return next_ns;
-    Found found = look_at_calls(kernel_.threads);
+    Found found;
+    const Mutex* lock = nullptr;
     constexpr size_t kMaximumDepth = 16;  // a circle of requests ends by itself
-    for (size_t depth = 0; depth < kMaximumDepth && found.awaited != nullptr; ++depth) {
-        const Mutex* lock = nullptr;
+    for (size_t depth = 0; depth == 0 || (lock != nullptr && depth < kMaximumDepth); ++depth) {
+        found = look_at_threads(kernel_.threads, lock);
+        lock = nullptr;
         for (const ModuleRecord& record : records_)
             if (&record.call_lock == found.awaited) lock = &record.call_lock;
-        if (lock == nullptr) break;
-        found = look_at_holder(kernel_.threads, *lock);
     }
     // The supervisor ends the waits in a failed instance, but it may be the one that waits there.
     if (found.ended != nullptr && found.ended->cancellable)

@@ -133,23 +133,7 @@ bool Threads::is_over_budget(TrapFrame& frame) {
     const bool bounded = gate->kind() == GateKind::Bounded || (gate->preempt_word & ~kNoRescheduleWanted) != 0;
     const uint32_t budget = bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks;
     const uint32_t ticks = ++gate->ticks & Gate::kTicksMask;
-    if (ticks <= budget) return false;
-    // Not out of the kernel's own work on top of the module, such as another interrupt's: that may hold locks.
-    const bool in_module = gate == innermost && preempt_count() == (gate->preempt_word & ~kNoRescheduleWanted) + 1;
-    // A tick that comes there, or between module and service, does not show where the module is; one of the next may.
-    constexpr uint32_t kLateTicks = 10;
-    const uint64_t instruction = arch::trap_instruction_pointer(frame);
-    const Mapping* const mapping = static_cast<Instance&>(owner).mapping;
-    const bool shows = in_module && mapping != nullptr && mapping->contains(instruction);
-    if (!shows && gate == innermost && ticks <= budget + kLateTicks) return false;
-    FailureNote note;
-    note.failure = GateFailure::Budget;
-    note.instruction = in_module ? instruction : service_call_in(*gate, innermost);
-    module_failed(owner, note);
-    if (!in_module) return false;
-    leave_gate(*gate);
-    arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
-    return true;
+    return ticks > budget && end_over_budget(frame, *gate, innermost, ticks - budget);
 }
 
 void on_timer(TrapFrame& frame) {
