@@ -103,6 +103,8 @@ void ModuleSystem::take_checkpoint(ModuleRecord& record) {
 
 void ModuleSystem::keep_for_restart(ModuleRecord& record, Bytes state, uint64_t time_ns, InstanceId by,
                                     InstanceId unless) {
+    // What takes no old state begins without, and not with that of a module before it.
+    if (!has(record.current->info().flags(), ModuleFlags::RestoresStale)) state = {};
     auto copy = Buffer::copy_of(state);
     if (!copy.ok()) return;  // the one before stays
     MutexGuard guard(registry_);
@@ -113,9 +115,7 @@ void ModuleSystem::keep_for_restart(ModuleRecord& record, Bytes state, uint64_t 
 }
 
 void ModuleSystem::keep_reloaded(const Replacement& replacement, const Instance& serves) {
-    const bool restores = has(serves.info().flags(), ModuleFlags::RestoresStale);
-    keep_for_restart(replacement.record, restores ? replacement.state : Bytes(), replacement.saved_ns, InstanceId::None,
-                     serves.id);
+    keep_for_restart(replacement.record, replacement.state, replacement.saved_ns, InstanceId::None, serves.id);
 }
 
 }  // namespace helix::kernel
