@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The peers `dlopen` and `boost-dll`: a file is loaded and let go, by dlopen and dlclose and by Boost.DLL, on a pthread
-// beside a kernel in the same process, in turns with it.
+// The peers `dlopen`, `boost-dll` and `poco`: a file is loaded and let go, by dlopen and dlclose, by Boost.DLL and by
+// POCO's ClassLoader, on a pthread beside a kernel in the same process, in turns with it.
 #pragma once
 
 #define BOOST_DLL_USE_STD_FS
 
 #include "hosted_kernel.hpp"
+#include "metric.hpp"
+#include "poco_peer.hpp"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -54,8 +56,12 @@ public:
         thread_.join();
         return rounds_.load() == kRounds;
     }
-    std::vector<uint64_t> samples() const { return {ns_, ns_ + kRuns}; }
-    std::vector<uint64_t> boost_samples() const { return {boost_ns_, boost_ns_ + kRuns}; }
+    /// What it measured; of each that is there.
+    Peers<uint64_t> peers() const {
+        Peers<uint64_t> all{{"dlopen", {ns_, ns_ + kRuns}}, {"boost-dll", {boost_ns_, boost_ns_ + kRuns}}};
+        if (has_poco()) all.push_back({"poco", {poco_ns_, poco_ns_ + kRuns}});
+        return all;
+    }
 
 private:
     void run() {
@@ -87,6 +93,10 @@ private:
                 }
                 boost_ns_[round * kRunsInRound + i] = host_now_ns() - begin;
             }
+            for (size_t i = 0; i < kRunsInRound && has_poco() && !over_.load(); ++i) {
+                poco_ns_[round * kRunsInRound + i] = time_poco_load();
+                if (poco_ns_[round * kRunsInRound + i] == 0) over_ = true;
+            }
             if (!over_.load()) ++rounds_;
         }
     }
@@ -98,6 +108,7 @@ private:
     std::atomic<bool> over_{false};
     uint64_t ns_[kRuns] = {};
     uint64_t boost_ns_[kRuns] = {};
+    uint64_t poco_ns_[kRuns] = {};
 };
 
 }  // namespace helix::benchmark

@@ -29,7 +29,6 @@ int main(int argument_count, char** arguments) {
     peer.start(benchmark::stripped_module(kModule).string());
     const bool succeeded = benchmark::run_in_kernel({kModule}, measure);
     if (!peer.finish() || !succeeded) return 1;
-    benchmark::print_metric("module.load_start", "ns", {std::begin(load_ns), std::end(load_ns)},
-                            {{"dlopen", peer.samples()}, {"boost-dll", peer.boost_samples()}});
+    benchmark::print_metric("module.load_start", "ns", {std::begin(load_ns), std::end(load_ns)}, peer.peers());
     return 0;
 }

@@ -77,8 +77,7 @@ int main(int argument_count, char** arguments) {
     options.profile = "kernel.restart_period=1ms\nkernel.health_period=0s\nkernel.probation=20ms\n";
     const bool succeeded = benchmark::run_in_kernel({kKeeper, kCaller}, measure, options);
     if (!peer.finish() || !succeeded) return 1;
-    benchmark::print_metric("module.reload", "ns", {std::begin(reload_ns), std::end(reload_ns)},
-                            {{"dlopen", peer.samples()}, {"boost-dll", peer.boost_samples()}});
+    benchmark::print_metric("module.reload", "ns", {std::begin(reload_ns), std::end(reload_ns)}, peer.peers());
     benchmark::print_metric("module.reload.pause", "ns", {std::begin(pause_ns), std::end(pause_ns)});
     benchmark::print_metric("module.reload.first", "ns", {std::begin(first_ns), std::end(first_ns)});
     benchmark::print_metric("module.recover", "ns", {std::begin(recovery_ns), std::end(recovery_ns)});

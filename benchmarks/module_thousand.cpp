@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // module.thousand and module.memory: a thousand modules that implement one interface, beside dlopen of as many files;
-// lookup.primary and lookup.primary.1000: who is the primary one, asked by a module, of one and of a thousand.
+// lookup.primary and lookup.primary.1000: who is the primary one, asked by a module, of one and of a thousand, beside
+// POCO's ClassLoader, which finds a class by its name.
 #include "dlopen_peer.hpp"
 #include "metric.hpp"
 
@@ -73,6 +74,16 @@ std::vector<double> in_ms(const std::vector<uint64_t>& ns) {
     return ms;
 }
 
+/// What the module printed of a look-up, with the peer in it if that is there.
+std::string with_poco(std::string line, benchmark::PocoNames names) {
+    constexpr std::string_view kNoPeers = "\"peers\":{}";
+    const std::vector<double> samples = benchmark::time_poco_lookups(names);
+    if (samples.empty()) return line;
+    char peers[40];
+    snprintf(peers, sizeof(peers), "\"peers\":{\"poco\":%.2f}", benchmark::quantile(samples, 0.5));
+    return line.replace(line.find(kNoPeers), kNoPeers.size(), peers);
+}
+
 Result<void> look_up(kernel::Kernel& kernel, Text metric) {
     const Response response = TRY(kernel.modules.request(nullptr, kBenchmark, "lookup", as_bytes(metric)));
     if (!response.is_ok()) return Error(ErrorCode::ModuleFailed, response.sentence());
@@ -123,7 +134,10 @@ int main(int argument_count, char** arguments) {
         segment_bytes += segment.page_count() * kPageSize;
     const std::vector<double> peer = in_ms(time_dlopen(options.files));
     if (!benchmark::run_in_kernel({kBenchmark}, measure, options)) return 1;
-    if (fwrite(lookups, 1, lookups_size, stdout) != lookups_size) return 1;
+    const std::string_view lines(lookups, lookups_size);
+    const size_t first = lines.find('\n') + 1;
+    fputs(with_poco(std::string(lines.substr(0, first)), benchmark::PocoNames::One).c_str(), stdout);
+    fputs(with_poco(std::string(lines.substr(first)), benchmark::PocoNames::Thousand).c_str(), stdout);
     benchmark::print_metric<double>("module.thousand", "ms", in_ms({thousand_ns, thousand_ns + kRounds}),
                                     {{"dlopen", peer}});
     benchmark::print_metric("module.memory", "bytes", {memory_bytes, memory_bytes + kRounds});

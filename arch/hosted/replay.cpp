@@ -209,7 +209,7 @@ void replay_stalled(Port& port, kernel::TrapFrame& frame) {
     }
     if (++cpu.stalled_looks < kStalledLooks) return;
     // The ticks of a call only become more: fewer are those of another call.
-    const auto ticks_of_call = [] { return current_gate() == nullptr ? 0 : current_gate()->ticks; };
+    const auto ticks_of_call = [] { return current_gate() == nullptr ? 0 : current_gate()->ticks & Gate::kTicksMask; };
     if (ticks_of_call() < cpu.stall_ticks) cpu.stalled_looks = kStalledLooks;
     const uint32_t doublings = cpu.stalled_looks - kStalledLooks;
     const uint64_t ticks = kTicksAtFirst << (doublings < kDoublings ? doublings : kDoublings);

@@ -41,9 +41,11 @@ struct alignas(16) Gate {
     uint64_t frame_pointer;      // 24
     InstanceToken* instance;     // 32: who runs inside; null while a bounded gate is still finding out
     uint32_t preempt_word;       // 40: preemption word of the CPU at entry
-    uint32_t ticks;              // 44: timer ticks seen while innermost
+    uint32_t ticks;              // 44: timer ticks seen while innermost; above those, of the kernel (call_watch.cpp):
+                                 // how often the gate was seen open. Whoever opens it sets both to 0
 
     static constexpr uint64_t kKindMask = 15;
+    static constexpr uint32_t kTicksMask = (1u << 30) - 1;
     Gate* previous() const { return reinterpret_cast<Gate*>(previous_and_kind & ~kKindMask); }
     GateKind kind() const { return static_cast<GateKind>(previous_and_kind & kKindMask); }
     uint32_t preempt_count() const { return preempt_word & ~kNoRescheduleWanted; }

@@ -30,6 +30,32 @@ void on_fault(TrapFrame& frame, const Fault& fault) {
     arch::trap_resume_at_gate(frame, *gate, GateFailure::Fault);
 }
 
+bool end_over_budget(TrapFrame& frame, Gate& gate, const Gate* innermost, uint32_t ticks_over) {
+    auto& instance = instance_of(gate.instance);
+    // Not out of the kernel's own work on top of the module, such as another interrupt's: that may hold locks.
+    const bool in_module = &gate == innermost && preempt_count() == gate.preempt_count() + 1;
+    // A tick that comes there, or between module and service, does not show where the module is; one of the next may.
+    constexpr uint32_t kLateTicks = 10;
+    const uint64_t instruction = arch::trap_instruction_pointer(frame);
+    const bool shows = in_module && instance.mapping != nullptr && instance.mapping->contains(instruction);
+    if (!shows && &gate == innermost && ticks_over <= kLateTicks) return false;
+    FailureNote note;
+    note.failure = GateFailure::Budget;
+    note.instruction = in_module ? instruction : service_call_in(gate, innermost);
+    module_failed(instance, note);
+    if (!in_module) return false;
+    leave_gate(gate);
+    arch::trap_resume_at_gate(frame, gate, GateFailure::Budget);
+    return true;
+}
+
+uint64_t service_call_in(const Gate& gate, const Gate* innermost) {
+    uint64_t where = 0;
+    for (; innermost != &gate; innermost = innermost->previous())
+        if (innermost->kind() == GateKind::Kernel) where = innermost->resume - 1;
+    return where;
+}
+
 FailureNote::FailureNote() = default;
 
 void name_thread(FailureNote& note, const Thread& thread) {

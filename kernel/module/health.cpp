@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Health: asks modules how they are, watches calls that do not end, and finds out who is to blame for one.
+// Health: asks modules how they are.
 //
 // A thread of its own does it, of the ordinary class: what it asks runs in its time, under the module's call lock, and
 // holds nobody else up. The supervisor acts on what it finds as on any failure. In the same turn it saves the state of
@@ -8,14 +8,18 @@
 
 #include "kernel/kernel.hpp"
 #include "kernel/module/module_system.hpp"
-#include "kernel/thread/gates.hpp"
 
 #include <utility>
 
 namespace helix::kernel {
 
-void ModuleSystem::wake_health() {
-    health_wanted_.wake_all([](bool& wanted) { wanted = true; });
+void ModuleSystem::plan_looks() {
+    plans_.wake_all([](uint64_t& plans) { ++plans; });
+}
+
+void ModuleSystem::wait_for_look(uint64_t next_ns, uint64_t& planned) {
+    plans_.wait_until([&](const uint64_t& plans) { return std::exchange(planned, plans) != plans; }, next_ns,
+                      Cancellable::No);
 }
 
 /// The module whose turn it is, empty if it is nobody's before `next_ns`.
@@ -35,25 +39,23 @@ FixedText<46> ModuleSystem::next_look(uint64_t& next_ns) {
 
 void ModuleSystem::health_main(void* argument) {
     auto& system = *static_cast<ModuleSystem*>(argument);
-    for (;;) {
+    for (uint64_t planned = 0;;) {
         uint64_t next_ns = 0;
         if (const auto name = system.next_look(next_ns); !name.empty()) {
             if (RecordPin record = system.find(name.text())) system.look_at(*record);
             continue;
         }
-        system.health_wanted_.wait_until([](bool& wanted) { return std::exchange(wanted, false); }, next_ns,
-                                         Cancellable::No);
+        system.wait_for_look(next_ns, planned);
     }
 }
 
-/// Asks one module, or watches the call that it is in. `record` is pinned.
+/// Asks one module, unless it is in a call. `record` is pinned.
 void ModuleSystem::look_at(ModuleRecord& record) {
     const Supervision& rules = record.supervision;
     Health& health = record.health;
     const uint64_t now_ns = arch::now_ns();
     health.look_ns = now_ns + rules.look_period_ns();
-    if (!record.call_lock.try_lock()) return watch_call(record, now_ns);
-    health.busy_since_ns = 0;
+    if (!record.call_lock.try_lock()) return;
     if (rules.health_period_ns != 0 && now_ns >= health.ask_ns && record.state() == ModuleState::Running) {
         health.ask_ns = now_ns + rules.health_period_ns;
         Instance& instance = *record.current;
@@ -101,6 +103,8 @@ void ModuleSystem::take_checkpoint(ModuleRecord& record) {
 
 void ModuleSystem::keep_for_restart(ModuleRecord& record, Bytes state, uint64_t time_ns, InstanceId by,
                                     InstanceId unless) {
+    // What takes no old state begins without, and not with that of a module before it.
+    if (!has(record.current->info().flags(), ModuleFlags::RestoresStale)) state = {};
     auto copy = Buffer::copy_of(state);
     if (!copy.ok()) return;  // the one before stays
     MutexGuard guard(registry_);
@@ -111,72 +115,7 @@ void ModuleSystem::keep_for_restart(ModuleRecord& record, Bytes state, uint64_t 
 }
 
 void ModuleSystem::keep_reloaded(const Replacement& replacement, const Instance& serves) {
-    const bool restores = has(serves.info().flags(), ModuleFlags::RestoresStale);
-    keep_for_restart(replacement.record, restores ? replacement.state : Bytes(), replacement.saved_ns, InstanceId::None,
-                     serves.id);
-}
-
-/// `record` is in a request or event. One that goes on for longer than the profile allows is the failure of whoever
-/// keeps it, which need not be this module.
-void ModuleSystem::watch_call(ModuleRecord& record, uint64_t now_ns) {
-    Health& health = record.health;
-    const uint64_t call = record.calls_so_far();
-    if (health.busy_since_ns == 0 || health.busy_call != call) {
-        health.busy_since_ns = now_ns;
-        health.busy_call = call;
-        return;
-    }
-    if (record.supervision.call_limit_ns == 0 || now_ns - health.busy_since_ns < record.supervision.call_limit_ns)
-        return;
-    health.busy_since_ns = 0;
-    // The supervisor decides: this thread, which a policy orders, must not have the change lock.
-    __atomic_store_n(&health.overdue_call, call, __ATOMIC_RELEASE);
-    wake_supervisor();
-}
-
-/// Fails whoever keeps a call that goes on for too long. The supervisor's; change lock held, so that instances stay.
-void ModuleSystem::end_overdue_calls() {
-    MutexGuard guard(registry_);
-    for (ModuleRecord& record : records_) {
-        const uint64_t call = __atomic_exchange_n(&record.health.overdue_call, 0, __ATOMIC_ACQ_REL);
-        if (call == 0 || call != record.calls_so_far()) continue;  // it has ended
-        FailureNote note;
-        Instance* const culprit = find_culprit(record, note.instruction);
-        if (culprit == nullptr || culprit->is_ended()) continue;
-        note.failure = GateFailure::Abort;
-        note.rule = "it kept a call waiting for longer than its caller may take";
-        module_failed(*culprit, note);
-    }
-}
-
-/// Who keeps the call that `record` is in: the innermost module of the thread that makes it, if it waits there for
-/// something of its own. One that waits for another module's turn leads on to who keeps that one; whoever waits for a
-/// transaction or a restart, or computes, keeps nobody. `where` is where it waits.
-Instance* ModuleSystem::find_culprit(ModuleRecord& record, uint64_t& where) {
-    constexpr size_t kMaximumDepth = 16;  // a circle of requests ends by itself
-    const Mutex* lock = &record.call_lock;
-    for (size_t depth = 0; depth < kMaximumDepth; ++depth) {
-        Instance* innermost = nullptr;
-        const void* awaited = nullptr;
-        bool waits = false;
-        kernel_.threads.for_each_locked([&](Thread& thread) {
-            if (!lock->is_held_by(thread) || thread.state != ThreadState::Blocked) return;
-            waits = true;
-            awaited = thread.awaits.load(std::memory_order_acquire);
-            where = 0;
-            for (Gate* gate = thread.gate; gate != nullptr && innermost == nullptr; gate = gate->previous()) {
-                if (gate->kind() == GateKind::Kernel) where = gate->resume - 1;
-                if (module_or_thread_gate(gate) == gate) innermost = &instance_of(gate->instance);
-            }
-        });
-        if (!waits) return nullptr;
-        if (awaited == nullptr) return innermost;
-        lock = nullptr;
-        for (ModuleRecord& other : records_)
-            if (&other.call_lock == awaited) lock = &other.call_lock;
-        if (lock == nullptr) return nullptr;
-    }
-    return nullptr;
+    keep_for_restart(replacement.record, replacement.state, replacement.saved_ns, InstanceId::None, serves.id);
 }
 
 }  // namespace helix::kernel

@@ -25,7 +25,8 @@ Result<Instance*> Instance::create(Kernel& kernel, ModuleRecord& record, Image& 
     Instance* const instance = make<Instance>(kernel.heap, kernel, record, image, kernel.modules.next_instance_id());
     if (instance == nullptr) return ErrorCode::OutOfMemory;
     const uint64_t budget_ticks = record.supervision.call_budget_ns / Threads::kTickNs;
-    instance->call_budget_ticks = static_cast<uint32_t>(budget_ticks < UINT32_MAX ? budget_ticks : UINT32_MAX);
+    constexpr uint32_t kMaximumBudget = Gate::kTicksMask / 2;  // of days; a gate goes on counting for a while
+    instance->call_budget_ticks = budget_ticks < kMaximumBudget ? static_cast<uint32_t>(budget_ticks) : kMaximumBudget;
     image.retain();
     auto mapping = Mapping::create(kernel.memory, image);
     if (!mapping.ok()) {

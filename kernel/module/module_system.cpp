@@ -32,7 +32,7 @@ Result<void> ModuleSystem::init() {
     TRY(events_.init(kernel_));
     TRY(kernel_.threads.create("supervisor", supervisor_main, this, {.kind = ThreadClass::Kernel}));
     TRY(kernel_.threads.create("health", health_main, this, {.priority = 24}));
-    return {};
+    return start_call_watch();
 }
 
 Result<void> ModuleSystem::boot_modules() {
@@ -268,7 +268,7 @@ Result<void> ModuleSystem::start_record(ModuleRecord& record) {
         if (!started.ok() && instance.call_in_time<&Module::stop>().ok()) instance.become(ModuleState::Stopped);
     }
     if (!started.ok()) return with_name(record.file.text(), started.error());
-    wake_health();
+    plan_looks();
     return {};
 }
 

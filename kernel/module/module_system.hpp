@@ -424,10 +424,12 @@ private:
         HELIX_REQUIRES(change_);
     // health.cpp
     static void health_main(void* system);
-    void wake_health();
+    /// Modules came, or run again: those who look at them now and then decide anew when they do next.
+    void plan_looks();
+    /// Waits until `next_ns`, or until looks are planned anew; `planned` is of the caller, 0 at first.
+    void wait_for_look(uint64_t next_ns, uint64_t& planned) HELIX_MAY_SLEEP;
     FixedText<46> next_look(uint64_t& next_ns);
     void look_at(ModuleRecord& record);
-    void watch_call(ModuleRecord& record, uint64_t now_ns);
     void take_checkpoint(ModuleRecord& record);
     /// A restart of the module restores what was saved in the reload `replacement`, unless `serves`, which began with
     /// that, has saved its state since.
@@ -436,8 +438,10 @@ private:
     /// it is a checkpoint of that instance. `unless`: what that one saved stays.
     void keep_for_restart(ModuleRecord& record, Bytes state = {}, uint64_t time_ns = 0,
                           InstanceId by = InstanceId::None, InstanceId unless = InstanceId::None);
-    void end_overdue_calls() HELIX_REQUIRES(change_);
-    Instance* find_culprit(ModuleRecord& record, uint64_t& where) HELIX_REQUIRES(change_, registry_);
+    // call_watch.cpp
+    Result<void> start_call_watch();
+    static void call_watch_main(void* system);
+    uint64_t watch_calls();
     // supervisor_restart.cpp; change lock held
     bool plan_restart(ModuleRecord& record, Text reason) HELIX_REQUIRES(change_);
     bool empty_failed(ModuleRecord& record, uint64_t timeout_ns) HELIX_REQUIRES(change_);
@@ -526,7 +530,7 @@ private:
     };
     Awaited<Rounds> rounds_;
     uint64_t restarts_ended_ = 0;  // atomic; who waits for it to change does so at rounds_
-    Awaited<bool> health_wanted_;
+    Awaited<uint64_t> plans_;      // how often looks were planned anew
 };
 
 }  // namespace helix::kernel

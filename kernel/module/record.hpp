@@ -29,18 +29,21 @@ struct SavedState {
     InstanceId instance = InstanceId::None;  ///< that saved it as a checkpoint
 };
 
+/// When calls into a module are looked at; call_watch.cpp.
+struct CallWatch {
+    uint64_t next_ns = 0;
+    bool is_due = false;  ///< in the look that is under way
+};
+
 /// What is known of how a module is. Of the thread that asks, but for what says otherwise.
 class Health {
 public:
     uint64_t look_ns = 0;                    ///< when it is looked at next; 0: not known yet
     uint64_t ask_ns = 0;                     ///< not asked before
     InstanceId instance = InstanceId::None;  ///< that was asked last
-    uint64_t busy_since_ns = 0;              ///< when it was first seen in call `busy_call`; 0: it was in none
-    uint64_t busy_call = 0;
-    uint64_t overdue_call = 0;              ///< the call that goes on for too long, for the supervisor; 0: none; atomic
-    uint64_t checkpoint_ns = 0;             ///< its state is not saved before
-    InstanceId saves = InstanceId::None;    ///< for which that is
-    InstanceId refused = InstanceId::None;  ///< of which a word is in the log that its state could not be saved
+    uint64_t checkpoint_ns = 0;              ///< its state is not saved before
+    InstanceId saves = InstanceId::None;     ///< for which that is
+    InstanceId refused = InstanceId::None;   ///< of which a word is in the log that its state could not be saved
 
     /// So many bad answers in a row. Anybody reads it.
     uint32_t unhealthy() const { return __atomic_load_n(&unhealthy_, __ATOMIC_RELAXED); }
@@ -96,6 +99,7 @@ public:
     SavedState saved;         ///< guarded by the registry's lock; nobody changes it while the module is Restarting but
                               ///< the supervisor
     Health health;
+    CallWatch watch;       ///< guarded by the registry's lock
     bool changes = false;  ///< it is replaced or removed, and its slots are trimmed later; guarded by the change lock
     bool stays = false;    ///< it was removed, but its memory cannot be given back; guarded by the change lock
     Metrics metrics;

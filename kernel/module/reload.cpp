@@ -362,7 +362,7 @@ void ModuleSystem::Replacing::finish() {
         }
     }
     for (size_t i = group_.size(); i-- > 0;) system_.retire_replaced(*std::exchange(group_[i].old, nullptr));
-    if (!was_running_) system_.wake_health();
+    if (!was_running_) system_.plan_looks();
     if (ruled_ != nullptr) system_.let_allocator_rule(group_[0].record, clock_);
     clock_.entry().phase = spares ? Phase::Probation : Phase::Serving;
 }

@@ -24,14 +24,20 @@ struct Supervision {
     uint64_t checkpoint_period_ns = 0;          ///< how often its state is saved for a restart; 0: it is not
     /// CPU time of one call into the module, without the waits in it; calls that are bounded have less.
     uint64_t call_budget_ns = 1'000'000'000;
-    uint64_t call_limit_ns = 0;  ///< how long a request or an event may take; 0: as long as it likes
+    uint64_t call_limit_ns = 0;  ///< how long a call into the module may take, waits included; 0: as long as it likes
 
-    /// How often somebody looks at the module; 0: never.
+    /// How often its health is asked or its state saved; 0: never.
     uint64_t look_period_ns() const {
         uint64_t shortest_ns = 0;
-        for (const uint64_t period_ns : {health_period_ns, call_limit_ns / 2, checkpoint_period_ns})
+        for (const uint64_t period_ns : {health_period_ns, checkpoint_period_ns})
             if (period_ns != 0 && (shortest_ns == 0 || period_ns < shortest_ns)) shortest_ns = period_ns;
         return shortest_ns;
+    }
+    /// How often it is looked for calls that go on for too long; 0: never. Seen three times, one has had its time.
+    uint64_t watch_period_ns() const {
+        constexpr uint64_t kShortestNs = 1'000'000;
+        if (call_limit_ns == 0) return 0;
+        return call_limit_ns / 2 > kShortestNs ? call_limit_ns / 2 : kShortestNs;
     }
     /// For the module `name`: its own table of the profile, otherwise what the profile says for all.
     static Supervision of(const Profile& profile, Text name);

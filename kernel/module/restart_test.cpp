@@ -60,8 +60,15 @@ TEST(Supervision, LooksAsOftenAsTheShortestPeriodAsks) {
     EXPECT_EQ(rules_of("kernel.checkpoint=200ms").look_period_ns(), 200 * kMillisecond);
     EXPECT_EQ(rules_of("kernel.checkpoint=5s").look_period_ns(), kSecond);
     EXPECT_EQ(rules_of("kernel.checkpoint=5s\nkernel.health_period=0s").look_period_ns(), 5 * kSecond);
-    EXPECT_EQ(rules_of("kernel.health_period=0s\nkernel.call_limit=4s").look_period_ns(), 2 * kSecond);
     EXPECT_EQ(rules_of("kernel.health_period=0s").look_period_ns(), 0u);
+    EXPECT_EQ(rules_of("kernel.health_period=0s\nkernel.call_limit=4s").look_period_ns(), 0u);
+}
+
+TEST(Supervision, WatchesCallsTwiceInTheirTimeButNotWithoutPause) {
+    EXPECT_EQ(rules_of("").watch_period_ns(), 0u);
+    EXPECT_EQ(rules_of("kernel.call_limit=4s").watch_period_ns(), 2 * kSecond);
+    EXPECT_EQ(rules_of("kernel.call_limit=4s\nmodule.x.call_limit=0s").watch_period_ns(), 0u);
+    EXPECT_EQ(rules_of("kernel.call_limit=1us").watch_period_ns(), kMillisecond);
 }
 
 TEST(Supervision, KeepsTheDefaultWhereTheToolWouldRefuse) {

@@ -97,7 +97,7 @@ bool ModuleSystem::is_restart_due() {
 void ModuleSystem::announce_decided(ModuleRecord& record) {
     record.open_after_failed();
     rounds_.wake_all([&](Rounds&) { __atomic_add_fetch(&restarts_ended_, 1, __ATOMIC_RELEASE); });
-    wake_health();  // while it did not run, nobody planned to look at it
+    plan_looks();  // while it did not run, nobody planned to look at it
 }
 
 Result<void> ModuleSystem::wait_for_restart(uint64_t ended, uint64_t deadline_ns) {
@@ -146,7 +146,6 @@ void ModuleSystem::send_periodic_events() {
 
 void ModuleSystem::supervise() {
     MutexGuard guard(change_);
-    end_overdue_calls();
     look_after_failed();
     run_restarts();
     expire_probations(arch::now_ns());

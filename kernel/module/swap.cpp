@@ -223,8 +223,7 @@ Result<void> ModuleSystem::take_over(ModuleRecord& record, Instance& from, Buffe
     const auto started = [&]() -> Result<void> {
         change_.assert_held();
         TRY(start_record(record));
-        if (has(record.current->info().flags(), ModuleFlags::RestoresStale))
-            keep_for_restart(record, state, arch::now_ns());
+        keep_for_restart(record, state, arch::now_ns());
         clock.enter(Phase::Verify);
         return check_health(*record.current);
     }();

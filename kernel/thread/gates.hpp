@@ -15,6 +15,14 @@ inline Gate* module_or_thread_gate(Gate* gate) {
     return gate;
 }
 
+/// For ticks: the call behind `gate` used `ticks_over` more than its budget. True if it was ended where the tick,
+/// `frame`, interrupted it; otherwise it ends with the service that it is in, or at one of the next ticks.
+bool end_over_budget(TrapFrame& frame, Gate& gate, const Gate* innermost, uint32_t ticks_over);
+
+/// Where the module behind `gate` called the service that the thread, whose innermost gate is `innermost`, is in: the
+/// last byte of the call; 0 if it is in none. Where the gates stay: any context.
+uint64_t service_call_in(const Gate& gate, const Gate* innermost);
+
 /// The preemption count is not what it was before `instance` was called with `count`: that is its failure. Sets the
 /// count back.
 GateFailure fail_for_preemption(InstanceToken* instance, uint32_t count);

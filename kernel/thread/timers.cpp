@@ -132,20 +132,8 @@ bool Threads::is_over_budget(TrapFrame& frame) {
     if (gate->kind() == GateKind::Thread) return false;  // a module's own threads have no budget
     const bool bounded = gate->kind() == GateKind::Bounded || (gate->preempt_word & ~kNoRescheduleWanted) != 0;
     const uint32_t budget = bounded ? owner.bounded_budget_ticks : owner.call_budget_ticks;
-    if (++gate->ticks <= budget) return false;
-    FailureNote note;
-    note.failure = GateFailure::Budget;
-    // Not out of the kernel's own work on top of the module, such as another interrupt's: that may hold locks.
-    const bool in_module = gate == innermost && preempt_count() == (gate->preempt_word & ~kNoRescheduleWanted) + 1;
-    // Such a tick does not show where the module is, either: one of the next may.
-    constexpr uint32_t kLateTicks = 10;
-    if (!in_module && gate == innermost && gate->ticks <= budget + kLateTicks) return false;
-    if (in_module) note.instruction = arch::trap_instruction_pointer(frame);
-    module_failed(owner, note);
-    if (!in_module) return false;
-    leave_gate(*gate);
-    arch::trap_resume_at_gate(frame, *gate, GateFailure::Budget);
-    return true;
+    const uint32_t ticks = ++gate->ticks & Gate::kTicksMask;
+    return ticks > budget && end_over_budget(frame, *gate, innermost, ticks - budget);
 }
 
 void on_timer(TrapFrame& frame) {

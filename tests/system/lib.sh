@@ -21,6 +21,10 @@ helix_shell() {
     "$HELIX" run "$shell_profile" --arch "$arch" -q "$@" || true
 }
 
+# is_of_its_own_books WAY RECORD: the record of a broken rule says that the policy found it out itself. In a migration
+# whoever is forgotten may have moved on before a tick looks: then it is its own books that are wrong, and it says so.
+is_of_its_own_books() { [[ $1 == migration && $2 == *'that it is not healthy'* ]]; }
+
 # same_memory OUTPUT: every `memory --json` line in the file reports the same.
 same_memory() {
     local reports
