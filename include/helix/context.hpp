@@ -168,7 +168,7 @@ public:
     Result<SemaphoreId> semaphore_create(uint32_t initial) const {
         return services_->semaphore_create(instance_, initial);
     }
-    /// Errors: NotFound; Busy while threads wait on it.
+    /// Errors: NotFound; Busy while threads wait on it, or a timer is to signal it.
     Result<void> semaphore_destroy(SemaphoreId id) const { return services_->semaphore_destroy(instance_, id); }
     /// Takes one unit, waiting up to `timeout_ns`. Errors: TimedOut, NotFound, and as thread_sleep.
     HELIX_CALLERS_LINE Result<void> semaphore_wait(SemaphoreId id, uint64_t timeout_ns = kForever) const {
@@ -176,6 +176,21 @@ public:
     }
     /// Adds one unit and wakes one waiter. Does not block.
     Result<void> semaphore_signal(SemaphoreId id) const { return services_->semaphore_signal(instance_, id); }
+
+    // ---- Timers. They belong to this instance: one that stop leaves running is reported as a leak.
+
+    static constexpr uint64_t kShortestPeriodNs = 100'000;
+    /// The kernel signals `semaphore`, one of this module's, as soon as `first_ns` from now have passed, never before.
+    /// With a period it does so again at every multiple of that after the first time, however late a time before was
+    /// seen; without one the timer is over then. A semaphore that has a unit gets no second one: times that come before
+    /// the one before was taken are one. Errors: NotFound (no such semaphore), OutOfRange (a period below
+    /// kShortestPeriodNs or above 2^62 ns), OutOfMemory; InvalidState where the caller may not block.
+    Result<TimerId> timer_start(SemaphoreId semaphore, uint64_t first_ns, uint64_t period_ns = 0) const {
+        return services_->timer_start(instance_, semaphore, first_ns, period_ns);
+    }
+    /// When this returns the timer signals no more; what it did signal stays. Errors: NotFound (no timer of this
+    /// module's, or one that is over); InvalidState where the caller may not block.
+    Result<void> timer_stop(TimerId id) const { return services_->timer_stop(instance_, id); }
 
     // ---- Numbers of the running system. Any context.
 

@@ -111,6 +111,7 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
         json.field("handles", owned.handles);
         json.field("subscriptions", owned.subscriptions);
         json.field("requests", owned.requests);
+        json.field("timers", owned.timers);
         json.end_object();
         if (instance.state == ModuleState::Failed) json.field("failure", instance.failed_error().sentence());
     }
@@ -217,12 +218,13 @@ void print_details(Output& out, ModuleRecord& record) {
         print_list(out, "provides", info.provides());
         print_list(out, "conflicts", info.conflicts());
         const LedgerTotals owned = instance.totals();
-        print_line(out, "owns",
-                   format("{} in {}, {}, {}, {}, {}, {}", counted(owned.bytes, "byte"), counted(owned.blocks, "block"),
-                          counted(owned.threads, "thread"), counted(owned.semaphores, "semaphore"),
-                          counted(owned.handles, "handle"), counted(owned.subscriptions, "subscription"),
-                          counted(owned.requests, "pending request"))
-                       .text());
+        print_line(
+            out, "owns",
+            format("{} in {}, {}, {}, {}, {}, {}, {}", counted(owned.bytes, "byte"), counted(owned.blocks, "block"),
+                   counted(owned.threads, "thread"), counted(owned.semaphores, "semaphore"),
+                   counted(owned.handles, "handle"), counted(owned.subscriptions, "subscription"),
+                   counted(owned.requests, "pending request"), counted(owned.timers, "timer"))
+                .text());
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
     print_line(out, "counted",

@@ -326,10 +326,10 @@ bool ModuleSystem::dispose(Instance& instance) {
 void ModuleSystem::report_leaks(Instance& instance) {
     const LedgerTotals left = instance.totals();
     if (left.empty()) return;
-    kernel_.log.warning("kernel", "{} stopped, but leaked {} in {}, {}, {}, {}, {}", instance.name(),
+    kernel_.log.warning("kernel", "{} stopped, but leaked {} in {}, {}, {}, {}, {}, {}", instance.name(),
                         counted(left.bytes, "byte"), counted(left.blocks, "block"), counted(left.threads, "thread"),
                         counted(left.semaphores, "semaphore"), counted(left.handles, "handle"),
-                        counted(left.requests, "pending request"));
+                        counted(left.requests, "pending request"), counted(left.timers, "timer"));
 }
 
 void ModuleSystem::release_kept(ModuleRecord& record) {

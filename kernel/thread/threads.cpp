@@ -325,8 +325,7 @@ void Threads::preempt() {
         if (tick && asked.ready_count != 0) wake_idle_cpu(asked);  // they sleep until somebody says so
         if (asked.share_at_ns <= now) share_work(asked, now);
         if (__atomic_load_n(&asked.watch_wanted, __ATOMIC_RELAXED) != 0) begin_to_watch(asked, now);
-        if (asked.timers.first_ns() <= now)
-            asked.timers.expire(now, [&](Thread& thread) { wake(thread, WakeReason::TimedOut); });
+        if (asked.timers.first_ns() <= now) expire_deadlines(asked, now);
         program_timer(asked, now);
 
         Cpu& cpu = this_cpu();

@@ -43,14 +43,15 @@ enum class Haste : uint8_t {
 
 class Threads;
 
-/// All CPUs' timer queues, as waiting threads use them.
+/// All CPUs' timer queues, as those who wait for a time use them.
 class Timers {
 public:
     explicit Timers(Threads& threads) : threads_(threads) {}
-    /// The calling thread, which is in no queue, is woken with TimedOut at `deadline_ns`, unless it is removed before.
-    void add(Thread& thread, uint64_t deadline_ns);
-    /// Takes `thread` out if it is still in. Any thread context.
-    void remove(Thread& thread);
+    /// The calling thread, which is in no queue, is woken with TimedOut at `deadline_ns`, unless it is removed before;
+    /// or a timer of a module's comes due then.
+    void add(Deadline& waiter, uint64_t deadline_ns) HELIX_MAY_SPIN;
+    /// Takes `waiter` out if it is still in.
+    void remove(Deadline& waiter) HELIX_MAY_SPIN;
 
 private:
     Threads& threads_;
@@ -279,6 +280,7 @@ private:
     void start_ticks(Cpu& cpu) HELIX_PREEMPTION_OFF;
     bool is_over_budget(TrapFrame& frame) HELIX_INTERRUPT;
     void give_away_deadlines(Cpu& cpu);
+    void expire_deadlines(Cpu& cpu, uint64_t now_ns) HELIX_PREEMPTION_OFF;
     // watchdog.cpp
     void ask_to_be_watched(Cpu& cpu) HELIX_PREEMPTION_OFF;
     void begin_to_watch(Cpu& cpu, uint64_t now_ns) HELIX_PREEMPTION_OFF;

@@ -58,22 +58,22 @@ void Threads::start_ticks(Cpu& cpu) {
     ask_to_be_watched(cpu);
 }
 
-void Timers::add(Thread& thread, uint64_t deadline_ns) {
+void Timers::add(Deadline& waiter, uint64_t deadline_ns) {
     const PreemptionGuard no_preemption;
     Cpu& cpu = this_cpu();
-    cpu.timers.add(thread, deadline_ns, cpu.local.cpu);
+    cpu.timers.add(waiter, deadline_ns, cpu.local.cpu);
     if (deadline_ns >= cpu.programmed_ns) return;
     const uint64_t now_ns = arch::now_ns();
     if (deadline_ns <= now_ns) want_reschedule();  // preempt() finds that it has passed
     threads_.program_timer(cpu, now_ns);
 }
 
-void Timers::remove(Thread& thread) {
+void Timers::remove(Deadline& waiter) {
     for (;;) {
-        const CpuId id = __atomic_load_n(&thread.timer_cpu, __ATOMIC_ACQUIRE);
+        const CpuId id = __atomic_load_n(&waiter.timer_cpu, __ATOMIC_ACQUIRE);
         if (id == TimerQueue::kMoving)
             arch::spin_hint();
-        else if (threads_.cpu(id).timers.remove(thread, id))
+        else if (threads_.cpu(id).timers.remove(waiter, id))
             return;
     }
 }
@@ -82,11 +82,22 @@ void Timers::remove(Thread& thread) {
 /// off.
 void Threads::give_away_deadlines(Cpu& cpu) {
     bool any = false;
-    while (Thread* const thread = cpu.timers.take_first()) {
-        this->cpu(0).timers.add(*thread, thread->deadline_ns, 0);
+    while (Deadline* const waiter = cpu.timers.take_first()) {
+        this->cpu(0).timers.add(*waiter, waiter->deadline_ns, 0);
         any = true;
     }
     if (any) arch::interrupt_cpu(0, arch::CpuInterrupt::Call);  // it looks what its timer should be set for
+}
+
+/// Wakes whose time on `cpu`, the calling one, has come, and lets timers of modules signal. No lock is held, and what
+/// an interrupt interrupted held none.
+void Threads::expire_deadlines(Cpu& cpu, uint64_t now_ns) {
+    const auto wake_late = [&](Thread& thread) { wake(thread, WakeReason::TimedOut); };
+    for (TimerId due; (due = cpu.timers.expire(now_ns, wake_late)) != TimerId::None;) {
+        cpu.signals_due = true;
+        kernel_.modules.semaphores().expire(due, now_ns);
+        cpu.signals_due = false;
+    }
 }
 
 void Threads::on_timer(TrapFrame& frame) {
