@@ -398,6 +398,8 @@ void take_cpu_3(void* argument) {
         while (__atomic_load_n(&over.due_ns, __ATOMIC_SEQ_CST) == 0 ||
                over.sleeper->wake_reason != kernel::WakeReason::None)
             arch::preemption_point();
+        // CPU 0 takes one tick more when it has nothing to do any more, and looks at its deadlines then.
+        MODEL_CHECK(kernel::this_kernel().threads.sleep(HandOver::kSleepNs / 2).ok());
         MODEL_CHECK(kernel::this_kernel().threads.cpus().take_offline(3).ok());
         over.taken_ns = arch::now_ns();
         over.taken.signal();
@@ -411,8 +413,9 @@ void run_sleep_handed_over(const ModelRun& run) {
     kernel::Threads& threads = run.kernel.threads;
     MODEL_CHECK(threads.create("sleeps", sleep_on_cpu_3, &over, {}).ok());
     MODEL_CHECK(threads.create("takes", take_cpu_3, &over, {}).ok());
+    // What others do is for CPU 1: a CPU with two things to do would wake CPU 0 for one of them.
     threads.for_each_locked([](kernel::Thread& thread) {
-        for (SchedulerThread& view : thread.view) view.affinity &= ~uint64_t{1};
+        for (SchedulerThread& view : thread.view) view.affinity = uint64_t{1} << 1;
     });
     uint32_t handed_over = 0;
     for (int round = 0; round < 20; ++round) {
