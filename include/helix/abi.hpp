@@ -115,6 +115,11 @@ struct Services {
     // Timers.
     Result<TimerId> (*timer_start)(InstanceToken*, SemaphoreId, uint64_t first_ns, uint64_t period_ns);
     Result<void> (*timer_stop)(InstanceToken*, TimerId);
+
+    // Interrupts.
+    Result<void> (*interrupt_claim)(InstanceToken*, uint32_t line, SemaphoreId);
+    Result<void> (*interrupt_enable)(InstanceToken*, uint32_t line);
+    Result<void> (*interrupt_release)(InstanceToken*, uint32_t line);
 };
 
 /// One interface that a module implements.

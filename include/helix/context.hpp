@@ -192,6 +192,23 @@ public:
     /// module's, or one that is over); InvalidState where the caller may not block.
     Result<void> timer_stop(TimerId id) const { return services_->timer_stop(instance_, id); }
 
+    // ---- Interrupts. The claim on a line belongs to the module's place: the next instance, which claims the line in
+    // its start, has it as soon as it serves, and is told of what the one before did not look after.
+
+    /// From now on the kernel, when a device interrupts on `line`, masks the line and gives `semaphore`, one of this
+    /// module's, a unit unless it has one. A thread that takes it calls interrupt_enable, and then looks after the
+    /// device: what comes while the line is masked may be lost. Lines are the machine's own; docs/writing-modules.md
+    /// says which. Errors: InvalidArgument (no such line), Busy (it belongs to somebody, who is named), NotFound (no
+    /// such semaphore), NotSupported (this machine has none); InvalidState where the caller may not block.
+    Result<void> interrupt_claim(uint32_t line, SemaphoreId semaphore) const {
+        return services_->interrupt_claim(instance_, line, semaphore);
+    }
+    /// The next interrupt on `line` may come. Nothing if it may already, or another instance serves. Errors: NotFound
+    /// (it is not claimed); InvalidState as above.
+    Result<void> interrupt_enable(uint32_t line) const { return services_->interrupt_enable(instance_, line); }
+    /// The other way; before the semaphore is destroyed. Errors: as interrupt_enable.
+    Result<void> interrupt_release(uint32_t line) const { return services_->interrupt_release(instance_, line); }
+
     // ---- Numbers of the running system. Any context.
 
     ExecutionStatistics execution_statistics() const {

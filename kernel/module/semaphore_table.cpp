@@ -123,6 +123,16 @@ Result<void> SemaphoreTable::signal(Instance& owner, SemaphoreId id) {
     return {};
 }
 
+void SemaphoreTable::signal_once(const Instance& owner, SemaphoreId id) {
+    SpinLockGuard guard(lock_);
+    if (Entry* const entry = find(owner, static_cast<uint32_t>(id), Kind::Semaphore)) entry->semaphore.signal_once();
+}
+
+Result<void> SemaphoreTable::check(const Instance& owner, SemaphoreId id) {
+    SpinLockGuard guard(lock_);
+    return find(owner, static_cast<uint32_t>(id), Kind::Semaphore) != nullptr ? Result<void>() : no_such("semaphore");
+}
+
 Result<TimerId> SemaphoreTable::start_timer(Instance& owner, SemaphoreId id, uint64_t first_ns, uint64_t period_ns) {
     if (period_ns != 0 && (period_ns < Context::kShortestPeriodNs || period_ns > kLongestPeriodNs))
         return Error(ErrorCode::OutOfRange, "the period of a timer is 0, or 100 us to 2^62 ns");

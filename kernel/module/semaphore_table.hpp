@@ -21,6 +21,10 @@ public:
     Result<void> destroy(Instance& owner, SemaphoreId id);
     Result<void> wait(Instance& owner, SemaphoreId id, uint64_t timeout_ns);
     Result<void> signal(Instance& owner, SemaphoreId id);
+    /// The same, unless it has a unit. Nothing if it is none of `owner`'s.
+    void signal_once(const Instance& owner, SemaphoreId id) HELIX_MAY_SPIN;
+    /// Errors: NotFound (none of `owner`'s).
+    Result<void> check(const Instance& owner, SemaphoreId id);
 
     /// A semaphore of `owner`'s gets a unit, unless it has one, `first_ns` from now and then every `period_ns`; 0: only
     /// once, and the timer is over. Errors: NotFound, OutOfRange (the period), OutOfMemory.

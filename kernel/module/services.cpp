@@ -394,6 +394,19 @@ Result<void> timer_stop(Instance& instance, TimerId id) {
     if (!may_block()) return cannot_block();
     return instance.kernel.modules.semaphores().stop_timer(instance, id);
 }
+Result<void> interrupt_claim(Instance& instance, uint32_t line, SemaphoreId semaphore) {
+    if (!may_block()) return cannot_block();
+    if (instance.on_trial) return on_trial();
+    return instance.kernel.modules.lines().claim(instance, line, semaphore);
+}
+Result<void> interrupt_enable(Instance& instance, uint32_t line) {
+    if (!may_block()) return cannot_block();
+    return instance.kernel.modules.lines().enable(instance, line);
+}
+Result<void> interrupt_release(Instance& instance, uint32_t line) {
+    if (!may_block()) return cannot_block();
+    return instance.kernel.modules.lines().release(instance, line);
+}
 void execution_statistics(Instance& instance, ExecutionStatistics* out) {
     copy_out(instance, out, instance.kernel.threads.statistics());
 }
@@ -546,6 +559,9 @@ constinit const Services kServices = {
     .request_cancel = Service<request_cancel>::call,
     .timer_start = Service<timer_start>::call,
     .timer_stop = Service<timer_stop>::call,
+    .interrupt_claim = Service<interrupt_claim>::call,
+    .interrupt_enable = Service<interrupt_enable>::call,
+    .interrupt_release = Service<interrupt_release>::call,
 };
 
 }  // namespace helix::kernel

@@ -315,6 +315,7 @@ void Threads::preempt() {
                    __atomic_exchange_n(&flag, 0, __ATOMIC_ACQ_REL) != 0;
         };
         if (take(asked.input_pending)) console_input_seen_.wake_all([](bool& seen) { seen = true; });
+        if (__atomic_load_n(&lines_pending_, __ATOMIC_RELAXED) != 0) signal_lines(asked);
         if (take(asked.failure_pending)) wake_supervisor();
         if (take(asked.reap_pending)) reap_requested_.wake_all([](bool& wanted) { wanted = true; });
         const bool tick = take(asked.tick_pending);

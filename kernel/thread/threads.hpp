@@ -166,6 +166,7 @@ public:
     void on_interrupt(TrapFrame& frame) HELIX_INTERRUPT;
     void on_watchdog(TrapFrame& frame) HELIX_INTERRUPT;
     void on_console_input() HELIX_INTERRUPT;
+    void on_line(TrapFrame& frame, uint32_t line) HELIX_INTERRUPT;
     /// Reached from preempt_enable when the preemption word dropped to zero.
     static void reschedule();
     /// Does what interrupts and wake-ups asked for, and switches if another thread should run. Preemption count
@@ -271,6 +272,7 @@ private:
     /// `thread` may run: puts it into the queues of `cpu`.
     void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste = Haste::Now) HELIX_REQUIRES(cpu.lock);
     void preempt_interrupted(TrapFrame& frame);
+    void signal_lines(Cpu& cpu) HELIX_PREEMPTION_OFF;
     static void ask_reschedule(Cpu& cpu);
 
     // timers.cpp
@@ -316,7 +318,8 @@ private:
     Kernel& kernel_;
     PolicySlot policy_{*this};
     Timers timers_{*this};
-    uint64_t running_ = 0;  ///< CPUs from their idle thread's first line to its last; atomic
+    uint32_t lines_pending_ = 0;  ///< lines on which interrupts came that nobody was told of; atomic
+    uint64_t running_ = 0;        ///< CPUs from their idle thread's first line to its last; atomic
     Inheritance inheritance_{*this};
     Cpus cpus_;
     CpuLocal early_{};  ///< of the boot CPU until it has its area

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Timers: what each CPU's timer is set for, ticks, and the budgets that they count.
+// Timers: what each CPU's timer is set for, ticks, and the budgets that they count; and modules' interrupts.
 //
 // The timer is set for the earliest of four: the first deadline of the CPU's queue, its next tick, its next look at the
 // CPU that it watches (watchdog.cpp), and the end of its patience with a waker (placement.cpp). A CPU that has
@@ -100,6 +100,21 @@ void Threads::expire_deadlines(Cpu& cpu, uint64_t now_ns) {
     }
 }
 
+void Threads::on_line(TrapFrame& frame, uint32_t line) {
+    __atomic_fetch_or(&lines_pending_, 1u << line, __ATOMIC_ACQ_REL);
+    // A CPU that leaves may not come by there again: the one that stays does.
+    if (this_cpu().leaving) arch::interrupt_cpu(0, arch::CpuInterrupt::Call);
+    on_interrupt(frame);
+}
+
+/// What expire_deadlines is for times, for interrupts on modules' lines.
+void Threads::signal_lines(Cpu& cpu) {
+    const uint32_t lines = __atomic_exchange_n(&lines_pending_, 0, __ATOMIC_ACQ_REL);
+    cpu.signals_due = true;
+    kernel_.modules.lines().signal(lines);
+    cpu.signals_due = false;
+}
+
 void Threads::on_timer(TrapFrame& frame) {
     if (!handle_timer(frame)) preempt_interrupted(frame);
 }
@@ -161,6 +176,9 @@ bool Threads::is_over_budget(TrapFrame& frame) {
 
 void on_timer(TrapFrame& frame) {
     this_kernel().threads.on_timer(frame);
+}
+void on_line(TrapFrame& frame, uint32_t line) {
+    this_kernel().threads.on_line(frame, line);
 }
 
 }  // namespace helix::kernel
