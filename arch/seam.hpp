@@ -67,6 +67,18 @@ void start_interrupts();
 /// a handler that sets the timer while the code that it interrupted is doing so may lose either deadline.
 void set_timer(uint64_t deadline_ns);
 
+// ---- Lines, by which devices interrupt: on whichever CPU the port chooses. A port numbers its own, from 0.
+
+inline constexpr uint32_t kMaximumLines = 32;
+/// Whether `line` can be the kernel's. Errors: InvalidArgument (no such line), Busy (the port uses it, and says for
+/// what), NotSupported (there is none here).
+Result<void> line_check(uint32_t line);
+/// The next interrupt on `line`, which line_check allows, calls kernel::on_line; those after that do not until this is
+/// called again, and may be lost. Nothing if it is enabled. Any thread context.
+void line_enable(uint32_t line);
+/// No interrupt on `line` calls any more; one may be on its way. Any thread context.
+void line_disable(uint32_t line);
+
 // ---- This CPU.
 
 /// Makes `%gs` point to `local` on the calling CPU. Before anything that uses cpu_local().
@@ -197,6 +209,9 @@ void on_watchdog(TrapFrame& frame);
 
 /// Bytes can be read from the console. Same conditions as on_timer.
 void on_console_input(TrapFrame& frame);
+
+/// An interrupt came on `line`, which was enabled and is not any more. Same conditions as on_timer.
+void on_line(TrapFrame& frame, uint32_t line);
 
 /// A CPU exception or signal, on a stack of the port's own (x86_64: IST; hosted: the alternate stack), with the
 /// preemption count raised by one. Either rewrites `frame` with trap_resume_at_gate and returns, or panics. `frame` is

@@ -7,6 +7,8 @@
 // signal makes it look (must_stop).
 #include "arch/hosted/port.hpp"
 
+#include "helix/format.hpp"
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <unistd.h>
@@ -41,8 +43,9 @@ bool change_state(Cpu& cpu, uint32_t from, uint32_t to) {
     return done;
 }
 
-/// Sends a signal to a CPU's pthread. The host may be short of room for signals for a while.
-void send(const Cpu& cpu, int signal) {
+}  // namespace
+
+void hosted::send(const Cpu& cpu, int signal) {
     const uint32_t tid = __atomic_load_n(&cpu.tid, __ATOMIC_ACQUIRE);
     if (tid == 0) return;
     uint64_t deadline = 0;
@@ -54,6 +57,8 @@ void send(const Cpu& cpu, int signal) {
         system_call(SYS_sched_yield);
     }
 }
+
+namespace {
 
 /// The first code on a boot stack.
 void boot_entry(void* argument) {
@@ -207,18 +212,41 @@ uint32_t hosted::take_pending(Cpu& cpu, uint32_t which) {
     return __atomic_fetch_and(&cpu.pending, ~bit, __ATOMIC_ACQ_REL) & bit;
 }
 
+bool hosted::take_line(Port& port, uint32_t line) {
+    const uint32_t bit = 1u << line;
+    // Whoever enables a line does so first and then looks whether its signal has come; here it is the other way round.
+    __atomic_fetch_or(&port.lines_latched, bit, __ATOMIC_SEQ_CST);
+    if ((__atomic_fetch_and(&port.lines_enabled, ~bit, __ATOMIC_SEQ_CST) & bit) == 0) return false;
+    __atomic_fetch_and(&port.lines_latched, ~bit, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+namespace {
+/// One of the lines whose signals came where the kernel could not be told; the next one when this is done.
+void deliver_line(Cpu& cpu, kernel::TrapFrame& frame) {
+    Port& port = *cpu.port;
+    const uint32_t latched =
+        __atomic_load_n(&port.lines_latched, __ATOMIC_SEQ_CST) & __atomic_load_n(&port.lines_enabled, __ATOMIC_SEQ_CST);
+    if (latched == 0) return;
+    if ((latched & (latched - 1)) != 0) __atomic_fetch_or(&cpu.pending, kPendingLine, __ATOMIC_RELAXED);
+    const auto line = static_cast<uint32_t>(__builtin_ctz(latched));
+    if (take_line(port, line)) kernel::on_line(frame, line);
+}
+}  // namespace
+
 void hosted::deliver_pending() {
     for (;;) {
         preempt_disable();
         Cpu& cpu = *this_cpu();
         // Before the kernel knows this CPU nothing is for it.
         const uint32_t kind =
-            cpu.local == nullptr ? 0 : take_pending(cpu, kPendingCall | kPendingWatchdog | kPendingTick);
+            cpu.local == nullptr ? 0 : take_pending(cpu, kPendingCall | kPendingWatchdog | kPendingTick | kPendingLine);
         if (kind != 0) {
             kernel::TrapFrame frame{nullptr, 1};
             if (kind == kPendingCall) kernel::on_interrupt(frame);
             if (kind == kPendingWatchdog) kernel::on_watchdog(frame);
             if (kind == kPendingTick && (cpu.port->replay.on || timer_is_due(cpu))) kernel::on_timer(frame);
+            if (kind == kPendingLine) deliver_line(cpu, frame);
             // The thread may have been away, and this be another CPU by now.
             if (frame.gate != nullptr) gate_resume(*frame.gate, frame.failure);
         }
@@ -281,6 +309,29 @@ void interrupt_cpu(CpuId id, CpuInterrupt kind) {
     // Set already: the signal is on its way, and the handler, which will take the bit, sees what was written before.
     if ((__atomic_fetch_or(&cpu.pending, bit, __ATOMIC_ACQ_REL) & bit) != 0 || port.replay.on) return;
     send(cpu, kind == CpuInterrupt::Call ? call_signal() : watchdog_signal());
+}
+
+Result<void> line_check(uint32_t line) {
+    if (this_port().replay.on) return Error(ErrorCode::NotSupported, "a replay has no devices");
+    if (line >= line_end())
+        return Error(ErrorCode::InvalidArgument, format("there are lines 0 to {}", line_end() - 1).text());
+    if (line < kFirstLine)
+        return Error(ErrorCode::Busy, format("line {} belongs to the CPUs' timers and calls", line).text());
+    return {};
+}
+
+void line_enable(uint32_t line) {
+    PreemptionGuard guard;
+    Port& port = this_port();
+    const uint32_t bit = 1u << line;
+    if ((__atomic_fetch_or(&port.lines_installed, bit, __ATOMIC_SEQ_CST) & bit) == 0) traps_install_line(line);
+    __atomic_fetch_or(&port.lines_enabled, bit, __ATOMIC_SEQ_CST);
+    // Once more what came meanwhile.
+    if ((__atomic_load_n(&port.lines_latched, __ATOMIC_SEQ_CST) & bit) != 0) send(*this_cpu(), signal_of_line(line));
+}
+
+void line_disable(uint32_t line) {
+    __atomic_fetch_and(&this_port().lines_enabled, ~(1u << line), __ATOMIC_SEQ_CST);
 }
 
 void halt_other_cpus() {

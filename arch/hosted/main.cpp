@@ -158,6 +158,10 @@ int main(int count, char** arguments) {
         return kEnvironment;
     }
     machine = started.value();
-    if (!options.replay) pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (!options.replay) {
+        // Those of lines are the CPUs'.
+        for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) sigaddset(&before, number);
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
     return machine->wait();
 }

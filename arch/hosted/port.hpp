@@ -68,6 +68,15 @@ inline int watchdog_signal() {
     return SIGRTMIN + 2;
 }
 
+/// Line n is signal SIGRTMIN + n, sent to the process: handled like a tick, on any CPU. The first three are the port's.
+inline constexpr uint32_t kFirstLine = 3;
+inline uint32_t line_end() {
+    return static_cast<uint32_t>(SIGRTMAX - SIGRTMIN) + 1;
+}
+inline int signal_of_line(uint32_t line) {
+    return SIGRTMIN + static_cast<int>(line);
+}
+
 /// What sanitizers know of a stack.
 struct SanitizerStack {
     void* fiber = nullptr;         ///< thread sanitizer
@@ -92,6 +101,7 @@ enum Pending : uint32_t {
     kPendingCall = 1u << static_cast<uint32_t>(CpuInterrupt::Call),
     kPendingWatchdog = 1u << static_cast<uint32_t>(CpuInterrupt::Watchdog),
     kPendingTick = 4,  ///< replay and thread sanitizer: a tick that waits for a safe place
+    kPendingLine = 8,  ///< thread sanitizer: a line, likewise
 };
 
 /// One CPU: a pthread, or under replay one of several contexts on the boot CPU's. Only it touches its members,
@@ -185,10 +195,13 @@ struct Port {
     bool booted = false;           ///< kernel_main was called; written by the boot CPU, read by it
     bool exit_process = false;
     int messages = 2;
-    uint8_t status = 0;         ///< set by power_off
-    uint32_t halting_cpu = 0;   ///< 1 + who called halt_other_cpus first, and goes on alone; atomic
-    uint32_t powering_off = 0;  ///< 1 as soon as a CPU called power_off; the others stop; atomic
-    uint32_t console_cpu = 0;   ///< who looks for input: atomic; a CPU that stops passes it on
+    uint8_t status = 0;            ///< set by power_off
+    uint32_t halting_cpu = 0;      ///< 1 + who called halt_other_cpus first, and goes on alone; atomic
+    uint32_t powering_off = 0;     ///< 1 as soon as a CPU called power_off; the others stop; atomic
+    uint32_t lines_enabled = 0;    ///< a bit for each line; atomic, like the next two
+    uint32_t lines_latched = 0;    ///< whose signal came and was not told to the kernel yet
+    uint32_t lines_installed = 0;  ///< that have a handler, and so end no process any more
+    uint32_t console_cpu = 0;      ///< who looks for input: atomic; a CPU that stops passes it on
     Console console;
     Replay replay;
     Cpu cpus[kMaximumCpus];
@@ -292,6 +305,11 @@ void deliver_pending();
 /// Makes %gs point to `local`.
 void set_gs(const Port& port, CpuLocal* local);
 void block_all_signals();
+/// Sends a signal to a CPU's pthread. The host may be short of room for signals for a while.
+void send(const Cpu& cpu, int signal);
+/// Whether the kernel is to be told that the signal of `line`, which has come, is there: once for each time that it was
+/// enabled. Any context.
+bool take_line(Port& port, uint32_t line);
 
 // ---- console.cpp
 void console_open(Console& console, const Options& options);
@@ -347,6 +365,7 @@ void replay_summary(const Port& port);
 
 // ---- trap.cpp
 void traps_install();
+void traps_install_line(uint32_t line);
 /// Gives the calling CPU its alternate stack and lets faults in; the second one lets interrupts in.
 void traps_enter(Cpu& cpu);
 void traps_allow_interrupts();

@@ -48,12 +48,16 @@ uint64_t fault_mask() {
     return mask;
 }
 
+/// Signals for one CPU; those of lines are for the process, and may be taken by any.
+uint64_t own_interrupts() {
+    return bit_of(tick_signal()) | bit_of(call_signal()) | bit_of(watchdog_signal());
+}
 /// The signals that are handled on a thread's stack, where it may be switched away.
 uint64_t interrupts_of_threads() {
-    return bit_of(tick_signal()) | bit_of(call_signal());
+    return ~(bit_of(SIGRTMIN) - 1) & ~bit_of(watchdog_signal());
 }
 uint64_t interrupt_mask() {
-    return interrupts_of_threads() | bit_of(watchdog_signal());
+    return interrupts_of_threads() | own_interrupts();
 }
 
 void change_mask(int how, uint64_t signals) {
@@ -171,6 +175,11 @@ void traps_install() {
     for (const int signal : kFaultSignals) install(signal, fault);
 }
 
+void traps_install_line(uint32_t line) {
+    install(signal_of_line(line),
+            {helix_hosted_tick_entry, SA_SIGINFO | SA_RESTART | kHasRestorer, __restore_rt, interrupts_of_threads()});
+}
+
 void traps_enter(Cpu& cpu) {
     stack_t stack{};
     stack.ss_sp = cpu.alternate_stack.data();
@@ -185,7 +194,7 @@ void traps_allow_interrupts() {
 
 void traps_leave() {
     block_all_signals();
-    const uint64_t waiting = interrupt_mask();
+    const uint64_t waiting = own_interrupts();
     const timespec now{};
     while (system_call(SYS_rt_sigtimedwait, word_of(&waiting), 0, word_of(&now), sizeof(waiting)) > 0) {
     }
@@ -199,11 +208,17 @@ void traps_leave() {
 using namespace helix;
 using namespace helix::arch::hosted;
 
-/// What a tick or a call means for the kernel.
-static void deliver_signal(bool is_call, ucontext_t* context) {
+/// What a tick, a call or a line means for the kernel.
+static void deliver_signal(int signal, ucontext_t* context) {
     Cpu& cpu = *this_cpu();
     Port& port = *cpu.port;
     kernel::TrapFrame frame{context, 1};
+    const bool is_call = signal == call_signal();
+    if (signal > watchdog_signal()) {
+        const auto line = static_cast<uint32_t>(signal - signal_of_line(0));
+        if (take_line(port, line)) kernel::on_line(frame, line);
+        return;
+    }
     if constexpr (HELIX_THREAD_SANITIZER) {
         // Module code need not pass a safe place: what waits for one is for here.
         stop_if_asked(port);
@@ -257,7 +272,10 @@ void helix_hosted_on_tick(int signal, siginfo_t*, ucontext_t* context) {
     // nothing that is instrumented may be called from here.
     if (HELIX_THREAD_SANITIZER && !cpu.port->in_region(reg(*context, REG_RIP))) {
         // A call is pending already.
-        if (!is_call && !is_replay) {
+        if (signal > watchdog_signal()) {
+            __atomic_fetch_or(&cpu.port->lines_latched, 1u << (signal - signal_of_line(0)), __ATOMIC_SEQ_CST);
+            __atomic_fetch_or(&cpu.pending, kPendingLine, __ATOMIC_RELAXED);
+        } else if (!is_call && !is_replay) {
             __atomic_fetch_or(&cpu.pending, kPendingTick, __ATOMIC_RELAXED);
             // A module that begins before the next safe place, and never ends, is interrupted again.
             itimerspec later{};
@@ -270,7 +288,7 @@ void helix_hosted_on_tick(int signal, siginfo_t*, ucontext_t* context) {
     // signal's frame is the last: on a thread's stack there are at most two.
     const bool may_switch = preempt_count() == 1 || is_replay;
     if (may_switch) change_mask(SIG_UNBLOCK, interrupts_of_threads());
-    deliver_signal(is_call, context);
+    deliver_signal(signal, context);
     // The thread may have been away, and this be another CPU by now. Until the interrupted code goes on, no more.
     if (may_switch) change_mask(SIG_BLOCK, interrupts_of_threads());
 }
@@ -305,9 +323,11 @@ void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context) {
     if (clear_alignment_check(*context)) return;
     if (cpu.local == nullptr) fatal("a fault before the kernel had set up its CPU, at ", instruction);
     if (++cpu.fault_depth > kMaximumFaultDepth) fatal("faults in the handling of faults, at ", instruction);
+    int lost = 0;
     if (instruction >= word_of(helix_hosted_tick_probes_begin) && instruction < word_of(helix_hosted_tick_probes_end)) {
         // A tick found too little room. What it interrupted has the overflow; its handler only has to leave.
         auto* interrupted = reinterpret_cast<ucontext_t*>(reg(*context, REG_RDX));
+        lost = static_cast<int>(reg(*context, REG_RDI));
         keep_alternate_stack(*interrupted);
         kernel::TrapFrame frame{interrupted, 2};
         const kernel::Fault fault{kernel::FaultKind::StackOverflow, reg(*context, REG_CR2), true, false};
@@ -320,6 +340,7 @@ void helix_hosted_on_fault(int signal, siginfo_t* info, ucontext_t* context) {
     --cpu.fault_depth;
     // The fault may have been that the timer's signal found no room.
     timer_again(cpu);
+    if (lost > watchdog_signal()) send(cpu, lost);
     // If the fault was that a call's signal found no room, the call is pending still, and would wait for ever.
     if ((__atomic_load_n(&cpu.pending, __ATOMIC_RELAXED) & kPendingCall) != 0)
         system_call(SYS_tgkill, cpu.port->process, cpu.tid, static_cast<uint64_t>(call_signal()));

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Local APICs (x2APIC where the CPU has it, else xAPIC), I/O APIC, and the handlers of their interrupts.
 
+#include <atomic>
 #include <initializer_list>
 
 #include "arch/x86_64/cpu.hpp"
@@ -61,6 +62,17 @@ void io_apic_write(uint32_t index, uint32_t value) {
 uint32_t io_apic_read(uint32_t index) {
     io_apic_registers[0] = index;
     return io_apic_registers[4];
+}
+
+/// What an interrupt on `line` does: a vector of the boot CPU's, or kMasked. Its two registers are one CPU's at a time;
+/// fixed delivery, edge triggered, active high, physical destination.
+[[gnu::noinline]] void set_line(uint32_t line, uint32_t entry) {
+    static std::atomic<bool> busy;
+    const InterruptGuard guard;
+    while (busy.exchange(true)) arch::spin_hint();
+    io_apic_write(kIoApicRedirection + 2 * line + 1, cpus[0].apic_id << 24);
+    io_apic_write(kIoApicRedirection + 2 * line, entry);
+    busy = false;
 }
 
 void pic_mask() {
@@ -123,11 +135,7 @@ void interrupts_start() {
     // The mode is memory's affair and the deadline a register's: in this order (Intel SDM 3A, 11.5.4.1).
     if (apic_timer_takes_cycles()) asm volatile("mfence" ::: "memory");
     if (this_cpu() == 0) {
-        if (io_apic_registers != nullptr) {
-            // Fixed delivery, edge triggered, active high, to the boot CPU (physical destination).
-            io_apic_write(kIoApicRedirection + 2 * kConsoleLine + 1, cpus[0].apic_id << 24);
-            io_apic_write(kIoApicRedirection + 2 * kConsoleLine, kVectorConsole);
-        }
+        if (io_apic_registers != nullptr) set_line(kConsoleLine, kVectorConsole);
         // An edge that came while the line was masked is gone; what it announced is not.
         if (serial_receive()) apic_send(cpus[0].apic_id, kVectorConsole);
     }
@@ -233,4 +241,32 @@ extern "C" void x86_64_console(kernel::TrapFrame& frame) {
     interrupts_off();
 }
 
+extern "C" void x86_64_line(kernel::TrapFrame& frame) {
+    const auto line = static_cast<uint32_t>(frame.vector) - kVectorLines;
+    set_line(line, kMasked);
+    apic_write(kEndOfInterrupt, 0);
+    interrupts_on_in_outermost();
+    kernel::on_line(frame, line);
+    interrupts_off();
+}
+
 }  // namespace helix::x86_64
+
+namespace helix::arch {
+
+using namespace x86_64;
+
+Result<void> line_check(uint32_t line) {
+    if (io_apic_registers == nullptr) return Error(ErrorCode::NotSupported, "this machine has no I/O APIC");
+    if (line >= kLines) return Error(ErrorCode::InvalidArgument, "there are lines 0 to 15");
+    if (line == kConsoleLine) return Error(ErrorCode::Busy, "line 4 belongs to the console");
+    return {};
+}
+void line_enable(uint32_t line) {
+    set_line(line, kVectorLines + line);
+}
+void line_disable(uint32_t line) {
+    set_line(line, kMasked);
+}
+
+}  // namespace helix::arch

@@ -581,6 +581,9 @@ void on_timer(TrapFrame& frame) {
 void on_console_input(TrapFrame&) {
     console_inputs = console_inputs + 1;
 }
+void on_line(TrapFrame&, uint32_t) {
+    check(false, "a line that nobody enabled");
+}
 
 void on_fault(TrapFrame& frame, const Fault& fault) {
     if (current_cpu() != 0) return on_other_fault(frame, fault);

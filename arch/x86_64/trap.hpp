@@ -24,7 +24,9 @@ inline constexpr uint32_t kVectorConsole = 0x21;
 inline constexpr uint32_t kVectorCall = 0x22;
 inline constexpr uint32_t kVectorFlush = 0x23;
 inline constexpr uint32_t kVectorSpurious = 0x2f;
-inline constexpr uint32_t kVectorCount = 0x30;
+inline constexpr uint32_t kVectorLines = 0x30;  ///< of the first, for modules
+inline constexpr uint32_t kLines = 16;          ///< the ISA's
+inline constexpr uint32_t kVectorCount = kVectorLines + kLines;
 
 /// Fills the interrupt descriptors, which all CPUs share, and loads the boot CPU's tables. From here on exceptions
 /// reach the kernel.

@@ -96,6 +96,28 @@ exception_common:
     INTERRUPT interrupt_call, 0x22, x86_64_call
     INTERRUPT interrupt_flush, 0x23, x86_64_flush
 
+# Lines of modules. One stub of 8 bytes for each; it tells its vector, twice, since the frame has room for an error code.
+# Here the first instruction that may find no room is the second but one, before which nothing has changed either.
+    .balign 8
+.globl interrupt_lines
+interrupt_lines:
+.set vector, 0x30
+.rept 16
+    .balign 8
+    pushq $vector
+    jmp interrupt_line
+    .set vector, vector + 1
+.endr
+interrupt_line:
+    testb $0, -INTERRUPT_HEADROOM(%rsp)
+    incl %gs:0
+    pushq (%rsp)
+    SAVE_REGISTERS
+    callq x86_64_line
+    RESTORE_REGISTERS
+    decl %gs:0
+    iretq
+
 # The local APIC withdrew an interrupt; it wants no acknowledgement.
     .balign 16
 .globl interrupt_spurious

@@ -18,6 +18,7 @@ void interrupt_console();
 void interrupt_call();
 void interrupt_flush();
 void interrupt_spurious();
+extern const uint8_t interrupt_lines[];
 }
 
 namespace helix::x86_64 {
@@ -31,6 +32,7 @@ namespace {
 constexpr uint16_t kCodeSelector = 0x08;
 constexpr uint16_t kTaskSelector = 0x28;
 constexpr uint64_t kStubSize = 16;
+constexpr uint64_t kLineStubSize = 8;
 
 enum Vector : uint64_t {
     kDivideError = 0,
@@ -213,6 +215,8 @@ void traps_initialize() {
     set_interrupt(kVectorCall, reinterpret_cast<uint64_t>(interrupt_call), 0);
     set_interrupt(kVectorFlush, reinterpret_cast<uint64_t>(interrupt_flush), 0);
     set_interrupt(kVectorSpurious, reinterpret_cast<uint64_t>(interrupt_spurious), 0);
+    for (uint64_t line = 0; line < kLines; ++line)
+        set_interrupt(kVectorLines + line, address_of(interrupt_lines) + kLineStubSize * line, 0);
     traps_load(0);
 }
 

@@ -28,6 +28,7 @@ class Context;
 enum class LogLevel : uint32_t { Debug = 0, Info = 1, Warning = 2, Error = 3 };
 enum class SemaphoreId : uint32_t { None = 0 };
 enum class RequestId : uint32_t { None = 0 };
+enum class TimerId : uint32_t { None = 0 };
 using ThreadEntry = void (*)(void*);
 
 /// Numbers of the running system, as helix-execution and helix-memory report them.
@@ -110,6 +111,15 @@ struct Services {
                                        SemaphoreId answered);
     Result<Response> (*request_wait)(InstanceToken*, RequestId, uint64_t timeout_ns);
     Result<void> (*request_cancel)(InstanceToken*, RequestId);
+
+    // Timers.
+    Result<TimerId> (*timer_start)(InstanceToken*, SemaphoreId, uint64_t first_ns, uint64_t period_ns);
+    Result<void> (*timer_stop)(InstanceToken*, TimerId);
+
+    // Interrupts.
+    Result<void> (*interrupt_claim)(InstanceToken*, uint32_t line, SemaphoreId);
+    Result<void> (*interrupt_enable)(InstanceToken*, uint32_t line);
+    Result<void> (*interrupt_release)(InstanceToken*, uint32_t line);
 };
 
 /// One interface that a module implements.

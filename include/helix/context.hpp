@@ -168,7 +168,7 @@ public:
     Result<SemaphoreId> semaphore_create(uint32_t initial) const {
         return services_->semaphore_create(instance_, initial);
     }
-    /// Errors: NotFound; Busy while threads wait on it.
+    /// Errors: NotFound; Busy while threads wait on it, or a timer is to signal it.
     Result<void> semaphore_destroy(SemaphoreId id) const { return services_->semaphore_destroy(instance_, id); }
     /// Takes one unit, waiting up to `timeout_ns`. Errors: TimedOut, NotFound, and as thread_sleep.
     HELIX_CALLERS_LINE Result<void> semaphore_wait(SemaphoreId id, uint64_t timeout_ns = kForever) const {
@@ -176,6 +176,38 @@ public:
     }
     /// Adds one unit and wakes one waiter. Does not block.
     Result<void> semaphore_signal(SemaphoreId id) const { return services_->semaphore_signal(instance_, id); }
+
+    // ---- Timers. They belong to this instance: one that stop leaves running is reported as a leak.
+
+    static constexpr uint64_t kShortestPeriodNs = 100'000;
+    /// The kernel signals `semaphore`, one of this module's, as soon as `first_ns` from now have passed, never before.
+    /// With a period it does so again at every multiple of that after the first time, however late a time before was
+    /// seen; without one the timer is over then. A semaphore that has a unit gets no second one: times that come before
+    /// the one before was taken are one. Errors: NotFound (no such semaphore), OutOfRange (a period below
+    /// kShortestPeriodNs or above 2^62 ns), OutOfMemory; InvalidState where the caller may not block.
+    Result<TimerId> timer_start(SemaphoreId semaphore, uint64_t first_ns, uint64_t period_ns = 0) const {
+        return services_->timer_start(instance_, semaphore, first_ns, period_ns);
+    }
+    /// When this returns the timer signals no more; what it did signal stays. Errors: NotFound (no timer of this
+    /// module's, or one that is over); InvalidState where the caller may not block.
+    Result<void> timer_stop(TimerId id) const { return services_->timer_stop(instance_, id); }
+
+    // ---- Interrupts. The claim on a line belongs to the module's place: the next instance, which claims the line in
+    // its start, has it as soon as it serves, and is told of what the one before did not look after.
+
+    /// From now on the kernel, when a device interrupts on `line`, masks the line and gives `semaphore`, one of this
+    /// module's, a unit unless it has one. A thread that takes it calls interrupt_enable, and then looks after the
+    /// device: what comes while the line is masked may be lost. Lines are the machine's own; docs/writing-modules.md
+    /// says which. Errors: InvalidArgument (no such line), Busy (it belongs to somebody, who is named), NotFound (no
+    /// such semaphore), NotSupported (this machine has none); InvalidState where the caller may not block.
+    Result<void> interrupt_claim(uint32_t line, SemaphoreId semaphore) const {
+        return services_->interrupt_claim(instance_, line, semaphore);
+    }
+    /// The next interrupt on `line` may come. Nothing if it may already, or another instance serves. Errors: NotFound
+    /// (it is not claimed); InvalidState as above.
+    Result<void> interrupt_enable(uint32_t line) const { return services_->interrupt_enable(instance_, line); }
+    /// The other way; before the semaphore is destroyed. Errors: as interrupt_enable.
+    Result<void> interrupt_release(uint32_t line) const { return services_->interrupt_release(instance_, line); }
 
     // ---- Numbers of the running system. Any context.
 

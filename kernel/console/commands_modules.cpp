@@ -111,6 +111,8 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
         json.field("handles", owned.handles);
         json.field("subscriptions", owned.subscriptions);
         json.field("requests", owned.requests);
+        json.field("timers", owned.timers);
+        json.field("lines", owned.lines);
         json.end_object();
         if (instance.state == ModuleState::Failed) json.field("failure", instance.failed_error().sentence());
     }
@@ -218,10 +220,11 @@ void print_details(Output& out, ModuleRecord& record) {
         print_list(out, "conflicts", info.conflicts());
         const LedgerTotals owned = instance.totals();
         print_line(out, "owns",
-                   format("{} in {}, {}, {}, {}, {}, {}", counted(owned.bytes, "byte"), counted(owned.blocks, "block"),
-                          counted(owned.threads, "thread"), counted(owned.semaphores, "semaphore"),
-                          counted(owned.handles, "handle"), counted(owned.subscriptions, "subscription"),
-                          counted(owned.requests, "pending request"))
+                   format("{} in {}, {}, {}, {}, {}, {}, {}, {}", counted(owned.bytes, "byte"),
+                          counted(owned.blocks, "block"), counted(owned.threads, "thread"),
+                          counted(owned.semaphores, "semaphore"), counted(owned.handles, "handle"),
+                          counted(owned.subscriptions, "subscription"), counted(owned.requests, "pending request"),
+                          counted(owned.timers, "timer"), counted(owned.lines, "interrupt line"))
                        .text());
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }

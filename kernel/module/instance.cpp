@@ -134,6 +134,8 @@ LedgerTotals Instance::totals() {
     totals.semaphores = __atomic_load_n(&semaphores, __ATOMIC_ACQUIRE);
     totals.handles = __atomic_load_n(&handles, __ATOMIC_ACQUIRE);
     totals.requests = __atomic_load_n(&requests, __ATOMIC_ACQUIRE);
+    totals.lines = __atomic_load_n(&lines, __ATOMIC_ACQUIRE);
+    totals.timers = __atomic_load_n(&timers, __ATOMIC_ACQUIRE);
     totals.subscriptions = event_name_count + static_cast<uint32_t>(__builtin_popcount(event_kinds));
     return totals;
 }

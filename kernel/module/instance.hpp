@@ -123,6 +123,8 @@ struct Instance : Owner, boost::intrusive::list_base_hook<boost::intrusive::link
     uint32_t semaphores = 0;  ///< atomic
     uint32_t handles = 0;     ///< atomic
     uint32_t requests = 0;    ///< pending; atomic
+    uint32_t timers = 0;      ///< atomic
+    uint32_t lines = 0;       ///< atomic
 
     // In a reload; guarded by the registry's lock.
     bool replaces = false;  ///< it is to take a place: it sees what will be published then

@@ -37,8 +37,14 @@ struct LedgerTotals {
     uint32_t handles = 0;
     uint32_t subscriptions = 0;
     uint32_t requests = 0;  ///< pending
+    uint32_t timers = 0;
+    uint32_t lines = 0;
 
-    bool empty() const { return blocks == 0 && threads == 0 && semaphores == 0 && handles == 0 && requests == 0; }
+    /// But for subscriptions, which a module cannot give back.
+    bool empty() const {
+        return blocks == 0 && threads == 0 && semaphores == 0 && handles == 0 && requests == 0 && timers == 0 &&
+               lines == 0;
+    }
 };
 
 /// Safe from several threads. Memory and buffers are in one list; a buffer may move to another ledger.

@@ -274,6 +274,7 @@ Result<void> ModuleSystem::start_record(ModuleRecord& record) {
 
 void ModuleSystem::discard_record(ModuleRecord& record) {
     Instance* const instance = std::exchange(record.current, nullptr);
+    lines_.release_all(record);
     if (!dispose(*instance)) return;  // threads still know the record
     release_kept(record);
     unmake(kernel_.heap, &record);
@@ -326,10 +327,11 @@ bool ModuleSystem::dispose(Instance& instance) {
 void ModuleSystem::report_leaks(Instance& instance) {
     const LedgerTotals left = instance.totals();
     if (left.empty()) return;
-    kernel_.log.warning("kernel", "{} stopped, but leaked {} in {}, {}, {}, {}, {}", instance.name(),
+    kernel_.log.warning("kernel", "{} stopped, but leaked {} in {}, {}, {}, {}, {}, {}, {}", instance.name(),
                         counted(left.bytes, "byte"), counted(left.blocks, "block"), counted(left.threads, "thread"),
                         counted(left.semaphores, "semaphore"), counted(left.handles, "handle"),
-                        counted(left.requests, "pending request"));
+                        counted(left.requests, "pending request"), counted(left.timers, "timer"),
+                        counted(left.lines, "interrupt line"));
     LedgerSite sites[4];
     const size_t count = instance.ledger.sites(sites);
     for (size_t i = 0; i < count; ++i)

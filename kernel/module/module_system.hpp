@@ -17,6 +17,7 @@
 #include "kernel/module/history.hpp"
 #include "kernel/module/instance.hpp"
 #include "kernel/module/interface_registry.hpp"
+#include "kernel/module/interrupt_lines.hpp"
 #include "kernel/module/pending_requests.hpp"
 #include "kernel/module/phase_clock.hpp"
 #include "kernel/module/probation.hpp"
@@ -170,7 +171,11 @@ public:
     Result<void> subscribe(Instance& instance, EventKind kind, Text name);
     Result<void*> kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment);
     SemaphoreTable& semaphores() { return semaphores_; }
-    void release_semaphores_of(Instance& instance) { semaphores_.release_all(instance); }
+    InterruptLines& lines() { return lines_; }
+    void release_semaphores_of(Instance& instance) {
+        lines_.release_all(instance);
+        semaphores_.release_all(instance);
+    }
     /// Never 0. Change lock held.
     uint32_t next_hold_number() {
         change_.assert_held();
@@ -493,6 +498,7 @@ private:
     History history_;
     EventQueue events_;
     SemaphoreTable semaphores_;
+    InterruptLines lines_{semaphores_};
     PendingRequests pending_requests_;
     Ledger kernel_ledger_;
     uint32_t last_instance_id_ = 0;

@@ -124,6 +124,7 @@ void ModuleSystem::refill_slots(ModuleRecord& record, Instance& with, Grace grac
         if (interface.primary_record != &record) continue;
         fill(*interface.primary, target);
     }
+    lines_.hand_over(record);
 }
 
 void ModuleSystem::pass_on(InterfaceRecord& interface, const ModuleRecord& record) {

@@ -397,6 +397,27 @@ Result<void> semaphore_wait(Instance& instance, SemaphoreId id, uint64_t timeout
 Result<void> semaphore_signal(Instance& instance, SemaphoreId id) {
     return instance.kernel.modules.semaphores().signal(instance, id);
 }
+Result<TimerId> timer_start(Instance& instance, SemaphoreId semaphore, uint64_t first_ns, uint64_t period_ns) {
+    if (!may_block()) return cannot_block();
+    return instance.kernel.modules.semaphores().start_timer(instance, semaphore, first_ns, period_ns);
+}
+Result<void> timer_stop(Instance& instance, TimerId id) {
+    if (!may_block()) return cannot_block();
+    return instance.kernel.modules.semaphores().stop_timer(instance, id);
+}
+Result<void> interrupt_claim(Instance& instance, uint32_t line, SemaphoreId semaphore) {
+    if (!may_block()) return cannot_block();
+    if (instance.on_trial) return on_trial();
+    return instance.kernel.modules.lines().claim(instance, line, semaphore);
+}
+Result<void> interrupt_enable(Instance& instance, uint32_t line) {
+    if (!may_block()) return cannot_block();
+    return instance.kernel.modules.lines().enable(instance, line);
+}
+Result<void> interrupt_release(Instance& instance, uint32_t line) {
+    if (!may_block()) return cannot_block();
+    return instance.kernel.modules.lines().release(instance, line);
+}
 void execution_statistics(Instance& instance, ExecutionStatistics* out) {
     copy_out(instance, out, instance.kernel.threads.statistics());
 }
@@ -548,6 +569,11 @@ constinit const Services kServices = {
     .request_start = Service<request_start>::call,
     .request_wait = Service<request_wait>::call,
     .request_cancel = Service<request_cancel>::call,
+    .timer_start = Service<timer_start>::call,
+    .timer_stop = Service<timer_stop>::call,
+    .interrupt_claim = Service<interrupt_claim>::call,
+    .interrupt_enable = Service<interrupt_enable>::call,
+    .interrupt_release = Service<interrupt_release>::call,
 };
 
 }  // namespace helix::kernel

@@ -183,6 +183,7 @@ Result<void> ModuleSystem::retire(ModuleRecord& record, ModuleHold& hold, const 
 /// Frees a record that was retired, unless threads are still inside the instance, or somebody inside who stays has a
 /// handle.
 void ModuleSystem::forget(ModuleRecord& record) {
+    lines_.release_all(record);
     {
         MutexGuard guard(registry_);
         for (uint32_t i = 0; i < record.slot_count; ++i)

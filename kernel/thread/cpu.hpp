@@ -84,6 +84,7 @@ struct alignas(64) Cpu {
     uint64_t programmed_ns = arch::kNever;  ///< what it is set for
     uint64_t tick_at_ns = arch::kNever;     ///< its next tick; never: it has none. Others read it
     uint64_t share_at_ns = arch::kNever;    ///< when a woken thread has waited here for long; never: none does
+    bool signals_due = false;               ///< a timer of a module's signals; who runs here wakes nobody thereby
     bool is_asleep = false;                 ///< its idle thread waits for an interrupt, and runs nothing meanwhile
     // What it watches, of its own too; watchdog.cpp.
     uint64_t watch_at_ns = arch::kNever;  ///< when it looks; never: it does not watch. Others read it

@@ -53,7 +53,8 @@ void note_migration(const Thread& thread, CpuId from, CpuId to, TraceMigration w
 /// The calling thread, which runs on `cpu`, wakes another. Preemption off.
 Haste Threads::haste_of_wakeup(Cpu& cpu) {
     Thread& waker = *cpu.current;
-    if (waker.kind != ThreadClass::Policy || (cpus_.idle() & ~bit(cpu.local.cpu)) == 0) return Haste::Now;
+    if (waker.kind != ThreadClass::Policy || cpu.signals_due || (cpus_.idle() & ~bit(cpu.local.cpu)) == 0)
+        return Haste::Now;
     waker.woke_at_cycles = arch::cycles();
     return waker.goes_on ? Haste::Now : Haste::WhenWakerStays;
 }

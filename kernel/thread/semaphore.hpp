@@ -32,6 +32,10 @@ public:
     void signal() HELIX_MAY_SPIN {
         units_.wake_one([](uint64_t& units) { ++units; });
     }
+    /// The same, unless it has a unit.
+    void signal_once() HELIX_MAY_SPIN {
+        units_.wake_one([](uint64_t& units) { units += units == 0; });
+    }
     bool has_waiters() { return units_.has_waiters(); }
 
 private:

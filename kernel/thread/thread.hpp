@@ -63,14 +63,22 @@ struct WaitTag;
 struct TimerTag;
 using ReadyHook = boost::intrusive::list_base_hook<boost::intrusive::tag<ReadyTag>>;
 using WaitHook = boost::intrusive::list_base_hook<boost::intrusive::tag<WaitTag>>;
-using TimerHook = boost::intrusive::set_base_hook<boost::intrusive::tag<TimerTag>>;
+using TimerHook =
+    boost::intrusive::set_base_hook<boost::intrusive::tag<TimerTag>, boost::intrusive::optimize_size<true>>;
+
+/// What waits for a time: a thread, or a timer of a module's (kernel/module/semaphore_table.hpp).
+struct Deadline : TimerHook {
+    uint64_t deadline_ns = 0;       ///< key in the timer queue
+    CpuId timer_cpu = 0;            ///< whose timer queue it is in, if it is in one; atomic
+    TimerId timer = TimerId::None;  ///< None: it is a thread
+};
 
 /// The one lock under which mutexes are waited for and priorities inherited, by name: it lies in Inheritance
 /// (inheritance.hpp). Never defined.
 class HELIX_CAPABILITY("inheritance lock") InheritanceLock {};
 extern InheritanceLock inheritance_lock HELIX_RANKED(Inheritance);
 
-struct Thread : ReadyHook, WaitHook, TimerHook {
+struct Thread : ReadyHook, WaitHook, Deadline {
     static constexpr size_t kPolicies = 2;
 
     // Fixed while the thread lives.
@@ -82,7 +90,6 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     Owner* owner = nullptr;  ///< the module instance it belongs to; null for the kernel's own
     MutableBytes stack;
     void* address_space = nullptr;  ///< room for ring 3; null means the kernel's
-    void* fpu_state = nullptr;      ///< room for threads that use vector registers; null means none
 
     // Guarded by the lock of `cpu`, which is held across every switch: state saved means lock free.
     Relaxed<ThreadState> state = ThreadState::Free;
@@ -112,9 +119,7 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     /// It is inside a module that a hold waits for; see lending.hpp. Written under the inheritance lock, and by whoever
     /// creates the thread.
     std::atomic<bool> lent{false};
-    CpuId timer_cpu = 0;        ///< whose timer queue it is in, if it is in one; atomic
     uint32_t told_of_hold = 0;  ///< the hold for which a wait of this thread ended: once is enough
-    uint64_t deadline_ns = 0;   ///< key in the timer queue
     /// The instance that this thread called, and in whose code it asked the kernel for the wait it is in; the wait ends
     /// with the instance. Written by the thread itself, like `restartable`, which is set before.
     std::atomic<Owner*> waits_in{nullptr};
@@ -125,6 +130,8 @@ struct Thread : ReadyHook, WaitHook, TimerHook {
     /// waits in it last no longer than to the deadline. Written by the thread itself.
     Owner* kernel_call = nullptr;
     uint64_t kernel_call_deadline_ns = UINT64_MAX;
+
+    void* fpu_state = nullptr;  ///< room for threads that use vector registers; null means none. Fixed, too
 
     Mutex* waits_for HELIX_GUARDED_BY(inheritance_lock) = nullptr;        ///< the mutex in whose list of waiters it is
     Mutex* first_contended HELIX_GUARDED_BY(inheritance_lock) = nullptr;  ///< those it holds and others wait for

@@ -315,6 +315,7 @@ void Threads::preempt() {
                    __atomic_exchange_n(&flag, 0, __ATOMIC_ACQ_REL) != 0;
         };
         if (take(asked.input_pending)) console_input_seen_.wake_all([](bool& seen) { seen = true; });
+        if (__atomic_load_n(&lines_pending_, __ATOMIC_RELAXED) != 0) signal_lines(asked);
         if (take(asked.failure_pending)) wake_supervisor();
         if (take(asked.reap_pending)) reap_requested_.wake_all([](bool& wanted) { wanted = true; });
         const bool tick = take(asked.tick_pending);
@@ -326,8 +327,7 @@ void Threads::preempt() {
         if (tick && asked.ready_count != 0) wake_idle_cpu(asked);  // they sleep until somebody says so
         if (asked.share_at_ns <= now) share_work(asked, now);
         if (__atomic_load_n(&asked.watch_wanted, __ATOMIC_RELAXED) != 0) begin_to_watch(asked, now);
-        if (asked.timers.first_ns() <= now)
-            asked.timers.expire(now, [&](Thread& thread) { wake(thread, WakeReason::TimedOut); });
+        if (asked.timers.first_ns() <= now) expire_deadlines(asked, now);
         program_timer(asked, now);
 
         Cpu& cpu = this_cpu();

@@ -43,14 +43,15 @@ enum class Haste : uint8_t {
 
 class Threads;
 
-/// All CPUs' timer queues, as waiting threads use them.
+/// All CPUs' timer queues, as those who wait for a time use them.
 class Timers {
 public:
     explicit Timers(Threads& threads) : threads_(threads) {}
-    /// The calling thread, which is in no queue, is woken with TimedOut at `deadline_ns`, unless it is removed before.
-    void add(Thread& thread, uint64_t deadline_ns);
-    /// Takes `thread` out if it is still in. Any thread context.
-    void remove(Thread& thread);
+    /// The calling thread, which is in no queue, is woken with TimedOut at `deadline_ns`, unless it is removed before;
+    /// or a timer of a module's comes due then.
+    void add(Deadline& waiter, uint64_t deadline_ns) HELIX_MAY_SPIN;
+    /// Takes `waiter` out if it is still in.
+    void remove(Deadline& waiter) HELIX_MAY_SPIN;
 
 private:
     Threads& threads_;
@@ -165,6 +166,7 @@ public:
     void on_interrupt(TrapFrame& frame) HELIX_INTERRUPT;
     void on_watchdog(TrapFrame& frame) HELIX_INTERRUPT;
     void on_console_input() HELIX_INTERRUPT;
+    void on_line(TrapFrame& frame, uint32_t line) HELIX_INTERRUPT;
     /// Reached from preempt_enable when the preemption word dropped to zero.
     static void reschedule();
     /// Does what interrupts and wake-ups asked for, and switches if another thread should run. Preemption count
@@ -270,6 +272,7 @@ private:
     /// `thread` may run: puts it into the queues of `cpu`.
     void make_ready(Cpu& cpu, Thread& thread, EnqueueReason reason, Haste haste = Haste::Now) HELIX_REQUIRES(cpu.lock);
     void preempt_interrupted(TrapFrame& frame);
+    void signal_lines(Cpu& cpu) HELIX_PREEMPTION_OFF;
     static void ask_reschedule(Cpu& cpu);
 
     // timers.cpp
@@ -279,6 +282,7 @@ private:
     void start_ticks(Cpu& cpu) HELIX_PREEMPTION_OFF;
     bool is_over_budget(TrapFrame& frame) HELIX_INTERRUPT;
     void give_away_deadlines(Cpu& cpu);
+    void expire_deadlines(Cpu& cpu, uint64_t now_ns) HELIX_PREEMPTION_OFF;
     // watchdog.cpp
     void ask_to_be_watched(Cpu& cpu) HELIX_PREEMPTION_OFF;
     void begin_to_watch(Cpu& cpu, uint64_t now_ns) HELIX_PREEMPTION_OFF;
@@ -315,7 +319,8 @@ private:
     Kernel& kernel_;
     PolicySlot policy_{*this};
     Timers timers_{*this};
-    uint64_t running_ = 0;  ///< CPUs from their idle thread's first line to its last; atomic
+    uint32_t lines_pending_ = 0;  ///< lines on which interrupts came that nobody was told of; atomic
+    uint64_t running_ = 0;        ///< CPUs from their idle thread's first line to its last; atomic
     Inheritance inheritance_{*this};
     Cpus cpus_;
     CpuLocal early_{};  ///< of the boot CPU until it has its area

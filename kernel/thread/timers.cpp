@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Timers: what each CPU's timer is set for, ticks, and the budgets that they count.
+// Timers: what each CPU's timer is set for, ticks, and the budgets that they count; and modules' interrupts.
 //
 // The timer is set for the earliest of four: the first deadline of the CPU's queue, its next tick, its next look at the
 // CPU that it watches (watchdog.cpp), and the end of its patience with a waker (placement.cpp). A CPU that has
@@ -58,22 +58,22 @@ void Threads::start_ticks(Cpu& cpu) {
     ask_to_be_watched(cpu);
 }
 
-void Timers::add(Thread& thread, uint64_t deadline_ns) {
+void Timers::add(Deadline& waiter, uint64_t deadline_ns) {
     const PreemptionGuard no_preemption;
     Cpu& cpu = this_cpu();
-    cpu.timers.add(thread, deadline_ns, cpu.local.cpu);
+    cpu.timers.add(waiter, deadline_ns, cpu.local.cpu);
     if (deadline_ns >= cpu.programmed_ns) return;
     const uint64_t now_ns = arch::now_ns();
     if (deadline_ns <= now_ns) want_reschedule();  // preempt() finds that it has passed
     threads_.program_timer(cpu, now_ns);
 }
 
-void Timers::remove(Thread& thread) {
+void Timers::remove(Deadline& waiter) {
     for (;;) {
-        const CpuId id = __atomic_load_n(&thread.timer_cpu, __ATOMIC_ACQUIRE);
+        const CpuId id = __atomic_load_n(&waiter.timer_cpu, __ATOMIC_ACQUIRE);
         if (id == TimerQueue::kMoving)
             arch::spin_hint();
-        else if (threads_.cpu(id).timers.remove(thread, id))
+        else if (threads_.cpu(id).timers.remove(waiter, id))
             return;
     }
 }
@@ -82,11 +82,37 @@ void Timers::remove(Thread& thread) {
 /// off.
 void Threads::give_away_deadlines(Cpu& cpu) {
     bool any = false;
-    while (Thread* const thread = cpu.timers.take_first()) {
-        this->cpu(0).timers.add(*thread, thread->deadline_ns, 0);
+    while (Deadline* const waiter = cpu.timers.take_first()) {
+        this->cpu(0).timers.add(*waiter, waiter->deadline_ns, 0);
         any = true;
     }
     if (any) arch::interrupt_cpu(0, arch::CpuInterrupt::Call);  // it looks what its timer should be set for
+}
+
+/// Wakes whose time on `cpu`, the calling one, has come, and lets timers of modules signal. No lock is held, and what
+/// an interrupt interrupted held none.
+void Threads::expire_deadlines(Cpu& cpu, uint64_t now_ns) {
+    const auto wake_late = [&](Thread& thread) { wake(thread, WakeReason::TimedOut); };
+    for (TimerId due; (due = cpu.timers.expire(now_ns, wake_late)) != TimerId::None;) {
+        cpu.signals_due = true;
+        kernel_.modules.semaphores().expire(due, now_ns);
+        cpu.signals_due = false;
+    }
+}
+
+void Threads::on_line(TrapFrame& frame, uint32_t line) {
+    __atomic_fetch_or(&lines_pending_, 1u << line, __ATOMIC_ACQ_REL);
+    // A CPU that leaves may not come by there again: the one that stays does.
+    if (this_cpu().leaving) arch::interrupt_cpu(0, arch::CpuInterrupt::Call);
+    on_interrupt(frame);
+}
+
+/// What expire_deadlines is for times, for interrupts on modules' lines.
+void Threads::signal_lines(Cpu& cpu) {
+    const uint32_t lines = __atomic_exchange_n(&lines_pending_, 0, __ATOMIC_ACQ_REL);
+    cpu.signals_due = true;
+    kernel_.modules.lines().signal(lines);
+    cpu.signals_due = false;
 }
 
 void Threads::on_timer(TrapFrame& frame) {
@@ -138,6 +164,9 @@ bool Threads::is_over_budget(TrapFrame& frame) {
 
 void on_timer(TrapFrame& frame) {
     this_kernel().threads.on_timer(frame);
+}
+void on_line(TrapFrame& frame, uint32_t line) {
+    this_kernel().threads.on_line(frame, line);
 }
 
 }  // namespace helix::kernel

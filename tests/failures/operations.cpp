@@ -219,8 +219,8 @@ void look_at_modules(Kernel& kernel, Instances instances, Look& text) {
                                    record.slot_count)
                             .text());
         const kernel::LedgerTotals owned = record.current->totals();
-        text.append(format<80>("with {} {} {} {} {}; ", owned.blocks, owned.threads, owned.semaphores, owned.handles,
-                               owned.subscriptions)
+        text.append(format<80>("with {} {} {} {} {} {}; ", owned.blocks, owned.threads, owned.semaphores, owned.handles,
+                               owned.subscriptions, owned.timers)
                         .text());
     });
     kernel.modules.for_each_interface([&](kernel::InterfaceRecord& interface) {

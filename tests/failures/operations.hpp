@@ -13,8 +13,8 @@ struct Held {
     uint64_t pages = 0;      ///< frames, without those that the heap keeps for blocks
     uint64_t addresses = 0;  ///< pages of address space
     uint64_t threads = 0;
-    uint64_t semaphores = 0;
-    uint64_t counters = 0;  ///< of slots
+    uint64_t semaphores = 0;  ///< and timers
+    uint64_t counters = 0;    ///< of slots
     uint64_t slots = 0;
     uint64_t handles = 0;
     uint64_t interfaces = 0;  ///< records, also those that nobody sees

@@ -359,6 +359,84 @@ TEST(WaitRaces, WhoSleepsOnACpuThatLeavesWakesUp) {
     run_model(run_sleep_on_leaving_cpu, Machines::Replay);
 }
 
+/// A thread that sleeps, on CPU 3, and one that takes that CPU away meanwhile, on CPU 2.
+struct HandOver {
+    static constexpr uint64_t kSleepNs = 10'000'000;
+    kernel::Semaphore may_sleep{0};
+    kernel::Semaphore may_take{0};
+    kernel::Semaphore woke{0};
+    kernel::Semaphore taken{0};
+    kernel::Thread* sleeper = nullptr;  // atomic
+    uint64_t due_ns = 0;                // atomic
+    uint64_t woke_ns = 0;
+    uint64_t taken_ns = 0;
+};
+
+/// The calling thread goes on on CPU `id`, where it can.
+void go_to_cpu(CpuId id) {
+    for (SchedulerThread& view : kernel::current_thread().view) view.affinity = uint64_t{1} << id;
+    MODEL_CHECK(kernel::this_kernel().threads.sleep(1).ok());
+}
+
+void sleep_on_cpu_3(void* argument) {
+    auto& over = *static_cast<HandOver*>(argument);
+    __atomic_store_n(&over.sleeper, &kernel::current_thread(), __ATOMIC_SEQ_CST);
+    while (over.may_sleep.wait().ok()) {
+        go_to_cpu(3);
+        __atomic_store_n(&over.due_ns, arch::now_ns() + HandOver::kSleepNs, __ATOMIC_SEQ_CST);
+        MODEL_CHECK(kernel::this_kernel().threads.sleep(HandOver::kSleepNs).ok());
+        over.woke_ns = arch::now_ns();
+        over.woke.signal();
+    }
+}
+
+void take_cpu_3(void* argument) {
+    auto& over = *static_cast<HandOver*>(argument);
+    while (over.may_take.wait().ok()) {
+        go_to_cpu(2);
+        // Its sleep sets the reason to None after the time was noted.
+        while (__atomic_load_n(&over.due_ns, __ATOMIC_SEQ_CST) == 0 ||
+               over.sleeper->wake_reason != kernel::WakeReason::None)
+            arch::preemption_point();
+        // CPU 0 takes one tick more when it has nothing to do any more, and looks at its deadlines then.
+        MODEL_CHECK(kernel::this_kernel().threads.sleep(HandOver::kSleepNs / 2).ok());
+        MODEL_CHECK(kernel::this_kernel().threads.cpus().take_offline(3).ok());
+        over.taken_ns = arch::now_ns();
+        over.taken.signal();
+    }
+}
+
+/// The same, where the CPU that gets the deadline, CPU 0, has nothing to do, and nothing else interrupts it.
+void run_sleep_handed_over(const ModelRun& run) {
+    if (run.cpus < 4) return;
+    static HandOver over;
+    kernel::Threads& threads = run.kernel.threads;
+    MODEL_CHECK(threads.create("sleeps", sleep_on_cpu_3, &over, {}).ok());
+    MODEL_CHECK(threads.create("takes", take_cpu_3, &over, {}).ok());
+    // What others do is for CPU 1: a CPU with two things to do would wake CPU 0 for one of them.
+    threads.for_each_locked([](kernel::Thread& thread) {
+        for (SchedulerThread& view : thread.view) view.affinity = uint64_t{1} << 1;
+    });
+    uint32_t handed_over = 0;
+    for (int round = 0; round < 20; ++round) {
+        __atomic_store_n(&over.due_ns, 0, __ATOMIC_SEQ_CST);
+        over.may_sleep.signal();
+        over.may_take.signal();
+        // In this order: this thread may be CPU 0's.
+        MODEL_CHECK(over.woke.wait().ok() && over.taken.wait().ok());
+        MODEL_CHECK(over.woke_ns >= over.due_ns);
+        if (over.taken_ns < over.due_ns) {
+            ++handed_over;
+            MODEL_CHECK(over.woke_ns - over.due_ns < 2 * kernel::Threads::kTickNs);
+        }
+        MODEL_CHECK(threads.cpus().bring_online(3).ok());
+    }
+    MODEL_CHECK(handed_over >= 5);
+}
+TEST(WaitRaces, WhoseCpuLeavesIsWokenInTimeByACpuThatSleeps) {
+    run_model(run_sleep_handed_over, Machines::Replay);
+}
+
 /// Nobody signals, but at the end of the time the condition is true.
 void run_true_at_the_end(const ModelRun& run) {
     struct Shared {

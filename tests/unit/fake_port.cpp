@@ -178,6 +178,16 @@ void interrupt_cpu(CpuId, CpuInterrupt) {
     test::fail("interrupt_cpu");
 }
 
+Result<void> line_check(uint32_t) {
+    test::fail("line_check");
+}
+void line_enable(uint32_t) {
+    test::fail("line_enable");
+}
+void line_disable(uint32_t) {
+    test::fail("line_disable");
+}
+
 void context_create(ThreadContext&, MutableBytes, void (*)(void*), void*) {
     test::fail("context_create");
 }

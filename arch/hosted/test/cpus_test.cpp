@@ -699,6 +699,7 @@ void on_watchdog(TrapFrame&) {
 }
 
 void on_console_input(TrapFrame&) {}
+void on_line(TrapFrame&, uint32_t) {}
 
 void on_fault(TrapFrame& frame, const Fault& fault) {
     Gate* gate = cpu_local()->gate;

@@ -671,6 +671,9 @@ void on_timer(TrapFrame& frame) {
 void on_console_input(TrapFrame&) {
     drain_input();
 }
+void on_line(TrapFrame&, uint32_t) {
+    CHECK(false);
+}
 
 // One CPU only here; cpus_test.cpp has more.
 void cpu_main(CpuId) {

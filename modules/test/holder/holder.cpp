@@ -44,6 +44,7 @@ public:
         ended_ = TRY(context_->semaphore_create(0));
         counted_ = TRY(context_->semaphore_create(units_));
         thread_ = TRY(context_->thread_create("held", thread_main, this));
+        timer_ = TRY(context_->timer_start(counted_, 0, 1'000'000'000));
         TRY(context_->emit("held", helix::as_bytes("something")));
         const helix::Response caller = TRY(context_->request("greeter-caller", {"list"}));
         if (!caller.is_ok()) return helix::Error(helix::ErrorCode::InvalidState, "greeter-caller knows nobody");
@@ -52,6 +53,7 @@ public:
         return {};
     }
     helix::Result<void> stop() override {
+        TRY(context_->timer_stop(timer_));
         TRY(context_->semaphore_signal(ended_));
         TRY(context_->thread_join(thread_));
         TRY(context_->semaphore_destroy(ended_));
@@ -98,5 +100,6 @@ private:
     helix::SemaphoreId ended_ = helix::SemaphoreId::None;
     helix::SemaphoreId counted_ = helix::SemaphoreId::None;
     helix::ThreadId thread_ = helix::ThreadId::None;
+    helix::TimerId timer_ = helix::TimerId::None;
 };
 HELIX_MODULE(Holder)

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A clean stop that leaves memory, a thread, a semaphore, a handle and a subscription is reported as a leak, the memory
-// with where it came from; all is given back, and so is the kept memory, which is none.
+// A clean stop that leaves memory, a thread, a semaphore, a timer that runs, a handle and a subscription is reported as
+// a leak, the memory with where it came from; all is given back, and so is the kept memory, which is none.
 
 #include "../greeter/greeter.hpp"
 #include "helix/module.hpp"
@@ -26,6 +26,7 @@ public:
         TRY(context_->kept_memory<Kept>("leaks"))->bytes[0] = 1;
         never_ = TRY(context_->semaphore_create(0));
         thread_ = TRY(context_->thread_create("leaked", wait_for_ever, this));
+        timer_ = TRY(context_->timer_start(never_, 0, context_->kShortestPeriodNs));
         return {};
     }
     helix::Result<void> stop() override { return {}; }
@@ -51,5 +52,6 @@ private:
     helix::Handle<helix::test::Greeter> greeter_;
     helix::SemaphoreId never_ = helix::SemaphoreId::None;
     helix::ThreadId thread_ = helix::ThreadId::None;
+    helix::TimerId timer_ = helix::TimerId::None;
 };
 HELIX_MODULE(Leaks)

@@ -54,6 +54,7 @@ public:
                 __atomic_store_n(&armed_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
                 return Response::ok_empty();
             }
+            context_->info("begins");
             __atomic_store_n(&way_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
             if (does(Way::Migration)) return Response::ok_empty();
             TRY(context_->semaphore_wait(never_, 60'000'000'000));
