@@ -75,7 +75,8 @@ private:
 
 /// Writes into `out` and returns the number of characters, cut at the size of `out`. Never fails.
 /// Cold: every module brings its own, and none waits for it.
-[[gnu::cold, gnu::noinline]] inline size_t format_arguments(Span<char> out, Text format, Span<const FormatArgument> arguments) {
+[[gnu::cold, gnu::noinline]] inline size_t format_arguments(Span<char> out, Text format,
+                                                            Span<const FormatArgument> arguments) {
     size_t size = 0;
     auto put = [&](char c) {
         if (size < out.size()) out[size++] = c;

@@ -8,7 +8,7 @@ source "$HELIX_ROOT/tests/system/lib.sh"
 # time_of TEXT OUTPUT: of the first line of the log with it, in microseconds.
 time_of() {
     local line
-    line=$(grep -m1 "^\[ *[0-9]*\.[0-9]*\] $1" "$2") || fail "no line with \"$1\": $(cat "$2")"
+    line=$(grep -m1 "^\[ *[0-9]*\.[0-9]*\] [a-z]* *$1" "$2") || fail "no line with \"$1\": $(cat "$2")"
     sed 's/^\[ *\([0-9]*\)\.\([0-9]*\)\].*/\1\2/; s/^0*\(.\)/\1/' <<<"$line"
 }
 
