@@ -299,6 +299,7 @@ private:
     void interrupt_idle_cpu(Cpu& cpu);
     bool pull_work(Cpu& cpu, size_t least);
     void give_away_work(Cpu& cpu);
+    [[gnu::cold, gnu::noinline]] void move_misplaced(Cpu& cpu);
     static void sleep_until_interrupt(Cpu& cpu);
 
     // parking.cpp
