@@ -62,6 +62,8 @@ struct alignas(64) Cpu {
     TraceRing trace;                ///< not of the lock: see there
     Relaxed<bool> leaving = false;  ///< it is going offline: it runs nothing but its idle thread
 
+    Relaxed<Thread*> misplaced = nullptr;               ///< perhaps it should wait elsewhere; set with the lock held
+    bool evicts HELIX_GUARDED_BY(lock) = false;         ///< `leaving` holds for the next pick only, under one lock
     bool give_way HELIX_GUARDED_BY(lock) = false;       ///< a woken thread should run before the current one
     Thread* previous HELIX_GUARDED_BY(lock) = nullptr;  ///< who ran before the switch that is being finished
     ReadyList kernel_ready HELIX_GUARDED_BY(lock);      ///< threads of the kernel class, first come first served

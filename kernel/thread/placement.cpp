@@ -197,6 +197,39 @@ bool Threads::pull_more_urgent(Cpu& cpu) {
     return false;
 }
 
+/// Takes a thread that its policy does not leave on `cpu`, the calling one, to where it is to wait: cpu.misplaced, if
+/// it runs or waits here. Where it is the calling thread, this returns when it runs again. Preemption off, no lock
+/// held.
+void Threads::move_misplaced(Cpu& cpu) {
+    const CpuId here = cpu.local.cpu;
+    cpu.lock.acquire();
+    Thread& thread = *cpu.misplaced;
+    cpu.misplaced = nullptr;
+    const auto is_here = [&] {
+        return thread.kind == ThreadClass::Policy && thread.cpu == here &&
+               (thread.state == ThreadState::Runnable || thread.state == ThreadState::Running);
+    };
+    CpuId chosen = here;
+    if (is_here() && !cpu.leaving && !policy_.may_move(thread, here)) chosen = placement_of(thread, Haste::Now);
+    if (chosen != here && thread.state == ThreadState::Running) {
+        // It waits until it is off its stack, and the idle thread, which looks at once, takes it away.
+        cpu.misplaced = &thread;
+        want_reschedule();
+        cpu.leaving = cpu.evicts = true;
+        return give_way(cpu, EnqueueReason::Preempted);
+    }
+    cpu.lock.release();
+    if (chosen == here) return;
+    Cpu& to = this->cpu(chosen);
+    const TwoCpuLocks locks(cpu, to);
+    if (!is_here() || to.leaving) return;
+    note_migration(thread, here, chosen, TraceMigration::Placed);
+    policy_.migrate(cpu, to, thread);
+    to.give_way |= to.current->kind == ThreadClass::Idle ||
+                   (to.current->kind == ThreadClass::Policy && policy_.should_preempt(to, thread));
+    if (to.give_way) ask_reschedule(to);
+}
+
 /// Gives away all that waits on `cpu`, which is leaving. Its idle thread; preemption off.
 void Threads::give_away_work(Cpu& cpu) {
     for (bool empty = false; !empty;) {

@@ -305,9 +305,10 @@ Result<void> Threads::set_attributes(ThreadId id, const Owner& owner, const Sche
             Cpu& home = cpu(thread->cpu);
             home.lock.assert_held();
             granted = policy_.set_attributes(home, *thread, attributes);
-            // Perhaps another should run now.
-            if (!granted || home.current->kind != ThreadClass::Policy || home.ready_count == 0) return;
-            home.give_way = true;
+            if (!granted || thread->kind != ThreadClass::Policy) return;
+            // Perhaps another should run now, and perhaps what it reserves is on another CPU.
+            home.give_way |= home.current->kind == ThreadClass::Policy && home.ready_count != 0;
+            home.misplaced = thread;
             ask_reschedule(home);
         });
     }

@@ -90,6 +90,12 @@ void PolicySlot::look_after_waiting(Cpu& cpu) {
     if (++cpu.policy_ticks % (patience_ / 4) == 0) compare_counts(cpu);
     Vigil& vigil = cpu.vigil;
     const uint32_t place = cpu.ruling;
+    // A policy that places threads may want one elsewhere by now that goes on running or waiting here.
+    if ((at(place).traits & kPlacesThreads) != 0 && cpu.policy_ticks % 8 == 0 && cpu.misplaced == nullptr) {
+        const bool waits = cpu.policy_ticks % 16 != 0 && !cpu.policy_ready.empty();
+        cpu.misplaced = waits ? &cpu.policy_ready.front() : cpu.current;
+        want_reschedule();
+    }
     if (cpu.policy_ready.empty() || !serves(place)) {
         cpu.watched = nullptr;
         return;

@@ -201,7 +201,10 @@ void Threads::give_way(Cpu& cpu, EnqueueReason reason) {
 }
 
 Thread& Threads::pick(Cpu& cpu) {
-    if (cpu.leaving) return *cpu.idle;
+    if (cpu.leaving) {
+        if (cpu.evicts) cpu.leaving = cpu.evicts = false;
+        return *cpu.idle;
+    }
     if (!cpu.kernel_ready.empty()) {
         Thread& thread = cpu.kernel_ready.front();
         cpu.kernel_ready.pop_front();
@@ -306,6 +309,7 @@ void Threads::preempt() {
     context::require_may_spin("Threads::preempt");
     do {
         clear_reschedule();
+        if (__builtin_expect(this_cpu().misplaced != nullptr, 0)) move_misplaced(this_cpu());
         Cpu& asked = this_cpu();
         start_ticks(asked);
         asked.work.run(asked.local.cpu);

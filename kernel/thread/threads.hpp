@@ -304,6 +304,7 @@ private:
     bool pull_work(Cpu& cpu, size_t least);
     bool pull_more_urgent(Cpu& cpu);
     void give_away_work(Cpu& cpu);
+    [[gnu::cold, gnu::noinline]] void move_misplaced(Cpu& cpu);
     static void sleep_until_interrupt(Cpu& cpu);
 
     // parking.cpp

@@ -189,6 +189,47 @@ class RefusesWhatCostsNothing final : public OddPolicy {
     bool set_attributes(SchedulerCpu&, SchedulerThread&, const SchedulingAttributes&, bool) override { return false; }
 };
 
+class LosesItsQueueOffline final : public OddPolicy {
+    void cpu_changed(SchedulerCpu& cpu, bool online) override {
+        if (!online) __builtin_memset(cpu.area, 0, sizeof(cpu.area));
+    }
+};
+class LosesItsQueueBackOnline final : public OddPolicy {
+    void cpu_changed(SchedulerCpu& cpu, bool online) override { online_[cpu.id] = online; }
+    void enqueue(SchedulerCpu& cpu, SchedulerThread& thread, EnqueueReason reason) override {
+        was_offline_ |= !online_[1];
+        if (!was_offline_ || cpu.id != 1) RoundRobinPolicy::enqueue(cpu, thread, reason);
+    }
+    bool online_[2] = {true, true};
+    bool was_offline_ = false;
+};
+class DumpsTooMuch final : public OddPolicy {
+    size_t dump(const SchedulerCpu&, Span<char> out) const override {
+        if (out.size() != 0) out.data()[out.size()] = 'x';
+        return out.size();
+    }
+};
+class DumpsIntoNothing final : public OddPolicy {
+    size_t dump(const SchedulerCpu&, Span<char> out) const override { return out.size() != 0 ? 1 : 12; }
+};
+class PromisesShortTurns final : public OddPolicy {
+    SchedulerTraits plug_in() override {
+        configure(900'000'000, 32, 0);
+        (void)OddPolicy::plug_in();
+        return SchedulerTraits::Preempts | turns_of(1'000'000);
+    }
+};
+class GrantsAndForgets final : public OddPolicy {
+    bool set_attributes(SchedulerCpu&, SchedulerThread&, const SchedulingAttributes&, bool) override { return true; }
+};
+class MiscountsPreemptions final : public OddPolicy {
+    SchedulerStatistics statistics(const SchedulerCpu& cpu) const override {
+        SchedulerStatistics now = RoundRobinPolicy::statistics(cpu);
+        now.preemptions += now.preemptions > 100;
+        return now;
+    }
+};
+
 template <typename Policy>
 std::string first_failure() {
     const Report report = check_scheduler<Policy>();
@@ -252,6 +293,26 @@ TEST(SchedulerConformance, FindsAFailedSelfCheck) {
 }
 TEST(SchedulerConformance, FindsWrongStatistics) {
     EXPECT_TRUE(contains(first_failure<Miscounts>(), "statistics"));
+}
+
+TEST(SchedulerConformance, FindsAQueueThatIsLostWhenItsCpuLeavesOrComesBack) {
+    for (const std::string& found : {first_failure<LosesItsQueueOffline>(), first_failure<LosesItsQueueBackOnline>()}) {
+        EXPECT_TRUE(contains(found, "a CPU leaves and comes back")) << found;
+        EXPECT_TRUE(contains(found, "self_check failed") || contains(found, "statistics counts")) << found;
+    }
+}
+TEST(SchedulerConformance, FindsADumpBeyondItsSpan) {
+    EXPECT_TRUE(contains(first_failure<DumpsTooMuch>(), "dump wrote outside"));
+    EXPECT_TRUE(contains(first_failure<DumpsIntoNothing>(), "dump says 12 characters, with room for 0"));
+}
+TEST(SchedulerConformance, FindsTurnsThatAreLongerThanPromised) {
+    EXPECT_TRUE(contains(first_failure<PromisesShortTurns>(), "with promised turns of 1 ms"));
+}
+TEST(SchedulerConformance, FindsAReservationThatIsNotKept) {
+    EXPECT_TRUE(contains(first_failure<GrantsAndForgets>(), "with a granted reservation of 10 ms in 20 ms got"));
+}
+TEST(SchedulerConformance, FindsWrongPreemptions) {
+    EXPECT_TRUE(contains(first_failure<MiscountsPreemptions>(), "preemptions"));
 }
 
 /// Carves blocks out of memory of its own and reuses what comes back.

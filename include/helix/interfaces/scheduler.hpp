@@ -155,7 +155,9 @@ public:
     /// `thread`, which ran on `cpu`, leaves it and is in no queue. With WantsBlock.
     virtual void block(SchedulerCpu&, SchedulerThread&, BlockReason) {}
     /// Whether the kernel may have `thread`, which waits elsewhere, wait on CPU `to`, since that has more time. A CPU
-    /// that goes offline does not ask. With PlacesThreads; the lock of the thread's CPU is held.
+    /// that goes offline does not ask. Also asked of the CPU where it runs or waits, after `set_attributes` and now and
+    /// then: false, and it is taken to where `select_cpu` wants it. With PlacesThreads; the lock of the thread's CPU is
+    /// held.
     virtual bool may_move(const SchedulerThread&, CpuId) const { return true; }
     /// `thread`, which is in the queues of `cpu` if `queued`, wants other attributes (valid ones). True: it has them
     /// when this has returned. False: the policy cannot promise what they reserve, and nothing has changed; from a

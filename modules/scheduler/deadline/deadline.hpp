@@ -11,10 +11,15 @@
 //
 // A reservation is granted on one CPU, its home, if all of them there take no more than the limit; then the deadlines
 // hold, up to a tick for each that comes in between, as long as the kernel class leaves the CPU alone. The thread's own
-// CPU is tried first, then the others. It is a reservation only there: it waits at home, the kernel moves it nowhere
-// else, and where it cannot be at home (the CPU is offline) it looks for another. A reservation that came with the
-// thread when this policy took over is granted when the thread is enqueued, if there is room; until there is, the
+// CPU is tried first, then the others. It is a reservation only there: it waits at home, the kernel moves it there and
+// nowhere else, and where it cannot be at home (the CPU is offline) it looks for another. A reservation that came with
+// the thread when this policy took over is granted when the thread is enqueued, if there is room; until there is, the
 // thread is one of those behind. Priorities mean nothing.
+//
+// What a server has used of its budget is paid for by the time in which its part of the CPU would have sufficed for it
+// (its zero-lag time; L. Abeni, G. Lipari, A. Parri and Y. Sun, "Multicore CPU Reclaiming: Parallel or Sequential?",
+// SAC 2016). Only from then on others may reserve what it gives back, and only then begins the first period of what its
+// thread reserves instead: neither who ends nor who asks again and again takes more than it was promised.
 //
 // Queues and budgets are in the areas of CPUs and threads, under the CPU's lock.
 #pragma once
@@ -36,11 +41,13 @@ public:
     Result<void> init(const Context& context) override {
         slice_ns_ = static_cast<uint64_t>(TRY(context.config_integer("time_slice_ms"))) * kMillisecond;
         const int64_t percent = TRY(context.config_integer("reservable_percent"));
+        context_ = &context;
         utilisation_.configure(static_cast<uint32_t>(percent) * (Utilisation::kWhole / 100));
         return {};
     }
 
-    /// `statistics`: settings and counters as JSON. `reservations`: for each CPU that takes part, millionths of it.
+    /// `statistics`: settings and counters as JSON. `reservations`: for each CPU that takes part, millionths of it,
+    /// with those that are given back but not yet free for others.
     Result<Response> handle_request(const Request& request) override {
         if (request.request_type == "statistics")
             return Response::ok(format<250>("{{\"time_slice_ms\":{},\"reservable\":{},\"overruns\":{},{}}}",
@@ -51,6 +58,7 @@ public:
         FixedText<1500> out;
         for (uint64_t left = utilisation_.online(); left != 0; left &= left - 1) {
             const auto cpu = static_cast<CpuId>(__builtin_ctzll(left));
+            utilisation_.free_what_is_due(cpu, context_->now_ns());
             out.append(out.empty() ? Text("[") : Text(","));
             out.append(format<20>("{}", utilisation_.reserved(cpu)).text());
         }
@@ -70,16 +78,14 @@ public:
         if (state.place != Place::None) return disagree();
         count_enqueue(cpu);
         const bool ran = reason == EnqueueReason::Preempted || reason == EnqueueReason::Yielded;
+        const uint64_t now_ns = cpu.now_ns;
+        if (ran) charge(thread);
         if (thread.attributes.reserves() &&
             (state.part != Utilisation::part_of(thread.attributes) || !utilisation_.is_online(state.home)) &&
             !find_home(cpu, thread, thread.attributes))
-            give_back(thread);
+            give_back(thread, now_ns);
         if (state.part != 0) {
-            const uint64_t now_ns = cpu.now_ns;
-            if (ran)
-                charge(thread);
-            else
-                wake(thread, now_ns);
+            if (!ran) wake(thread, now_ns);
             if (reason == EnqueueReason::Yielded && state.budget_ns > 0) state.budget_ns = 0;
             replenish_if_due(thread, now_ns);
         }
@@ -91,7 +97,7 @@ public:
         if (state_of(thread).place == Place::None) return disagree();
         take(cpu, thread);
         if (reason == DequeueReason::Picked) begin_run(thread);
-        if (reason == DequeueReason::Ended) give_back(thread);
+        if (reason == DequeueReason::Ended) give_back(thread, cpu.now_ns);
     }
 
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
@@ -110,13 +116,14 @@ public:
         return thread != nullptr ? thread : queues.spent.first();
     }
 
-    void block(SchedulerCpu&, SchedulerThread& thread, BlockReason reason) override {
+    void block(SchedulerCpu& cpu, SchedulerThread& thread, BlockReason reason) override {
         charge(thread);
-        if (reason == BlockReason::Ended) give_back(thread);
+        if (reason == BlockReason::Ended) give_back(thread, cpu.now_ns);
     }
 
     TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
         Queues& queues = queues_of(cpu);
+        utilisation_.free_what_is_due(cpu.id, now_ns);
         while (SchedulerThread* const spent = queues.spent.first()) {
             if (state_of(*spent).period_end_ns > now_ns) break;
             take(cpu, *spent);
@@ -170,12 +177,20 @@ public:
             disagree();
             return false;
         }
-        if (wanted.reserves() && !find_home(cpu, thread, wanted)) return false;
+        if (cpu.current == &thread) charge(thread);
+        // Who has what it asks for goes on with the budget and the deadline that it has.
+        if (wanted.reserves() && state.part != 0 && utilisation_.is_online(state.home) &&
+            wanted.runtime_ns == thread.attributes.runtime_ns && wanted.period_ns == thread.attributes.period_ns &&
+            wanted.due_ns() == thread.attributes.due_ns())
+            return true;
+        // A refusal changes nothing; a grant changes that by which the queues are ordered.
+        Grant grant;
+        if (wanted.reserves() && !reserve(cpu, thread, wanted, grant)) return false;
         if (queued) take(cpu, thread);
         if (wanted.reserves())
-            begin_period(state, wanted, cpu.now_ns);
+            begin(thread, wanted, grant, cpu.now_ns);
         else
-            give_back(thread);
+            give_back(thread, cpu.now_ns);
         if (queued) put(cpu, thread);
         return true;
     }
@@ -359,45 +374,95 @@ private:
         state.budget_ns += overrun_ns;
     }
 
-    /// Reserves what `wanted` takes, on the CPU where `thread` is or another; what it had is given back. False, and
-    /// nothing has changed, if there is no room; but a home that is offline is given up in any case.
-    bool find_home(const SchedulerCpu& cpu, SchedulerThread& thread, const SchedulingAttributes& wanted) {
-        State& state = state_of(thread);
-        if (state.part != 0 && !utilisation_.is_online(state.home)) give_back(thread);
-        const uint32_t part = Utilisation::part_of(wanted);
-        if (state.part != 0) {  // where it is at home already the difference will do
-            if (part <= state.part) {
-                utilisation_.release(state.home, state.part - part);
-                state.part = part;
-                return true;
-            }
-            if (utilisation_.reserve(state.home, part - state.part)) {
-                state.part = part;
-                return true;
-            }
+    /// When what the server of `thread` used so far is paid for, up to now, by its part of the CPU: it keeps nobody
+    /// waiting longer than it was allowed to, if it does nothing from now on and its part is another's from then on.
+    static uint64_t zero_lag_ns(const State& state) {
+        // No budget is longer than those of valid attributes, and an overrun no longer than a budget.
+        const auto left_ns = state.budget_ns * int64_t{Utilisation::kWhole} / int64_t{state.part};
+        return state.deadline_ns - static_cast<uint64_t>(left_ns);
+    }
+    /// When `thread`, with another reservation than it has, would have used no more than both allow: by the share of
+    /// the period, which is less than its part if its deadlines are earlier than the periods' ends.
+    static uint64_t next_begin_ns(const SchedulerThread& thread) {
+        const State& state = state_of(thread);
+        if (state.part == 0) return state.period_end_ns;
+        const uint64_t least_ns = zero_lag_ns(state);
+        uint64_t at_ns = state.period_end_ns;
+        if (state.budget_ns > 0 && thread.attributes.reserves()) {
+            // Of the period what is left of the budget; rounded down, in words that a module can divide.
+            auto left = static_cast<uint64_t>(state.budget_ns);
+            const uint64_t period_ns = thread.attributes.period_ns;
+            const int bits = 128 - __builtin_clzll(left) - __builtin_clzll(period_ns);
+            const int shift = bits > 64 ? bits - 64 : 0;
+            left = (left >> shift) * period_ns / ((thread.attributes.runtime_ns >> shift) + (shift != 0 ? 1 : 0));
+            at_ns = left < at_ns ? at_ns - left : 0;
         }
+        return at_ns > least_ns ? at_ns : least_ns;
+    }
+
+    /// Where a part of a CPU was reserved for a thread: all of what it wants there, or what it has there already is
+    /// among it.
+    struct Grant {
+        CpuId home = 0;
+        uint32_t part = 0;
+        bool stays = false;
+    };
+    /// Reserves what `wanted` takes, on the CPU where `thread` is or another. False, and nothing has changed, if there
+    /// is no room. What it has already is given back by `begin`.
+    bool reserve(const SchedulerCpu& cpu, const SchedulerThread& thread, const SchedulingAttributes& wanted,
+                 Grant& grant) {
+        const State& state = state_of(thread);
+        grant = {state.home, Utilisation::part_of(wanted), true};
+        if (state.part != 0 && utilisation_.is_online(state.home)) {  // at home already the difference will do
+            if (grant.part <= state.part) return true;
+            if (utilisation_.reserve(state.home, grant.part - state.part, cpu.now_ns)) return true;
+        }
+        grant.stays = false;
         uint64_t candidates = utilisation_.online() & thread.affinity;
         for (CpuId next = cpu.id;; next = static_cast<CpuId>(__builtin_ctzll(candidates))) {
-            if ((candidates >> next & 1) != 0 && utilisation_.reserve(next, part)) {
-                give_back(thread);
-                state.home = static_cast<uint8_t>(next);
-                state.part = part;
-                state.budget_ns = 0;
-                state.period_end_ns = 0;  // its first period begins when it is enqueued
+            if ((candidates >> next & 1) != 0 && utilisation_.reserve(next, grant.part, cpu.now_ns)) {
+                grant.home = next;
                 return true;
             }
             candidates &= ~(uint64_t{1} << next);
             if (candidates == 0) return false;
         }
     }
-    void give_back(SchedulerThread& thread) {
+    /// `thread`, in no queue, has `wanted` from now on, as `reserve` granted it; of what it had it gives back what is
+    /// too much. Its first period begins when what it used before is paid for.
+    void begin(SchedulerThread& thread, const SchedulingAttributes& wanted, const Grant& grant, uint64_t now_ns) {
         State& state = state_of(thread);
-        if (state.part != 0) utilisation_.release(state.home, state.part);
+        const uint64_t begin_ns = next_begin_ns(thread);
+        if (!grant.stays)
+            give_back(thread, now_ns);
+        else if (grant.part < state.part)
+            utilisation_.release(state.home, state.part - grant.part, zero_lag_ns(state), now_ns);
+        state.home = static_cast<uint8_t>(grant.home);
+        state.part = grant.part;
+        if (begin_ns <= now_ns) return begin_period(state, wanted, now_ns);
+        state.budget_ns = 0;
+        state.deadline_ns = state.period_end_ns = begin_ns;
+    }
+    bool find_home(const SchedulerCpu& cpu, SchedulerThread& thread, const SchedulingAttributes& wanted) {
+        Grant grant;
+        if (!reserve(cpu, thread, wanted, grant)) return false;
+        begin(thread, wanted, grant, cpu.now_ns);
+        return true;
+    }
+    /// `thread`, in no queue, has no reservation any more.
+    void give_back(SchedulerThread& thread, uint64_t now_ns) {
+        State& state = state_of(thread);
+        if (state.part != 0) {
+            const uint64_t next_ns = next_begin_ns(thread);
+            utilisation_.release(state.home, state.part, zero_lag_ns(state), now_ns);
+            state.period_end_ns = next_ns;
+        }
         state.part = 0;
         state.slice_start_ns = thread.runtime_ns;
     }
 
     uint64_t slice_ns_ = 10 * kMillisecond;
+    const Context* context_ = nullptr;
     uint64_t overruns_ = 0;  ///< budgets that a thread would have gone beyond; atomic
     Utilisation utilisation_;
 };

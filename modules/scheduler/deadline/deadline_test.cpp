@@ -212,6 +212,150 @@ TEST_F(DeadlineTest, PeriodsFollowEachOtherThoughTicksComeLate) {
     EXPECT_NEAR(static_cast<double>(greedy.runtime_ns) / kMs, 600, 4);
 }
 
+/// Jobs of 60 ms, one every 100 ms, of a thread that reserved that, beside one that reserved 2 of 8 ms and wants all:
+/// how many were late. `ask` is called each millisecond in which the greedy one runs.
+template <typename Ask>
+int late_jobs(SimulatedCpu& cpu, SchedulerThread& greedy, SchedulerThread& worker, Ask ask) {
+    EXPECT_TRUE(cpu.set_attributes(greedy, reservation(2, 8), false));
+    EXPECT_TRUE(cpu.set_attributes(worker, reservation(60, 100), false));
+    cpu.wake(greedy, EnqueueReason::Created);
+    int late = 0;
+    for (uint32_t job = 0; job < 40; ++job) {
+        cpu.wake(worker, EnqueueReason::Woken);
+        uint64_t left_ms = 60;
+        for (uint64_t ms = 0; ms < 100 || left_ms != 0; ++ms) {
+            if (cpu.current() == &greedy) ask();
+            const bool works = cpu.current() == &worker;
+            cpu.run(kMs);
+            if (works && --left_ms == 0) {
+                late += ms >= 100;
+                cpu.block();
+            }
+            if (cpu.current() != nullptr) cpu.tick();
+        }
+    }
+    return late;
+}
+
+TEST_F(DeadlineTest, AskingAgainGivesNoMore) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread greedy{}, worker{};
+    SimulatedCpu::prepare(greedy, 1);
+    SimulatedCpu::prepare(worker, 2);
+    EXPECT_EQ(
+        late_jobs(cpu, greedy, worker, [&] { EXPECT_TRUE(cpu.set_attributes(greedy, reservation(2, 8), false)); }), 0);
+}
+
+TEST_F(DeadlineTest, AskingForOthersGivesNoMore) {
+    // Other periods, other budgets, none and then one again, and while it waits.
+    for (uint64_t seed = 1; seed <= 8; ++seed) {
+        SetUp();
+        SimulatedCpu cpu(policy_);
+        SchedulerThread greedy{}, worker{};
+        SimulatedCpu::prepare(greedy, 1);
+        SimulatedCpu::prepare(worker, 2);
+        conformance::Random random(seed);
+        EXPECT_EQ(late_jobs(cpu, greedy, worker,
+                            [&] {
+                                const uint64_t periods[] = {8, 12, 16, 24};
+                                const uint64_t period_ms = periods[random.below(4)];
+                                if (random.below(4) == 0) cpu.set_attributes(greedy, {}, false);
+                                cpu.set_attributes(greedy, reservation(period_ms / 4, period_ms), false);
+                            }),
+                  0)
+            << "seed " << seed;
+        EXPECT_LE(policy_.reserved(0), 900'000u);
+    }
+}
+
+TEST_F(DeadlineTest, WhoAsksForTheSameGoesOnWithItsBudget) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread greedy{}, other{};
+    SimulatedCpu::prepare(greedy, 1);
+    SimulatedCpu::prepare(other, 2);
+    ASSERT_TRUE(cpu.set_attributes(greedy, reservation(3, 10), false));
+    cpu.wake(greedy, EnqueueReason::Created);
+    cpu.wake(other, EnqueueReason::Created);
+    for (int ms = 0; ms < 1000; ++ms) {
+        ASSERT_TRUE(cpu.set_attributes(greedy, reservation(3, 10), cpu.current() != &greedy));
+        cpu.pass(1);
+    }
+    EXPECT_NEAR(static_cast<double>(greedy.runtime_ns) / kMs, 300, 3);
+    // With a larger one it waits until what it used is paid for, and then has all of that.
+    ASSERT_TRUE(cpu.set_attributes(greedy, reservation(6, 10), cpu.current() != &greedy));
+    const uint64_t before = greedy.runtime_ns;
+    cpu.pass(1000);
+    EXPECT_NEAR(static_cast<double>(greedy.runtime_ns - before) / kMs, 600, 7);
+}
+
+TEST_F(DeadlineTest, WhatIsGivenBackIsFreeWhenWhatWasUsedIsPaidFor) {
+    for (const bool ends : {true, false}) {
+        SetUp();
+        SimulatedCpu cpu(policy_);
+        SchedulerThread first{}, worker{}, next{}, small{};
+        SimulatedCpu::prepare(first, 1);
+        SimulatedCpu::prepare(worker, 2);
+        SimulatedCpu::prepare(next, 3);
+        SimulatedCpu::prepare(small, 4);
+        ASSERT_TRUE(cpu.set_attributes(first, reservation(45, 90), false));
+        ASSERT_TRUE(cpu.set_attributes(worker, reservation(40, 100), false));
+        cpu.wake(first, EnqueueReason::Created);
+        cpu.wake(worker, EnqueueReason::Created);
+        cpu.pass(27);
+        ASSERT_EQ(cpu.current(), &first);
+        if (ends)
+            cpu.block(BlockReason::Ended);
+        else
+            ASSERT_TRUE(cpu.set_attributes(first, reservation(10, 100), false));
+        // 27 of 45 ms in 90 are paid for after 54.
+        const uint32_t wanted_ms = ends ? 5 : 4;
+        for (int ms = 27; ms < 54; ++ms) {
+            EXPECT_FALSE(cpu.set_attributes(next, reservation(wanted_ms, 10), false)) << ms;
+            EXPECT_EQ(policy_.reserved(0), 900'000u);
+            cpu.pass(1);
+        }
+        cpu.pass(1);
+        EXPECT_EQ(policy_.reserved(0), ends ? 400'000u : 500'000u) << "at a tick";
+        EXPECT_TRUE(cpu.set_attributes(next, reservation(wanted_ms, 10), false));
+    }
+}
+
+TEST_F(DeadlineTest, NobodyIsLateThoughOthersEndAndBegin) {
+    // Those of `first` use all their budget at once and end; whoever reserves what they had may not do the same at
+    // once.
+    SimulatedCpu cpu(policy_);
+    SchedulerThread worker{};
+    ASSERT_TRUE(cpu.set_attributes(SimulatedCpu::prepare(worker, 1), reservation(40, 100), false));
+    SchedulerThread hogs[2];
+    uint32_t next_id = 2;
+    int late = 0;
+    for (int job = 0; job < 20; ++job) {
+        cpu.wake(worker, EnqueueReason::Woken);
+        uint64_t left_ms = 40, hogs_run = 0;
+        for (uint64_t ms = 0; ms < 100 || left_ms != 0; ++ms) {
+            for (SchedulerThread& hog : hogs) {
+                if (hog.id != ThreadId::None) continue;
+                SimulatedCpu::prepare(hog, next_id++);
+                if (cpu.set_attributes(hog, ms % 2 == 0 ? reservation(45, 90) : reservation(5, 10), false))
+                    cpu.wake(hog, EnqueueReason::Created);
+                else
+                    hog.id = ThreadId::None;
+            }
+            SchedulerThread* const runs = cpu.current();
+            cpu.run(kMs);
+            if (runs == &worker && --left_ms == 0) {
+                late += ms >= 100;
+                cpu.block();
+            } else if (runs != nullptr && runs != &worker && ++hogs_run % 5 == 0) {
+                cpu.block(BlockReason::Ended).id = ThreadId::None;
+            }
+            if (cpu.current() != nullptr) cpu.tick();
+        }
+    }
+    EXPECT_EQ(late, 0);
+    EXPECT_GT(next_id, 40u);
+}
+
 TEST_F(DeadlineTest, TheEarlierDeadlinePreemptsAtOnceAndAtATick) {
     SimulatedCpu cpu(policy_);
     SchedulerThread sooner{}, later{}, greedy{};

@@ -3,7 +3,8 @@
 // How much of each CPU is reserved, and whether there is room for more.
 //
 // Fractions of a CPU are counted in millionths. Reservations come from all CPUs at once, each under the lock of its
-// own: what is counted here is atomic, and a CPU never gets more than the limit.
+// own: what is counted here is atomic, and a CPU never gets more than the limit. What is given back before it is paid
+// for goes on counting until then.
 #pragma once
 
 #include "helix/scheduling.hpp"
@@ -20,6 +21,8 @@ public:
     void clear() {
         online_ = 0;
         for (uint32_t& reserved : reserved_) reserved = 0;
+        for (auto& of_cpu : due_)
+            for (uint64_t& due : of_cpu) due = 0;
     }
     void set_online(CpuId cpu, bool online) {
         if (online)
@@ -38,7 +41,8 @@ public:
         return static_cast<uint32_t>((wanted.runtime_ns * kWhole + wanted.due_ns() - 1) / wanted.due_ns());
     }
     /// Reserves `part` more of `cpu`; false if that is beyond the limit.
-    bool reserve(CpuId cpu, uint32_t part) {
+    bool reserve(CpuId cpu, uint32_t part, uint64_t now_ns) {
+        free_what_is_due(cpu, now_ns);
         uint32_t reserved = this->reserved(cpu);
         do {
             if (reserved + part > limit_) return false;
@@ -46,14 +50,47 @@ public:
                                               __ATOMIC_RELAXED, __ATOMIC_RELAXED));
         return true;
     }
-    void release(CpuId cpu, uint32_t part) { __atomic_fetch_sub(&reserved_[cpu % kCpus], part, __ATOMIC_RELAXED); }
+    /// Gives `part` of `cpu` back, for others from `due_ns` on.
+    void release(CpuId cpu, uint32_t part, uint64_t due_ns, uint64_t now_ns) {
+        if (due_ns <= now_ns || part == 0) return subtract(cpu, part);
+        const uint64_t units = due_ns / kUnitNs + 1;
+        auto& of_cpu = due_[cpu % kCpus];
+        // Where more are due than there are places, two are due at the later one's time.
+        for (uint32_t at = 0;; at = (at + 1) % kDue) {
+            uint64_t before = __atomic_load_n(&of_cpu[at], __ATOMIC_RELAXED);
+            if (before != 0 && at + 1 < kDue) continue;
+            const uint64_t later = before >> kPartBits > units ? before >> kPartBits : units;
+            const uint64_t after = later << kPartBits | ((before & kPartMask) + part);
+            if (__atomic_compare_exchange_n(&of_cpu[at], &before, after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+                return;
+        }
+    }
+    /// What was given back of `cpu` and is paid for by `now_ns` may be reserved again.
+    void free_what_is_due(CpuId cpu, uint64_t now_ns) {
+        for (uint64_t& place : due_[cpu % kCpus]) {
+            uint64_t due = __atomic_load_n(&place, __ATOMIC_RELAXED);
+            if (due == 0 || (due >> kPartBits) > now_ns / kUnitNs) continue;
+            if (__atomic_compare_exchange_n(&place, &due, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+                subtract(cpu, static_cast<uint32_t>(due & kPartMask));
+        }
+    }
 
 private:
     static constexpr uint32_t kCpus = 64;
+    static constexpr uint32_t kDue = 8;
+    // What is due: a time in units, above the part, of which a CPU has no more than 20 bits.
+    static constexpr uint32_t kPartBits = 20;
+    static constexpr uint64_t kPartMask = (uint64_t{1} << kPartBits) - 1;
+    static constexpr uint64_t kUnitNs = 1024;
+    static_assert(kWhole <= kPartMask);
+
+    void subtract(CpuId cpu, uint32_t part) { __atomic_fetch_sub(&reserved_[cpu % kCpus], part, __ATOMIC_RELAXED); }
 
     uint64_t online_ = 0;  ///< CPUs that take part; atomic
     uint32_t limit_ = 0;
     uint32_t reserved_[kCpus] = {};  ///< atomic
+    uint64_t due_[kCpus][kDue] =
+        {};  ///< of what is reserved, what is given back when its time has come; 0: free; atomic
 };
 
 }  // namespace helix::scheduling
