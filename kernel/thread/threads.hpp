@@ -67,7 +67,7 @@ public:
     /// Where in the table the thread of that number is.
     static size_t position_of(ThreadId id) { return (static_cast<uint32_t>(id) - 1) % kMaximumThreads; }
 
-    explicit Threads(Kernel& kernel);
+    [[gnu::cold]] explicit Threads(Kernel& kernel);
 
     /// Gives the boot CPU what locks need of `%gs`. Once, at boot, before anything that locks.
     void adopt_boot_cpu();
@@ -91,7 +91,7 @@ public:
     void yield();
     [[noreturn]] void exit();
     /// It runs with `priority` from now on, or with what it inherits if that is higher. Errors: OutOfRange, NotFound.
-    Result<void> set_priority(ThreadId thread, uint32_t priority);
+    [[gnu::cold]] Result<void> set_priority(ThreadId thread, uint32_t priority);
     /// The policy grants a thread of `owner` attributes, which are valid. Errors: NotFound, Busy (it does not).
     Result<void> set_attributes(ThreadId thread, const Owner& owner, const SchedulingAttributes& attributes);
     /// Ends every wait of the threads of `owner` and lets none begin; they end when they reach their gate.
@@ -136,7 +136,7 @@ public:
     /// Waits until no thread of `owner` is left. Errors: TimedOut.
     Result<void> wait_threads_of(const Owner& owner, uint64_t timeout_ns) HELIX_MAY_SLEEP;
     /// The thread that waits here next gets the console's input; returns when bytes may be there.
-    void wait_console_input() HELIX_MAY_SLEEP;
+    [[gnu::cold]] void wait_console_input() HELIX_MAY_SLEEP;
 
     // ---- Waiting and waking, for the primitives beside this file.
 
@@ -156,7 +156,7 @@ public:
     /// Whether `thread` is still `id`, and has not ended.
     bool is_alive(Thread& thread, ThreadId id);
     /// False if `thread` is no longer `id`. What it runs with has to be adjusted.
-    bool set_base_priority(Thread& thread, ThreadId id, uint32_t priority);
+    [[gnu::cold]] bool set_base_priority(Thread& thread, ThreadId id, uint32_t priority);
     /// Tells the policies, and lets its CPU look for another thread where that may now be due.
     void set_effective_priority(Thread& thread, uint32_t priority);
 
@@ -184,7 +184,7 @@ public:
     Cpus& cpus() { return cpus_; }
     size_t cpu_count() const { return cpus_.count(); }
     Cpu& cpu(CpuId id) { return cpus_.cpu(id); }
-    ExecutionStatistics statistics();
+    [[gnu::cold]] ExecutionStatistics statistics();
     /// What the ruling policy says of a CPU: how many characters of `out`; none if it cannot. Preemption on.
     size_t dump_policy(CpuId id, Span<char> out);
     /// Copies the threads with table positions from `position` on, at most out.size(); returns how many, and moves
