@@ -95,12 +95,12 @@ Result<void> ElfModule::read_header(Text file_name, elf::FileHeader& header) con
 }
 
 Result<void> ElfModule::read_segments(Text file_name, const elf::FileHeader& header, elf::ProgramHeader& dynamic) {
+    Bytes programs;
+    if (!slice(file_, header.program_offset, uint64_t{header.program_count} * sizeof(elf::ProgramHeader), programs))
+        return refuse(ErrorCode::Corrupt, file_name, "truncated in the program headers", kCopyAgain);
     for (size_t i = 0; i < header.program_count; ++i) {
         elf::ProgramHeader program;
-        uint64_t offset = 0;
-        if (__builtin_add_overflow(header.program_offset, i * sizeof(program), &offset) ||
-            !read_record(file_, offset, program))
-            return refuse(ErrorCode::Corrupt, file_name, "truncated in the program headers", kCopyAgain);
+        read_record(programs, i * sizeof(program), program);
         switch (program.type) {
             case elf::kSegmentLoad: TRY(add_segment(file_name, program)); break;
             case elf::kSegmentDynamic:

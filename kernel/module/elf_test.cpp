@@ -195,7 +195,7 @@ const BadCase kFileCases[] = {
      [](ModuleFile& f) { edit_header(f, [](FileHeader& h) { h.program_entry_size = 32; }); }},
     {"program_headers_far_away", ErrorCode::Corrupt, "truncated in the program headers",
      [](ModuleFile& f) { edit_header(f, [](FileHeader& h) { h.program_offset = UINT64_MAX - 8; }); }},
-    {"too_many_program_headers", ErrorCode::Corrupt, "",
+    {"too_many_program_headers", ErrorCode::Corrupt, "truncated in the program headers",
      [](ModuleFile& f) { edit_header(f, [](FileHeader& h) { h.program_count = 0xFFFF; }); }},
     {"no_program_headers", ErrorCode::Corrupt, "nothing in it is to be loaded",
      [](ModuleFile& f) { edit_header(f, [](FileHeader& h) { h.program_count = 0; }); }},

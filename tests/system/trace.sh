@@ -54,7 +54,7 @@ traced small.json 0 demo --arch hosted --entries 128 --exec "load helix-workload
 ! grep -qF '"lost":0}' small.json || fail "nothing was overwritten in a ring of 128 entries"
 has small.json '"helix-scheduler-priority 1.0.0: committed"'
 
-traced guest.json 1 demo --smp 2 --exec "$commands" --timeout 100
+traced guest.json 1 demo --smp 2 --exec "$commands" --timeout 100 --entries 65536
 has guest.json '"helix-scheduler-priority 1.0.0: committed"' '"name":"hold"' '"crasher failed: fault"'
 summed guest.json CPUs 2
 summed guest.json threads 30
