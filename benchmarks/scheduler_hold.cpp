@@ -49,7 +49,7 @@ std::vector<uint64_t> holds_under(Session& session, unsigned threads) {
 }
 
 void measure(Session& session) {
-    for (const unsigned threads : {1000u, 10'000u})
+    for (const unsigned threads : {100u, 1000u, 10'000u})
         benchmark::print_metric(fmt::format("scheduler.swap.hold.{}", threads).c_str(), "instructions",
                                 holds_under(session, threads));
 }
@@ -57,6 +57,7 @@ void measure(Session& session) {
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-    return benchmark::guest_main(argument_count, arguments, {"scheduler.swap.hold.1000", "scheduler.swap.hold.10000"},
+    return benchmark::guest_main(argument_count, arguments,
+                                 {"scheduler.swap.hold.100", "scheduler.swap.hold.1000", "scheduler.swap.hold.10000"},
                                  measure);
 }
