@@ -44,7 +44,7 @@ bool fail_keeper(const Thread& thread) {
     if (innermost == nullptr) return false;
     FailureNote note;
     note.failure = GateFailure::Abort;
-    note.rule = "it kept a call waiting for longer than its caller may take";
+    note.rule = "it kept a call waiting for longer than the profile's call_limit";
     note.instruction = service_call_in(*innermost, thread.gate);
     name_thread(note, thread);
     module_failed(*owner_of(innermost->instance), note);
