@@ -12,6 +12,7 @@ class Published {
 public:
     constexpr explicit Published(T* pointer = nullptr) : pointer_(pointer) {}
     Published(const Published& other) : pointer_(other.load()) {}
+    // NOLINTNEXTLINE(bugprone-unhandled-self-assignment): it is read before it is written
     Published& operator=(const Published& other) { return *this = other.load(); }
     Published& operator=(T* pointer) {
         __atomic_store_n(&pointer_, pointer, __ATOMIC_RELEASE);

@@ -26,7 +26,11 @@ public:
     }
     /// Takes one unit if there is one. Any thread context.
     bool try_take() HELIX_MAY_SPIN {
-        return units_.with([](uint64_t& units) { return units != 0 && units-- != 0; });
+        return units_.with([](uint64_t& units) {
+            const bool any = units != 0;
+            units -= any;
+            return any;
+        });
     }
     /// Adds one unit and wakes one waiter. Any thread context.
     void signal() HELIX_MAY_SPIN {

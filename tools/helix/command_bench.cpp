@@ -188,7 +188,7 @@ bool is_of(const Subject& subject, std::string_view metric) {
     return std::ranges::any_of(subject.beginnings, [&](std::string_view begin) { return metric.starts_with(begin); });
 }
 const Subject* find_subject(std::string_view name) {
-    static const Subject kSubjects[] = {{"cpus", {"hold.", "thread.", "mutex.", "timer.", "guest."}},
+    static const Subject kSubjects[] = {{"cpus", {"clock.", "hold.", "thread.", "mutex.", "timer.", "guest."}},
                                         {"modules", {"call.", "lookup.", "module."}},
                                         {"scheduler", {"scheduler.", "policy.", "fair.", "workload."}}};
     const auto* const found = std::ranges::find(kSubjects, name, &Subject::name);
