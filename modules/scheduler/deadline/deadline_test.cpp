@@ -326,7 +326,7 @@ TEST_F(DeadlineTest, NobodyIsLateThoughOthersEndAndBegin) {
     SimulatedCpu cpu(policy_);
     SchedulerThread worker{};
     ASSERT_TRUE(cpu.set_attributes(SimulatedCpu::prepare(worker, 1), reservation(40, 100), false));
-    SchedulerThread hogs[2];
+    SchedulerThread hogs[2]{};
     uint32_t next_id = 2;
     int late = 0;
     for (int job = 0; job < 20; ++job) {
