@@ -26,7 +26,7 @@ void show_shadow(void* report, uint64_t ran_ns) {
 
 void show_canary(void* terms, uint64_t ran_ns) {
     const CanaryTerms& canary = *static_cast<const CanaryTerms*>(terms);
-    arch::console_write(format<120>("\r{} of {}: CPU {} is ruled by the canary\x1b[K", describe_duration(ran_ns),
+    arch::console_write(format<120>("\r{} of {}: canary on CPU {}\x1b[K", describe_duration(ran_ns),
                                     describe_duration(canary.duration_ns), canary.cpu)
                             .text());
 }

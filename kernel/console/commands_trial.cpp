@@ -22,7 +22,7 @@ Result<void> reload_after_trial(Invocation& invocation) {
     const size_t count = invocation.arguments.size();
     if (count != 2 && count != 3)
         return Error(ErrorCode::InvalidArgument,
-                     "--shadow takes one module and its file: reload NAME FILE --shadow N [MS]");
+                     "--shadow takes a module and a file: reload NAME FILE --shadow N [MS]");
     TrialTerms terms;
     terms.calls = static_cast<uint32_t>(
         TRY(number_argument(invocation.option_value, "a number of calls", TrialTerms::kMaximumCalls)));

@@ -181,7 +181,10 @@ bool Threads::pull_work(Cpu& cpu, size_t least) {
 /// Where the policy orders all CPUs: takes who would run next on another CPU, and before who runs here. True if it took
 /// one. Preemption off, no lock held.
 bool Threads::pull_more_urgent(Cpu& cpu) {
-    if (!policy_.orders_all_cpus()) return false;
+    cpu.lock.acquire();
+    const bool orders = policy_.orders_all_cpus(cpu);
+    cpu.lock.release();
+    if (!orders) return false;
     for (uint64_t left = cpus_.online() & ~bit(cpu.local.cpu); left != 0; left &= left - 1) {
         Cpu& other = this->cpu(static_cast<CpuId>(__builtin_ctzll(left)));
         if (other.ready_count == 0) continue;

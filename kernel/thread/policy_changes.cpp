@@ -87,7 +87,7 @@ bool PolicySlot::may_move(const Thread& thread, CpuId to) {
 
 Thread* PolicySlot::find_more_urgent(Cpu& from, Cpu& to) {
     const uint32_t place = from.ruling;
-    if (to.ruling != place || !serves(place) || (at(place).traits & kOrdersAllCpus) == 0) return nullptr;
+    if (to.ruling != place || !serves(place) || !orders_all_cpus(from)) return nullptr;
     if (from.policy_ready.empty()) return nullptr;
     SchedulerThread* answer = nullptr;
     if (!ask_seldom<&Scheduler::would_pick>(place, &answer, from.view[place])) return nullptr;

@@ -50,7 +50,9 @@ public:
     bool may_move(const Thread& thread, CpuId to);
     /// Who is to run next on `from`, if the policy orders all CPUs and would have it run on `to` instead of who does.
     Thread* find_more_urgent(Cpu& from, Cpu& to) HELIX_REQUIRES(from.lock, to.lock);
-    bool orders_all_cpus() const { return (at(ruling()).traits & kOrdersAllCpus) != 0; }
+    bool orders_all_cpus(const Cpu& cpu) const HELIX_REQUIRES(cpu.lock) {
+        return (at(cpu.ruling).traits & kOrdersAllCpus) != 0;
+    }
     /// False: the policy that rules `cpu` cannot grant them, and `thread` keeps those that it has.
     bool set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) HELIX_REQUIRES(cpu.lock);
     /// `cpu` comes or goes. A canary there is over.
