@@ -208,9 +208,11 @@ void Threads::move_misplaced(Cpu& cpu) {
     cpu.lock.acquire();
     Thread& thread = *cpu.misplaced;
     cpu.misplaced = nullptr;
+    // It may have ended, and be on its way to begin anew: then only its state and its CPU may be looked at.
     const auto is_here = [&] {
-        return thread.kind == ThreadClass::Policy && thread.cpu == here &&
-               (thread.state == ThreadState::Runnable || thread.state == ThreadState::Running);
+        const ThreadState state = thread.state;
+        return (state == ThreadState::Runnable || state == ThreadState::Running) &&
+               __atomic_load_n(&thread.cpu, __ATOMIC_RELAXED) == here && thread.kind == ThreadClass::Policy;
     };
     CpuId chosen = here;
     if (is_here() && !cpu.leaving && !policy_.may_move(thread, here)) chosen = placement_of(thread, Haste::Now);
