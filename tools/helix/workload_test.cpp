@@ -29,8 +29,8 @@ TEST(WorkloadFile, TheExamplesAreGood) {
         EXPECT_GT(file.plan->thread_count, 0u) << entry.path();
         names.insert(entry.path().filename().string());
     }
-    EXPECT_EQ(names, (std::set<std::string>{"interactive.json", "locks.json", "mixed.json", "periodic.json",
-                                            "sleepers.json"}));
+    EXPECT_EQ(names, (std::set<std::string>{"computing.json", "interactive.json", "locks.json", "mixed.json",
+                                            "periodic.json", "sleepers.json"}));
 }
 
 TEST(WorkloadFile, AMistakeHasFileLineAndColumn) {
