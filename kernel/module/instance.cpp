@@ -77,7 +77,8 @@ void Instance::give_back() {
     if (heap_owner != 0 && !kernel.heap.try_detach(heap_owner)) kernel.heap.abandon(heap_owner);
     heap_owner = 0;
     kernel.modules.pending_requests().release_all(*this);
-    kernel.modules.release_semaphores_of(*this);
+    kernel.modules.lines().release_all(*this);  // they signal semaphores
+    kernel.modules.semaphores().release_all(*this);
     kernel.modules.release_handles_of(*this);
     ledger.release_all();
     record.metrics.add_ticks(__atomic_exchange_n(&ticks, 0, __ATOMIC_RELAXED));

@@ -172,10 +172,6 @@ public:
     Result<void*> kept_memory(Instance& instance, Text name, uint32_t version, size_t size, size_t alignment);
     SemaphoreTable& semaphores() { return semaphores_; }
     InterruptLines& lines() { return lines_; }
-    void release_semaphores_of(Instance& instance) {
-        lines_.release_all(instance);
-        semaphores_.release_all(instance);
-    }
     /// Never 0. Change lock held.
     uint32_t next_hold_number() {
         change_.assert_held();

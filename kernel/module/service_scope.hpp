@@ -41,6 +41,9 @@ inline bool copy_in(Instance& instance, void* to, const void* from, size_t size)
                                                     nullptr, from, size) == GateFailure::None;
 }
 
+/// The module broke `rule`: its call ends when the service is done. In a service, which names where it was called.
+void broke_rule(Instance& instance, Text rule);
+
 /// Ends the call behind the module's innermost gate. Nothing of the service is under way.
 [[noreturn]] inline void end_call(Gate& gate, GateFailure failure) {
     leave_gate(gate);

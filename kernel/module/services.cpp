@@ -5,14 +5,12 @@
 
 #include "kernel/kernel.hpp"
 #include "kernel/memory/failure_injection.hpp"
+#include "kernel/module/module_wait.hpp"
 #include "kernel/module/service_scope.hpp"
 #include "kernel/panic.hpp"
 
 namespace helix::kernel {
 
-namespace {
-
-/// The module broke a rule: its call ends when the service is done. In a service, which names where it was called.
 void broke_rule(Instance& instance, Text rule) {
     FailureNote note;
     note.failure = GateFailure::Abort;
@@ -20,6 +18,8 @@ void broke_rule(Instance& instance, Text rule) {
     note.instruction = current_gate()->resume - 1;
     module_failed(instance, note);
 }
+
+namespace {
 
 /// Copies a value to where a module wants it; a pointer to nowhere is the module's failure.
 template <typename T>
@@ -51,105 +51,6 @@ struct CopiedText {
 };
 
 constexpr Text kBadText = "a text or payload points to memory that cannot be read, or is too long";
-
-/// While it lives the calling thread waits where a module asked for it, or gives way. One of the module's own rests. In
-/// a call that the kernel made it may wait for these, so that they are not parked meanwhile.
-class Rest {
-public:
-    Rest() : thread_(current_thread()), rests_(current_gate()->previous()->kind() == GateKind::Thread) {
-        if (rests_)
-            this_kernel().threads.begin_rest(thread_);
-        else if (thread_.kernel_call != nullptr)
-            again_ = this_kernel().threads.unpark(*thread_.kernel_call) == Parked::Again;
-    }
-    ~Rest() {
-        if (rests_)
-            this_kernel().threads.end_rest(thread_);
-        else if (again_)
-            park_again();
-    }
-    Rest(const Rest&) = delete;
-    Rest& operator=(const Rest&) = delete;
-
-private:
-    /// Where they do not come to a wait they are not parked any more, which the transaction sees.
-    void park_again() {
-        Threads& threads = this_kernel().threads;
-        if (!threads.park(*thread_.kernel_call, deadline_after(Threads::kLongestParkNs)).ok())
-            threads.unpark(*thread_.kernel_call);
-    }
-
-    Thread& thread_;
-    const bool rests_;
-    bool again_ = false;
-};
-
-/// A wait that a module asks for. A call from outside is not held up by it when the instance is to be replaced, nor is
-/// the kernel's own call beyond its deadline.
-class ModuleWait {
-public:
-    enum class Restartable : uint8_t { Yes, No };
-
-    explicit ModuleWait(Instance& instance, Restartable restartable = Restartable::Yes);
-    ~ModuleWait();
-    ModuleWait(const ModuleWait&) = delete;
-    ModuleWait& operator=(const ModuleWait&) = delete;
-
-    /// How long to wait where the module asked for `timeout_ns`.
-    uint64_t shorten(uint64_t timeout_ns);
-    /// What the module is told of a wait that gave `result`.
-    Result<void> outcome(const Result<void>& result);
-
-private:
-    const Rest rest_;
-    Instance& instance_;
-    Thread& thread_;
-    const bool timed_;
-    bool called_ = false;
-    bool shortened_ = false;
-    Owner* outer_ = nullptr;
-    bool outer_restartable_ = false;
-};
-
-ModuleWait::ModuleWait(Instance& instance, Restartable restartable)
-    : instance_(instance), thread_(current_thread()), timed_(thread_.kernel_call == &instance) {
-    // The service's own gate is the innermost; the one around it says how the module was entered.
-    if (current_gate()->previous()->kind() != GateKind::Module) return;
-    called_ = true;
-    outer_ = thread_.waits_in;
-    outer_restartable_ = thread_.restartable;
-    thread_.restartable = !timed_ && restartable == Restartable::Yes;
-    thread_.waits_in = &instance;
-}
-
-ModuleWait::~ModuleWait() {
-    if (!called_) return;
-    thread_.waits_in = outer_;
-    thread_.restartable = outer_restartable_;
-}
-
-uint64_t ModuleWait::shorten(uint64_t timeout_ns) {
-    if (!timed_ || thread_.kernel_call_deadline_ns == kForever) return timeout_ns;
-    const uint64_t now = arch::now_ns();
-    if (thread_.kernel_call_deadline_ns == KernelCall::kFromFirstWait)
-        thread_.kernel_call_deadline_ns = now + Instance::kLifecycleWaitNs;
-    const uint64_t left = thread_.kernel_call_deadline_ns > now ? thread_.kernel_call_deadline_ns - now : 0;
-    shortened_ = left < timeout_ns;
-    return shortened_ ? left : timeout_ns;
-}
-
-Result<void> ModuleWait::outcome(const Result<void>& result) {
-    if (result.ok()) return {};
-    if (result.error().code() == ErrorCode::TimedOut && shortened_) {
-        broke_rule(instance_, "it waited for more than 5 seconds in a call that the kernel made");
-    }
-    const uint32_t hold = instance_.hold_number();
-    if (result.error().code() == ErrorCode::Cancelled && called_ && !timed_ && hold != 0) {
-        thread_.told_of_hold = hold;
-        return Error(ErrorCode::Restart, "the module is being replaced: undo, and return this");
-    }
-    return result;
-}
 
 Error cannot_block() {
     return Error(ErrorCode::InvalidState, "this service may block and preemption is off");
