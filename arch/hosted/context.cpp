@@ -70,7 +70,7 @@ HELIX_NO_SANITIZER void context_switch(ThreadContext& from, ThreadContext& to) {
 #endif
 }
 #else
-[[gnu::naked]] void context_switch(ThreadContext&, ThreadContext&) {
+[[gnu::naked, gnu::no_profile_instrument_function]] void context_switch(ThreadContext&, ThreadContext&) {
     asm("jmp helix_hosted_switch");
 }
 #endif

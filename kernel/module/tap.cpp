@@ -70,8 +70,8 @@ extern "C" __attribute__((used)) void helix_tap_leave(Tap::Frame& frame) {
 }
 
 /// Every method of a tapped object. The call to the implementation is behind the same gate as the call here: what is
-/// wrong with it is its own.
-[[gnu::naked]] void tapped_method() {
+/// wrong with it is its own. Nothing may be counted at its begin, which would use registers of the call.
+[[gnu::naked, gnu::no_profile_instrument_function]] void tapped_method() {
     asm("pushq %rbp\n\t"
         "movq %rsp, %rbp\n\t"
         "subq $96, %rsp\n\t"
