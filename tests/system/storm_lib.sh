@@ -50,6 +50,7 @@ storm_slowness=1
 storm_patience() {
     local seconds=$(($2 * 20 / 1000 * 2 * storm_slowness))
     [[ $1 == hosted ]] || seconds=$((seconds * 2))
+    ((seconds < 600)) || seconds=600 # the most that the workload takes
     echo $((seconds > 120 ? seconds : 120))
 }
 
