@@ -27,12 +27,6 @@ namespace {
 /// So many are looked at one by one.
 constexpr uint32_t kFew = 16;
 
-/// As an argument of a method.
-template <typename T>
-uint64_t word_of(T& value) {
-    return reinterpret_cast<uint64_t>(&value);
-}
-
 /// It asks for nothing beyond its priority.
 bool is_plain(const Thread& thread) {
     const SchedulingAttributes& wanted = thread.view[0].attributes;
@@ -114,29 +108,23 @@ static Thread* first_passed_over(Cpu& cpu, uint32_t priority) {
 
 /// Whether the policy that rules `cpu`, which serves, would pick `thread`, which waits there, if no other did; true
 /// also where that cannot be asked, since many wait or one asks for something. Each of the others keeps what it has,
-/// since who comes from another CPU does.
+/// since who comes from another CPU does. A policy that fails meanwhile has failed: it is not judged once more.
 bool PolicySlot::is_picked_alone(Cpu& cpu, const Thread& thread) {
     const uint32_t place = cpu.ruling;
     if (cpu.ready_count > kFew) return true;
     for (const Thread& other : cpu.policy_ready)
         if (!is_plain(other) || (other.queued_in & bit_of(place)) == 0) return true;
-    note_time(place, cpu);
+    void* const nothing = nullptr;
     SchedulerThread* answer = nullptr;
-    bool asked = false;
-    for (const bool back : {false, true}) {
-        const uint64_t method =
-            back ? detail::vtable_offset(&Scheduler::enqueue) : detail::vtable_offset(&Scheduler::dequeue);
-        const auto reason = back ? uint64_t{static_cast<uint32_t>(EnqueueReason::Migrated)}
-                                 : uint64_t{static_cast<uint32_t>(DequeueReason::Migrated)};
-        for (Thread& other : cpu.policy_ready) {
-            if (&other == &thread || !serves(place)) continue;
-            const uint64_t words[kWords] = {word_of(cpu.view[place]), word_of(other.view[place]), reason};
-            uint64_t nothing;
-            (void)ask_words(place, method, words, nothing);
-        }
-        if (!back) asked = serves(place) && ask_seldom<&Scheduler::would_pick>(place, &answer, cpu.view[place]);
-    }
-    return !asked || answer == &thread.view[place];
+    note_time(place, cpu);
+    for (Thread& other : cpu.policy_ready)
+        if (&other != &thread && serves(place))
+            ask_seldom<&Scheduler::dequeue>(place, nothing, cpu.view[place], other.view[place],
+                                            DequeueReason::Migrated);
+    if (serves(place)) ask_seldom<&Scheduler::would_pick>(place, &answer, cpu.view[place]);
+    for (Thread& other : cpu.policy_ready)
+        if (&other != &thread) enqueue_in_mirror(place, cpu, other, EnqueueReason::Migrated);
+    return answer == &thread.view[place];
 }
 
 /// At a tick, while a thread of the policy class runs on `cpu`. The policy that rules there serves.
