@@ -73,7 +73,6 @@ struct alignas(64) Cpu {
     uint64_t fifo_picks HELIX_GUARDED_BY(lock) = 0;    ///< threads that the built-in FIFO had to pick
     Thread* watched HELIX_GUARDED_BY(lock) = nullptr;  ///< whom `vigil` is about; null: nobody
     Vigil vigil HELIX_GUARDED_BY(lock);
-    uint32_t vigil_ticks HELIX_GUARDED_BY(lock) = 0;   ///< for how long that one has been the first here
     uint32_t policy_ticks HELIX_GUARDED_BY(lock) = 0;  ///< looked at by it, modulo 2^32
     SchedulerCpu view[Thread::kPolicies] HELIX_GUARDED_BY(lock) = {};
 

@@ -153,7 +153,7 @@ private:
         HELIX_REQUIRES(cpu.lock);
     // policy_watch.cpp
     void look_after_waiting(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
-    /// Who is watched on `cpu` may not be the first there any more: what was seen of it stays with it.
+    /// Another is to be watched on `cpu`, or who is may be moved: what was seen of it stays with it.
     static void leave_watch(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
     static bool has_waited_elsewhere(const Thread& thread) { return is_about(thread.vigil, thread); }
     /// Whether `thread` has not run since.
@@ -162,6 +162,7 @@ private:
     }
     bool holds(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
     void compare_counts(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
+    bool is_picked_alone(Cpu& cpu, const Thread& thread) HELIX_REQUIRES(cpu.lock);
     void note_time(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock) {
         if (__builtin_expect((at(place).traits & kWantsTime) != 0, 0)) tell_time(place, cpu);
     }

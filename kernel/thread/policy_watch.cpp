@@ -2,12 +2,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // PolicySlot: ticks, and whether the ruling policy keeps the rules, looked at with each pick and each tick.
 //
-// What a tick looks at costs the same however many threads wait: how many the policy says there are, and the first of
-// the kernel's own list, which has waited longest. That one stays the first until it is picked, so a thread that is
-// never picked is the first sooner or later. Time counts against the policy that went to threads with no better right:
-// no more urgent, and without wishes of their own, which a policy may take as it likes. So nobody is blamed for a
-// thread that has its CPU by right, be it a more urgent one, one with a reservation, or any under a policy that
-// promises no turns.
+// What a tick looks at costs the same however many threads wait: now and then how many the policy says there are, and
+// whether it says that it has the few that have waited longest by the kernel's own list; and at each tick the first of
+// these that is as urgent as who runs. Whoever is never picked is that one sooner or later, and stays it. Time counts
+// against the policy that went to threads with no better right: no more urgent, and without wishes of their own, which
+// a policy may take as it likes. So nobody is blamed for a thread that has its CPU by right, be it a more urgent one,
+// one with a reservation, or any under a policy that promises no turns.
+//
+// A policy may say that it has a thread which it lost. So who was passed over for long is asked for in another way,
+// where few wait: the others are taken out, as if they went to another CPU for a moment, and it has to be whom the
+// policy would pick then.
 //
 // A thread that is moved to another CPU before it ran takes along what was seen of it. From the second such move on it
 // goes in front of the list there, so that it is looked at however often it is moved.
@@ -20,6 +24,9 @@
 namespace helix::kernel {
 
 namespace {
+/// So many are looked at one by one.
+constexpr uint32_t kFew = 16;
+
 /// It asks for nothing beyond its priority.
 bool is_plain(const Thread& thread) {
     const SchedulingAttributes& wanted = thread.view[0].attributes;
@@ -75,13 +82,49 @@ void PolicySlot::compare_counts(Cpu& cpu) {
     static constexpr Rule kStatistics{"statistics", "its statistics are wrong about how many threads wait"};
     const uint32_t place = cpu.ruling;
     const auto counted = statistics_of(place, cpu);
-    if (!counted.ok() || counted.value().runnable == cpu.ready_count) return;
-    // It is taken out in any case; whom it lost is worth a look at each.
+    if (!counted.ok()) return;
+    const bool agrees = counted.value().runnable == cpu.ready_count;
+    // If not, it is taken out in any case, and whom it lost is worth a look at each.
+    uint32_t looks = agrees ? kFew : UINT32_MAX;
     for (Thread& thread : cpu.policy_ready) {
         if (!serves(place)) return;
+        if (looks-- == 0) break;
         if (!holds(cpu, thread)) return break_rule(place, kLost, detail::vtable_offset(&Scheduler::enqueue), &thread);
     }
-    break_rule(place, kStatistics, detail::vtable_offset(&Scheduler::statistics), nullptr);
+    if (!agrees) break_rule(place, kStatistics, detail::vtable_offset(&Scheduler::statistics), nullptr);
+}
+
+/// Of the few that have waited longest on `cpu` the first that has as good a right to run as one that is `plain` and
+/// has `priority`; null if none has.
+static Thread* first_passed_over(Cpu& cpu, uint32_t priority) {
+    cpu.lock.assert_held();
+    uint32_t looks = kFew;
+    for (Thread& thread : cpu.policy_ready) {
+        if (looks-- == 0) break;
+        if (is_plain(thread) && thread.priority >= priority) return &thread;
+    }
+    return nullptr;
+}
+
+/// Whether the policy that rules `cpu`, which serves, would pick `thread`, which waits there, if no other did; true
+/// also where that cannot be asked, since many wait or one asks for something. Each of the others keeps what it has,
+/// since who comes from another CPU does. A policy that fails meanwhile has failed: it is not judged once more.
+bool PolicySlot::is_picked_alone(Cpu& cpu, const Thread& thread) {
+    const uint32_t place = cpu.ruling;
+    if (cpu.ready_count > kFew) return true;
+    for (const Thread& other : cpu.policy_ready)
+        if (!is_plain(other) || (other.queued_in & bit_of(place)) == 0) return true;
+    void* const nothing = nullptr;
+    SchedulerThread* answer = nullptr;
+    note_time(place, cpu);
+    for (Thread& other : cpu.policy_ready)
+        if (&other != &thread && serves(place))
+            ask_seldom<&Scheduler::dequeue>(place, nothing, cpu.view[place], other.view[place],
+                                            DequeueReason::Migrated);
+    if (serves(place)) ask_seldom<&Scheduler::would_pick>(place, &answer, cpu.view[place]);
+    for (Thread& other : cpu.policy_ready)
+        if (&other != &thread) enqueue_in_mirror(place, cpu, other, EnqueueReason::Migrated);
+    return answer == &thread.view[place];
 }
 
 /// At a tick, while a thread of the policy class runs on `cpu`. The policy that rules there serves.
@@ -100,24 +143,24 @@ void PolicySlot::look_after_waiting(Cpu& cpu) {
         cpu.watched = nullptr;
         return;
     }
-    Thread& first = cpu.policy_ready.front();
     const Thread& runs = *cpu.current;
+    Thread* const passed = is_plain(runs) ? first_passed_over(cpu, runs.priority) : nullptr;
+    if (passed == nullptr) return;
     const uint16_t tenant = at(place).tenant;
-    if (cpu.watched != &first || !is_about(vigil, first) || vigil.tenant != tenant) {
-        const bool goes_on = has_waited_elsewhere(first) && first.vigil.tenant == tenant;
-        vigil = goes_on ? first.vigil : Vigil{static_cast<uint32_t>(first.switches), 0, tenant};
-        cpu.watched = &first;
-        cpu.vigil_ticks = 0;
+    if (cpu.watched != passed || !is_about(vigil, *passed) || vigil.tenant != tenant) {
+        leave_watch(cpu);
+        const bool goes_on = is_about(passed->vigil, *passed) && passed->vigil.tenant == tenant;
+        vigil = goes_on ? passed->vigil : Vigil{static_cast<uint32_t>(passed->switches), 0, tenant};
+        cpu.watched = passed;
     }
-    ++cpu.vigil_ticks;
     if (cpu.ready_count > vigil.most) vigil.most = static_cast<uint16_t>(cpu.ready_count);
-    vigil.passed_over += is_plain(first) && is_plain(runs) && runs.priority <= first.priority;
     const uint64_t method = detail::vtable_offset(&Scheduler::pick_next);
-    if (cpu.vigil_ticks % (patience_ / 2) == 0 && !holds(cpu, first)) return break_rule(place, kLost, method, &first);
     // A turn may be a tick longer than was meant.
-    const uint64_t turn = promised_turn_ms(static_cast<SchedulerTraits>(at(place).traits));
+    const uint32_t turn = promised_turn_ms(static_cast<SchedulerTraits>(at(place).traits));
+    if (++vigil.passed_over % (patience_ / 2 + turn) == 0 && !is_picked_alone(cpu, *passed))
+        return break_rule(place, kLost, method, passed);
     if (turn != 0 && vigil.passed_over > 4 * (uint64_t{vigil.most} + 1) * (turn + 1) + patience_)
-        break_rule(place, kStarved, method, &first);
+        break_rule(place, kStarved, method, passed);
 }
 
 TickDecision PolicySlot::ask_tick(uint32_t place, Cpu& cpu, uint64_t now_ns) {
@@ -140,7 +183,7 @@ bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
 
 void PolicySlot::leave_watch(Cpu& cpu) {
     Thread* const watched = std::exchange(cpu.watched, nullptr);
-    if (watched == nullptr || cpu.policy_ready.empty() || watched != &cpu.policy_ready.front()) return;
+    if (watched == nullptr || watched->state != ThreadState::Runnable || watched->cpu != cpu.local.cpu) return;
     if (is_about(cpu.vigil, *watched)) watched->vigil = cpu.vigil;
 }
 

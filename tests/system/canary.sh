@@ -2,18 +2,17 @@
 # SPDX-FileCopyrightText: Helix contributors
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # In both ports a scheduler rules one CPU first, and then all of them. One that breaks a rule there, whichever, loses that
-# CPU to the one that rules the others, with its threads; the report names the rule. What cannot be is refused, and
-# leaves nothing behind.
+# CPU to the one that rules the others, with its threads; the report names the rule and the thread. It is asked whom to
+# pick on that CPU alone. What cannot be is refused, and leaves nothing behind.
 # timeout: 500
 source "$HELIX_ROOT/tests/system/lib.sh"
+source "$HELIX_ROOT/tests/system/rule_breakers_lib.sh"
 
 shell_profile=$HELIX_ROOT/tests/system/canary.toml
-breaker=scheduler-rule-breaker
-# As in rule_breakers.sh; but who was forgotten may have gone on where the other policy rules.
-ways=(never foreign running blocked elsewhere forgets hides starves counts migration area tick spins)
-declare -A rules=([never]=no-pick [foreign]=foreign [running]='running|blocked|elsewhere' [blocked]=blocked
-    [elsewhere]='elsewhere|running|blocked' [forgets]='lost|no-pick' [hides]='no-pick|starved' [starves]=starved
-    [counts]=statistics [migration]='lost|no-pick|fault|statistics' [area]='fault|lost|statistics' [tick]=fault [spins]=budget)
+# Who was forgotten may have gone on where the other policy rules.
+rules[migration]='lost|no-pick|fault|statistics'
+# Of what it does when it is asked whom to pick.
+declare -A at_picks=([never]=1 [foreign]=1 [running]=1 [blocked]=1 [elsewhere]=1 [spins]=1)
 good=(helix-scheduler-fair helix-scheduler-priority helix-scheduler-deadline helix-scheduler-cooperative)
 crashing=(scheduler-crashes scheduler-returns-garbage scheduler-spins)
 
@@ -26,7 +25,7 @@ commands() {
     echo "echo bad ones"
     for way in "${ways[@]}"; do
         printf '%s\n' "load $breaker" "request $breaker arm $way" "swap helix.scheduler $breaker --canary 1 80" settle \
-            "request helix-workload check" "echo after $way" "interfaces --json" "unload $breaker"
+            "request helix-workload check" "echo log of $way" "log 100" "echo after $way" "interfaces --json" "unload $breaker"
     done
     # The first round fills the heap's magazines, so the second one starts where it ends.
     printf '%s\n' "request helix-workload stop" "request helix-workload start_equals 8" "echo bad files"
@@ -70,8 +69,12 @@ check() {
     for way in "${ways[@]}"; do
         read -r record
         ! is_of_its_own_books "$way" "$record" || continue
-        [[ $record =~ \"rule\":\"(${rules[$way]})\",.*\"function\":\"[^\"].*\"evict_ns\":[1-9] ]] ||
+        [[ $record =~ \"rule\":\"(${rules[$way]})\",\"thread\":([0-9]+),.*\"function\":\"[^\"].*\"evict_ns\":[1-9] ]] ||
             fail "$arch: $way was found out otherwise: $record"
+        names_the_wronged "$way" "$output" "${BASH_REMATCH[2]}" ||
+            fail "$arch: $way: another thread is named, the policy says: $(said_of "$way" "$output"): $record"
+        [[ -z ${at_picks[$way]:-} ]] || [[ -n $(said_of "$way" "$output") && -z $(said_of "$way" "$output" | grep -v ' on CPU 1$') ]] ||
+            fail "$arch: $way: it ruled another CPU than 1: $(said_of "$way" "$output")"
     done <"$output.records"
     sed -n '/^bad files$/,/^refused$/p' "$output" | grep '^error: ' >"$output.errors" || true
     for policy in "${crashing[@]}"; do

@@ -53,6 +53,9 @@ cmp replay.json again.json || fail "the same seed gave two files"
 traced small.json 0 demo --arch hosted --entries 128 --exec "load helix-workload; request helix-workload start 20; sleep 20; swap helix.scheduler helix-scheduler-priority"
 ! grep -qF '"lost":0}' small.json || fail "nothing was overwritten in a ring of 128 entries"
 has small.json '"helix-scheduler-priority 1.0.0: committed"'
+grep -qE '^helix: warning: small.json: [1-9][0-9]* entries were overwritten, .*--entries keeps more than 128' small.json.errors ||
+    fail "nobody says that entries are missing: $(<small.json.errors)"
+! grep -q overwritten replay.json.errors || fail "nothing was overwritten: $(<replay.json.errors)"
 
 traced guest.json 1 demo --smp 2 --exec "$commands" --timeout 100 --entries 65536
 has guest.json '"helix-scheduler-priority 1.0.0: committed"' '"name":"hold"' '"crasher failed: fault"'

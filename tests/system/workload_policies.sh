@@ -74,10 +74,19 @@ wrong() {
 printf '{\n  "tasks": {"a": {"rum": 1}}}' >"$directory/bad.json"
 wrong 1 "$directory/bad.json:2:19: unknown key \"rum\" in a task; it takes instance," scheduler --workload "$directory/bad.json"
 wrong 2 '--policy: no module "fare" or "helix-scheduler-fare"; did you mean "fair"?' --workload "$file" --policy fare
+wrong 2 '--policy: "," names no policy' --workload "$file" --policy ,
+wrong 2 '--policy: "" names no policy' --workload "$file" --policy ''
 wrong 2 '--workload is for `bench scheduler`, not for "boot"' boot --workload "$file"
 wrong 2 'helix bench: --policy requires --workload' scheduler --policy fair
 wrong 2 '--json or --csv, not both' --workload "$file" --json --csv
 wrong 125 "$directory/none.json" --workload "$directory/none.json"
+
+# A picture that is there stays until there is another; what cannot be written is found out before anything runs.
+printf old >"$directory/plot.svg"
+bench --workload "$file" --policy "$modules/scheduler-unhealthy.hmod" --runs 1 --no-peer --svg "$directory/plot.svg"
+[[ $status == 1 && $(<"$directory/plot.svg") == old ]] || fail "status $status; the picture was lost: $(<"$directory/plot.svg")"
+wrong 125 "$directory: Is a directory" --workload "$file" --policy fair --svg "$directory"
+[[ -z $(find "$directory" -name 'plot.svg.*') && ! -e $directory.* ]] || fail "something stayed: $(ls "$directory"*)"
 
 # In the shell, under replay: the same seed, the same run.
 quoted=$(sed "s/'/'\\\\''/g" "$file")

@@ -34,7 +34,7 @@ int command_trace(Session& session, const TraceOptions& options) {
     for (const std::string& notice : notices) session.console.notice(notice);
     session.console.detail(shell_command(machine_command(spec)));
     // Found out before it runs, not afterwards.
-    write_file(options.file, {});
+    require_writable(options.file);
 
     const int input = run.commands ? -1 : STDIN_FILENO;
     if (input >= 0 && isatty(input)) session.console.notice("Commands come from the terminal; Ctrl-D ends.");
@@ -46,7 +46,6 @@ int command_trace(Session& session, const TraceOptions& options) {
     if (!trim(ran.errors).empty() && ran.end.problem != trim(ran.errors)) session.console.notice(trim(ran.errors));
     if (!ran.end.problem.empty()) session.console.error(ran.end.problem);
     if (filter.line().empty()) {
-        std::filesystem::remove(options.file);
         throw Failure(ran.end.status == 0 ? ExitStatus::Failed : static_cast<ExitStatus>(ran.end.status),
                       "the kernel ended without a trace; {} was not written", options.file);
     }
@@ -58,6 +57,11 @@ int command_trace(Session& session, const TraceOptions& options) {
     else
         session.console.notice(
             fmt::format("{}: {}; open it in ui.perfetto.dev or chrome://tracing", options.file, summary));
+    if (const uint64_t lost = overwritten_entries(file); lost != 0)
+        session.console.warning(fmt::format(
+            "{}: {} entries were overwritten, the oldest, swaps among them if there were any; --entries keeps "
+            "more than {} of each CPU",
+            options.file, lost, options.entries));
     return ran.end.status;
 }
 

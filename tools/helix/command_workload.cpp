@@ -63,9 +63,13 @@ public:
           count_instructions_(options.count_instructions),
           cpus_(options.cpus.value_or(count_instructions_ ? 1 : 2)),
           runs_(options.runs.value_or(count_instructions_ ? 1 : 3)) {
-        for (const std::string& name : words(options.policies)) policies_.push_back(find_policy(session, name));
-        if (policies_.empty())
+        if (options.policies) {
+            for (const std::string& name : words(*options.policies)) policies_.push_back(find_policy(session, name));
+            if (policies_.empty())
+                throw Failure(ExitStatus::Usage, "--policy: \"{}\" names no policy", *options.policies);
+        } else {
             for (const char* name : kPolicies) policies_.push_back(find_policy(session, name));
+        }
         peer_ = !options.without_peer && architecture_ == Architecture::Hosted;
         if (architecture_ == Architecture::Hosted && cpus_ > std::thread::hardware_concurrency())
             session.console.warning(fmt::format("{} are more than this machine has: {}", counted(cpus_, "CPU"),
@@ -195,15 +199,8 @@ int bench_workload(Session& session, const BenchOptions& options) {
         throw Failure(ExitStatus::Usage, "--workload measures no metrics: --list and --long mean nothing with it");
     if (options.json && wanted.csv) throw Failure(ExitStatus::Usage, "--json or --csv, not both");
     WorkloadBench bench(session, wanted);
-    if (!wanted.svg.empty()) write_file(wanted.svg, {});  // found out before it runs, not afterwards
-    std::vector<WorkloadFigures> figures;
-    try {
-        figures = bench.run();
-    } catch (...) {
-        std::error_code ignored;
-        if (!wanted.svg.empty()) fs::remove(wanted.svg, ignored);
-        throw;
-    }
+    if (!wanted.svg.empty()) require_writable(wanted.svg);  // found out before it runs, not afterwards
+    const std::vector<WorkloadFigures> figures = bench.run();
     session.console.data(options.json ? workload_json(figures)
                          : wanted.csv ? workload_csv(figures)
                                       : workload_table(figures));

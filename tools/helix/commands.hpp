@@ -84,8 +84,8 @@ int command_test(Session& session, const TestOptions& options);
 
 /// A workload run under several policies.
 struct WorkloadOptions {
-    std::string file;      ///< empty: none is wanted
-    std::string policies;  ///< names with commas; empty: those of the tree
+    std::string file;                     ///< empty: none is wanted
+    std::optional<std::string> policies;  ///< names with commas; without: those of the tree
     std::optional<Architecture> architecture;
     std::optional<uint32_t> cpus;
     std::optional<uint32_t> runs;

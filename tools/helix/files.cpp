@@ -30,27 +30,39 @@ std::string read_file(const fs::path& path) {
     }
 }
 
-void write_file(const fs::path& path, std::string_view content) {
+namespace {
+
+/// Writes `content` beside `path`, and says where.
+fs::path write_beside(const fs::path& path, std::string_view content) {
     static std::atomic<uint64_t> serial{0};
     std::error_code error;
     if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
     const fs::path temporary = fmt::format("{}.{}.{}", path.string(), getpid(), serial++);
-    {
-        std::ofstream stream(temporary, std::ios::binary);
-        stream.write(content.data(), static_cast<std::streamsize>(content.size()));
-        stream.close();
-        if (!stream) {
-            const int reason = errno;
-            fs::remove(temporary, error);
-            throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(reason));
-        }
-    }
+    std::ofstream stream(temporary, std::ios::binary);
+    stream.write(content.data(), static_cast<std::streamsize>(content.size()));
+    stream.close();
+    if (stream) return temporary;
+    const int reason = errno;
+    fs::remove(temporary, error);
+    throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(reason));
+}
+
+}  // namespace
+
+void write_file(const fs::path& path, std::string_view content) {
+    const fs::path temporary = write_beside(path, content);
+    std::error_code error;
     fs::rename(temporary, path, error);
     if (error) {
         const std::string reason = error.message();
         fs::remove(temporary, error);
         throw Failure(ExitStatus::Environment, "{}: {}", path.string(), reason);
     }
+}
+
+void require_writable(const fs::path& path) {
+    fs::remove(write_beside(path, {}));
+    if (fs::is_directory(path)) throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(EISDIR));
 }
 
 TemporaryDirectory::TemporaryDirectory() {

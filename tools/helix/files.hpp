@@ -13,6 +13,9 @@ namespace helix::tool {
 std::string read_file(const std::filesystem::path& path);
 /// Writes beside `path` and renames, so that a reader sees the old content or the new. Throws Failure(Environment).
 void write_file(const std::filesystem::path& path, std::string_view content);
+/// Whether write_file could write `path`, found out before the work for it is done; what is there stays as it is.
+/// Throws as that would.
+void require_writable(const std::filesystem::path& path);
 
 /// A new folder of its own, removed with all in it at the end.
 class TemporaryDirectory {

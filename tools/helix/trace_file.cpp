@@ -68,6 +68,9 @@ public:
 
     std::string convert() {
         lanes();
+        if (lost_ != 0 && !entries_.empty())
+            mark(entries_.front(), kModules, kTransactions, fmt::format("{} entries before were overwritten", lost_),
+                 "g", "trace");
         for (const Entry& entry : entries_) add(entry);
         finish();
         json created = json::array();
@@ -105,7 +108,11 @@ private:
     /// `scope`: "t" marks the lane, "g" all of them.
     void mark(const Entry& entry, int group, uint32_t lane, std::string_view name, const char* scope,
               const char* category) {
-        json& mark = event("i", entry.time_ns, group, lane, name);
+        mark_at(entry.time_ns, group, lane, name, scope, category);
+    }
+    void mark_at(uint64_t time_ns, int group, uint32_t lane, std::string_view name, const char* scope,
+                 const char* category) {
+        json& mark = event("i", time_ns, group, lane, name);
         mark["s"] = scope;
         mark["cat"] = category;
     }
@@ -214,12 +221,16 @@ private:
     }
     void add_transaction(const Entry& entry) {
         const std::string what = fmt::format("{}: {}", entry.name, entry.detail);
+        // The entry was made when all was cleaned up; what came of it was so from the commit on.
+        const auto last = phases_.find(entry.other_id);
+        const bool commits = last != phases_.end() && last->second.name == "commit" &&
+                             (entry.detail == "committed" || entry.detail == "restarted");
+        mark_at(commits ? last->second.since_ns : entry.time_ns, kModules, kTransactions, what, "g", "transaction");
         end_phase(entry);
         if (const auto begun = begun_.find(entry.other_id); begun != begun_.end()) {
             slice(begun->second, entry.time_ns, kModules, kTransactions, what, json::object());
             begun_.erase(begun);
         }
-        mark(entry, kModules, kTransactions, what, "g", "transaction");
     }
 
     void finish() {
@@ -327,6 +338,7 @@ public:
         if (slices_ == 0) return "no thread ever ran";
         summary = fmt::format("{} CPUs, {} threads, {} turns, {} wake-ups, {} transactions, {} failures", lanes_.size(),
                               threads_.size(), slices_, marks_["wake"], marks_["transaction"], marks_["failure"]);
+        if (!whole_) summary += fmt::format("; {} entries were overwritten", other.at("lost").get<uint64_t>());
         return {};
     }
 
@@ -382,6 +394,10 @@ private:
 };
 
 }  // namespace
+
+uint64_t overwritten_entries(std::string_view file) {
+    return json::parse(file).at("otherData").at("lost").get<uint64_t>();
+}
 
 std::string trace_file_problem(std::string_view text, std::string& summary) {
     try {

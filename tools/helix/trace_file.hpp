@@ -3,6 +3,7 @@
 // Trace files: what the kernel's trace becomes in the Chrome trace event format, which Perfetto opens too.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -29,9 +30,12 @@ private:
 };
 
 /// The file for the kernel's `line`: a lane for each CPU with a slice for each turn of a thread, wake-ups as flows,
-/// transactions with their phases, and marks for what was swapped, failed or moved. Throws Failure(Failed) if the line
-/// is not what a kernel prints.
+/// transactions with their phases, and marks for what was swapped (where its commit began), failed or moved, and for
+/// what is missing. Throws Failure(Failed) if the line is not what a kernel prints.
 std::string make_trace_file(std::string_view line);
+
+/// How many entries were overwritten before `file`, which make_trace_file made, could hold them.
+uint64_t overwritten_entries(std::string_view file);
 
 /// What is wrong with a trace file, in a sentence, or empty: slices of a lane that overlap, a slice of a thread that
 /// was never created, a flow without an end, a call that ends before it began. `summary` is what it holds.

@@ -65,6 +65,13 @@ std::vector<json> events_of(const json& file, const std::string& phase) {
     return out;
 }
 
+/// Where the mark across all lanes with that name is; -1: there is none.
+double mark_of(const json& file, const std::string& name) {
+    for (const json& mark : events_of(file, "i"))
+        if (mark.at("s") == "g" && mark.at("name") == name) return mark.at("ts");
+    return -1;
+}
+
 TEST(TraceFile, HasASliceForEachTurnOfAThreadOnItsCpu) {
     const json file = two_threads().file();
     const std::vector<json> slices = events_of(file, "X");
@@ -106,11 +113,33 @@ TEST(TraceFile, TransactionsHaveTheirPhasesAndAMarkAcrossAllLanes) {
     for (const json& slice : events_of(file, "X"))
         if (slice.at("pid") == 2) names.push_back(slice.at("name"));
     EXPECT_THAT(names, testing::ElementsAre("hold", "commit", "helix.scheduler b 1.0.0: committed"));
-    bool marked = false;
-    for (const json& mark : events_of(file, "i"))
-        marked |=
-            mark.at("s") == "g" && mark.at("name") == "helix.scheduler b 1.0.0: committed" && mark.at("ts") == 6.3;
-    EXPECT_TRUE(marked);
+    EXPECT_EQ(mark_of(file, "helix.scheduler b 1.0.0: committed"), 6.2) << "since the commit, not since it is written";
+}
+
+TEST(TraceFile, WhatWasNotCommittedIsMarkedWhereThatWasWritten) {
+    const json file = two_threads()
+                          .add(6100, 0, "phase", "hold", 0, "", 1, "first")
+                          .add(6200, 0, "phase", "commit", 0, "", 1, "first")
+                          .add(6300, 0, "transaction", "rolled-back", 0, "b 1.0.0", 1, "first")
+                          .add(6400, 0, "phase", "prepare", 0, "", 1, "first")
+                          .add(6500, 0, "transaction", "refused", 0, "c 1.0.0", 1, "first")
+                          .add(6600, 0, "transaction", "committed", 0, "d 1.0.0", 1, "first")
+                          .file();
+    EXPECT_EQ(mark_of(file, "b 1.0.0: rolled-back"), 6.3);
+    EXPECT_EQ(mark_of(file, "c 1.0.0: refused"), 6.5);
+    EXPECT_EQ(mark_of(file, "d 1.0.0: committed"), 6.6) << "its phases were overwritten";
+}
+
+TEST(TraceFile, WhatWasOverwrittenIsSaid) {
+    std::string summary;
+    const std::string whole = make_trace_file(two_threads().text());
+    EXPECT_EQ(overwritten_entries(whole), 0u);
+    EXPECT_THAT(whole, testing::Not(HasSubstr("overwritten")));
+    const std::string file = make_trace_file(two_threads().text(17));
+    EXPECT_EQ(overwritten_entries(file), 17u);
+    EXPECT_THAT(trace_file_problem(file, summary), IsEmpty());
+    EXPECT_THAT(summary, testing::EndsWith("; 17 entries were overwritten"));
+    EXPECT_EQ(mark_of(json::parse(file), "17 entries before were overwritten"), 1.0) << "where the others begin";
 }
 
 TEST(TraceFile, CallsEndThatTheTraceSawBegin) {

@@ -67,12 +67,12 @@ enum class EnqueueReason : uint32_t {
     Woken = 1,
     Preempted = 2,  ///< it was running and wants to go on
     Yielded = 3,    ///< it was running and lets others go first
-    Migrated = 4,   ///< it came from another CPU
+    Migrated = 4,   ///< it came from another CPU, or has left this one for a moment
     Snapshot = 5,   ///< it was runnable before this policy was plugged in
 };
 enum class DequeueReason : uint32_t {
     Picked = 0,    ///< another policy rules here and picked it: take it out as pick_next would
-    Migrated = 1,  ///< it goes to another CPU
+    Migrated = 1,  ///< it goes to another CPU, or comes back here at once
     Ended = 2,     ///< it was ended while it waited
 };
 enum class BlockReason : uint32_t {
@@ -172,7 +172,7 @@ public:
     /// and returns how many characters. Changes nothing.
     virtual size_t dump(const SchedulerCpu&, Span<char>) const { return 0; }
     /// Which thread pick_next would return now; nobody leaves the queues. Asked of a mirrored policy on trial, right
-    /// before it is told by `dequeue` who was picked. A policy that does not write it picks, and puts the thread back
+    /// before it is told by `dequeue` who was picked, and of a ruling one that seems to have lost a thread. A policy that does not write it picks, and puts the thread back
     /// as one that was preempted; where that costs a thread its turn, its answers differ more than its picks would.
     virtual SchedulerThread* would_pick(SchedulerCpu& cpu) {
         SchedulerThread* const thread = pick_next(cpu);

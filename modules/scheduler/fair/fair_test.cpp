@@ -119,6 +119,46 @@ TEST_F(FairTest, LagIsKeptAcrossSleepAndMigration) {
     EXPECT_NEAR(static_cast<double>(lag_in(other, first)), static_cast<double>(lag_ns), 10);
 }
 
+TEST_F(FairTest, WhoIsCreatedOrShownInASnapshotIsOwedNothingAndOwesNothing) {
+    // Whatever its area has from the last time that this policy saw such a thread.
+    for (const EnqueueReason reason : {EnqueueReason::Created, EnqueueReason::Snapshot, EnqueueReason::Woken}) {
+        for (const int64_t kept_ns : {int64_t{-3'000'000}, int64_t{3'000'000}}) {
+            SimulatedCpu cpu(policy_);
+            SchedulerThread here{}, comes{};
+            cpu.wake(SimulatedCpu::prepare(here, 1), EnqueueReason::Created);
+            cpu.run(kMs / 2);
+            SimulatedCpu::prepare(comes, 2);
+            comes.runtime_ns = 60'000 * kMs;  // of its life before; it is not charged for that
+            scheduling::fair(comes).lag_ns = kept_ns;
+            policy_.enqueue(cpu.view(), comes, reason);
+            const auto lag_ns = [&](const SchedulerThread& thread) {
+                return static_cast<double>(cpu.view().policy<scheduling::FairQueue>().virtual_time() -
+                                           scheduling::fair(thread).virtual_ns);
+            };
+            const double wanted = reason == EnqueueReason::Woken ? static_cast<double>(kept_ns) : 0;
+            EXPECT_NEAR(lag_ns(comes), wanted, 10) << static_cast<int>(reason) << ", " << kept_ns;
+            EXPECT_NEAR(lag_ns(here), -wanted, 10) << "the lags of all are zero in sum";
+            cpu.pass(1000);
+            EXPECT_NEAR(static_cast<double>(comes.runtime_ns - 60'000 * kMs) / kMs, 500, 10);
+        }
+    }
+}
+
+TEST_F(FairTest, WhoRunsWhenThePolicyIsPluggedInJoinsAtTheFirstTickWithoutLag) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread runs{}, waits{};
+    SimulatedCpu::prepare(runs, 1).runtime_ns = 60'000 * kMs;
+    policy_.enqueue(cpu.view(), SimulatedCpu::prepare(waits, 2), EnqueueReason::Snapshot);
+    scheduling::fair(runs).lag_ns = 7'000'000;
+    cpu.view().current = &runs;
+    cpu.run(kMs);
+    policy_.tick(cpu.view(), cpu.now_ns());
+    ASSERT_EQ(scheduling::fair(runs).competes, 1u);
+    const auto& queue = cpu.view().policy<scheduling::FairQueue>();
+    EXPECT_NEAR(static_cast<double>(queue.virtual_time() - scheduling::fair(runs).virtual_ns), 0, 10);
+    EXPECT_NEAR(static_cast<double>(queue.virtual_time() - scheduling::fair(waits).virtual_ns), 0, 10);
+}
+
 TEST_F(FairTest, WhatIsOwedForTimeUnderAnotherPolicyIsBounded) {
     // Mirrored under a policy that lets one thread alone run for a minute: the other does not run for a minute then.
     SimulatedCpu cpu(policy_);

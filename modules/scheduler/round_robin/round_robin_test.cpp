@@ -89,6 +89,27 @@ TEST_F(RoundRobinTest, EqualsTakeTurnsByTimeSlice) {
     EXPECT_NEAR(static_cast<double>(a.runtime_ns), static_cast<double>(b.runtime_ns), 11.0 * kMs);
 }
 
+TEST_F(RoundRobinTest, NobodyGrowsOldWhileTheCpuIdles) {
+    // The clock by which threads wait gains a tenth of a second from one tick to the next at most.
+    init("10", "32", "200");
+    SchedulerThread& waits = add(3);
+    add(20);
+    pick();
+    const auto& queue = cpu_.policy<scheduling::RunQueues>();
+    const auto waited_ms = [&] { return queue.waited_ns(waits) / kMs; };
+    EXPECT_FALSE(tick(1));
+    EXPECT_EQ(waited_ms(), 0u) << "the first tick says when the clock begins";
+    EXPECT_FALSE(tick(99));
+    EXPECT_EQ(waited_ms(), 99u);
+    EXPECT_FALSE(tick(60'000)) << "a minute in which no thread of this policy ran";
+    EXPECT_EQ(waited_ms(), 199u);
+    EXPECT_EQ(queue.longest_waiting(200 * kMs), nullptr);
+    EXPECT_FALSE(tick(1));
+    EXPECT_EQ(queue.longest_waiting(200 * kMs), &waits) << "now it is overdue";
+    policy_.tick(cpu_, now_ns_ - kMs);  // a clock that goes back
+    EXPECT_EQ(queue.clock_ns / kMs, 200u);
+}
+
 TEST_F(RoundRobinTest, OneLevelIgnoresPriorities) {
     init("10", "1", "0");
     SchedulerThread& low = add(0);

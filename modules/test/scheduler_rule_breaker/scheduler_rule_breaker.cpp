@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A scheduler that breaks the rule it is told to is found out, whichever that is.
+// A scheduler that breaks the rule it is told to is found out, whichever that is. It says in the log whom it wronged,
+// and on which CPU, so that a test can compare that with what the kernel says.
 
 #include "../odd_policy.hpp"
 
@@ -36,6 +37,7 @@ public:
     ///   elsewhere  picks a thread that waits on another CPU
     ///   forgets    forgets a thread, and says so in its statistics
     ///   hides      forgets a thread, and says that it has it
+    ///   admits     forgets a thread, and says so only where it is asked for that one
     ///   starves    keeps a thread for when there is no other
     ///   counts     says that one more waits than does
     ///   migration  forgets who comes from another CPU; returns at once, for somebody has to come
@@ -43,19 +45,20 @@ public:
     ///   tick       faults at a tick
     ///   spins      does not return from a pick
     /// `arm WAY`: from its next pick on, and so when it rules; returns at once.
+    ///
+    /// The log has a line `begins: WAY`, and then `wrongs thread N on CPU C` for each pick that is wrong, each thread
+    /// that is kept from running, and whoever runs where it faults or spins; `never` has one for each that waits. Of
+    /// those who are kept from running one after the other the last is meant.
     Result<Response> handle_request(const Request& request) override {
         const bool arms = request.request_type == "arm";
         if (request.request_type != "break" && !arms) return OddPolicy::handle_request(request);
-        constexpr Text kWays[] = {"",      "never",   "foreign", "running",   "blocked", "elsewhere", "forgets",
-                                  "hides", "starves", "counts",  "migration", "area",    "tick",      "spins"};
         for (size_t i = 1; i < sizeof(kWays) / sizeof(kWays[0]); ++i) {
             if (as_text(request.payload) != kWays[i]) continue;
             if (arms) {
                 __atomic_store_n(&armed_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
                 return Response::ok_empty();
             }
-            context_->info("begins");
-            __atomic_store_n(&way_, static_cast<uint32_t>(i), __ATOMIC_RELEASE);
+            begin(static_cast<uint32_t>(i));
             if (does(Way::Migration)) return Response::ok_empty();
             TRY(context_->semaphore_wait(never_, 60'000'000'000));
         }
@@ -72,12 +75,12 @@ public:
         __atomic_store_n(&cpus_[cpu.id % kCpus], &cpu, __ATOMIC_RELEASE);
         SchedulerThread* self = &thread;
         __atomic_compare_exchange_n(&blocked_, &self, nullptr, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-        if (does(Way::Migration) && reason == EnqueueReason::Migrated) return;
-        if ((does(Way::Forgets) || does(Way::Hides) || does(Way::Starves)) && thread.priority >= kMostUrgent) {
+        if (does(Way::Migration) && reason == EnqueueReason::Migrated) return wrongs(cpu, &thread);
+        if (keeps_one_out() && thread.priority >= kMostUrgent) {
             SchedulerThread* nobody = nullptr;
             if (__atomic_compare_exchange_n(&victim_, &nobody, &thread, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
                 __atomic_store_n(&victim_cpu_, cpu.id, __ATOMIC_RELEASE);
-                return;
+                return wrongs(cpu, &thread);
             }
         }
         OddPolicy::enqueue(cpu, thread, reason);
@@ -88,12 +91,12 @@ public:
     }
     SchedulerThread* pick_next(SchedulerCpu& cpu) override {
         SchedulerThread* wrong = nullptr;
-        if (const uint32_t armed = __atomic_exchange_n(&armed_, 0, __ATOMIC_ACQ_REL); armed != 0)
-            __atomic_store_n(&way_, armed, __ATOMIC_RELEASE);
+        if (const uint32_t armed = __atomic_exchange_n(&armed_, 0, __ATOMIC_ACQ_REL); armed != 0) begin(armed);
         switch (static_cast<Way>(__atomic_load_n(&way_, __ATOMIC_ACQUIRE))) {
-            case Way::Never: return nullptr;
-            case Way::Foreign: return &own_;
+            case Way::Never: wrongs_all(cpu); return nullptr;
+            case Way::Foreign: wrongs(cpu, cpu.current); return &own_;
             case Way::Spins:
+                wrongs(cpu, cpu.current);
                 for (;;) asm volatile("");
             case Way::Running: wrong = on_another(cpu, [](SchedulerCpu& other) { return other.current; }); break;
             case Way::Elsewhere:
@@ -105,7 +108,10 @@ public:
             case Way::Blocked: wrong = __atomic_load_n(&blocked_, __ATOMIC_ACQUIRE); break;
             default: break;
         }
-        if (wrong != nullptr) return wrong;
+        if (wrong != nullptr) {
+            wrongs(cpu, wrong);
+            return wrong;
+        }
         SchedulerThread* const thread = OddPolicy::pick_next(cpu);
         if (thread != nullptr || !does(Way::Starves) || __atomic_load_n(&victim_cpu_, __ATOMIC_ACQUIRE) != cpu.id)
             return thread;
@@ -116,6 +122,7 @@ public:
         OddPolicy::block(cpu, thread, reason);
     }
     TickDecision tick(SchedulerCpu& cpu, uint64_t now_ns) override {
+        if (does(Way::Tick)) wrongs(cpu, cpu.current);
         if (does(Way::Tick)) asm volatile("ud2");
         if (does(Way::Area)) __builtin_memset(cpu.area, 0xa5, sizeof(cpu.area));
         return OddPolicy::tick(cpu, now_ns);
@@ -131,7 +138,7 @@ public:
         return answer;
     }
     bool self_check(const SchedulerCpu& cpu, const SchedulerThread& thread) const override {
-        if (is_victim(thread)) return !does(Way::Forgets);
+        if (is_victim(thread)) return !does(Way::Forgets) && !does(Way::Admits);
         return OddPolicy::self_check(cpu, thread);
     }
 
@@ -145,6 +152,7 @@ private:
         Elsewhere,
         Forgets,
         Hides,
+        Admits,
         Starves,
         Counts,
         Migration,
@@ -153,10 +161,35 @@ private:
         Spins
     };
 
+    static constexpr Text kWays[] = {"",          "never",     "foreign", "running", "blocked",
+                                     "elsewhere", "forgets",   "hides",   "admits",  "starves",
+                                     "counts",    "migration", "area",    "tick",    "spins"};
+
     /// Of helix-workload: nobody keeps such a thread waiting by right.
     static constexpr uint32_t kMostUrgent = kDefaultPriority + 2;
 
     bool does(Way way) const { return __atomic_load_n(&way_, __ATOMIC_ACQUIRE) == static_cast<uint32_t>(way); }
+    void begin(uint32_t way) {
+        context_->info("begins: {}", kWays[way]);
+        __atomic_store_n(&way_, way, __ATOMIC_RELEASE);
+    }
+    /// With the lock of `cpu` held, where the log may be written to, as anywhere. Of who is null only the CPU is said.
+    void wrongs(const SchedulerCpu& cpu, const SchedulerThread* thread) const {
+        if (thread == nullptr)
+            context_->info("wrongs no thread on CPU {}", cpu.id);
+        else
+            context_->info("wrongs thread {} on CPU {}", static_cast<uint64_t>(thread->id), cpu.id);
+    }
+    void wrongs_all(const SchedulerCpu& cpu) const {
+        const auto& queue = queues(cpu);
+        for (uint32_t rest = queue.occupied; rest != 0; rest &= rest - 1)
+            for (const SchedulerThread* at = queue.first[__builtin_ctz(rest)]; at != nullptr;
+                 at = scheduling::state_of(*at).next)
+                wrongs(cpu, at);
+    }
+    bool keeps_one_out() const {
+        return does(Way::Forgets) || does(Way::Hides) || does(Way::Admits) || does(Way::Starves);
+    }
     bool is_victim(const SchedulerThread& thread) const {
         return __atomic_load_n(&victim_, __ATOMIC_ACQUIRE) == &thread;
     }
