@@ -240,7 +240,8 @@ void print_details(Output& out, ModuleRecord& record) {
                              describe_duration(rules.restart_period_ns));
     print_line(out, "restart", restart.text());
     print_line(out, "call budget", describe_duration(rules.call_budget_ns).text());
-    if (rules.call_limit_ns != 0) print_line(out, "call limit", describe_duration(rules.call_limit_ns).text());
+    print_line(out, "call limit",
+               rules.call_limit_ns == 0 ? Text("none") : describe_duration(rules.call_limit_ns).text());
     if (rules.checkpoint_period_ns != 0)
         print_line(out, "checkpoint", format("every {}", describe_duration(rules.checkpoint_period_ns).text()).text());
     if (const SavedState& saved = record.saved; saved.state.size() != 0)

@@ -225,11 +225,11 @@ Text ModuleSystem::module_of(Text name) const {
 }
 
 Result<ModuleRecord*> ModuleSystem::prepare_record(Text file, Text as, Link link, PhaseClock& clock) {
-    clock.enter(Phase::Prepare);
     FixedText<62> full_name;
     const Text module = module_of(file);
     if (as.empty() && module != file) as = file;
     const Bytes bytes = TRY(find_file(module, full_name));
+    clock.enter(Phase::Prepare);
     Image* const image = TRY(Image::create(kernel_.memory, bytes, full_name.text()));
     const Text name = as.empty() ? image->info().name() : as;
     clock.entry().to = name_with_version(name, image->info().version());

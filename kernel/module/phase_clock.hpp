@@ -26,8 +26,11 @@ public:
     PhaseClock& operator=(const PhaseClock&) = delete;
 
     HistoryRecord& entry() { return entry_; }
+    /// Whether a phase was entered. Before that it is only looked for what was named.
+    bool has_begun() const { return has_begun_; }
     void enter(Phase next) {
         tick();
+        has_begun_ = true;
         entry_.phase = next;
         held_ |= next == Phase::Hold || next == Phase::Commit;
         if (!held_) early_ |= 1u << static_cast<unsigned>(next);
@@ -55,6 +58,7 @@ private:
     uint64_t cycles_[kPhases] = {};
     uint64_t entered_cycles_[kPhases] = {};
     bool running_ = true;
+    bool has_begun_ = false;
     bool held_ = false;   ///< callers were, at some time
     uint32_t early_ = 0;  ///< bit n: phase n began before
     bool is_recorded_ = true;

@@ -9,6 +9,20 @@
 
 namespace helix::kernel {
 
+namespace {
+/// Of two implementors that one which the profile names first goes before the other, else the one of the higher
+/// version.
+bool goes_before(const Profile& profile, const ModuleRecord& one, const ModuleRecord& other) {
+    for (const Text list : {Text("modules.static"), Text("modules.dynamic")}) {
+        for (const Text name : profile.words(list)) {
+            if (name == one.name()) return true;
+            if (name == other.name()) return false;
+        }
+    }
+    return one.current->info().version() > other.current->info().version();
+}
+}  // namespace
+
 Result<void> ModuleSystem::add_slots(ModuleRecord& record, const ModuleDescriptor& module) {
     MutexGuard guard(registry_);
     const Span<const InterfaceEntry> interfaces = module.interfaces();
@@ -130,7 +144,8 @@ void ModuleSystem::refill_slots(ModuleRecord& record, Instance& with, Grace grac
 void ModuleSystem::pass_on(InterfaceRecord& interface, const ModuleRecord& record) {
     ModuleRecord* next = nullptr;
     for (Slot& other : interface.implementors)
-        if (next == nullptr && other.record != &record && other.record->state() == ModuleState::Running &&
+        if (other.record != &record && other.record->state() == ModuleState::Running &&
+            (next == nullptr || goes_before(kernel_.profile, *other.record, *next)) &&
             may_inherit(interface, *other.record))
             next = other.record;
     interface.primary_record = next;

@@ -129,29 +129,8 @@ Result<void> check_names(Span<const ResolverNode> nodes) {
 }
 
 Result<void> check_dependencies(Span<const ResolverNode> nodes, Span<uint16_t> scratch) {
-    for (size_t i = 0; i < nodes.size(); ++i) {
-        const ModuleInfo::Dependencies& dependencies = nodes[i].info->dependencies();
-        for (size_t k = 0; k < dependencies.size(); ++k) {
-            const Text text = dependencies[k];
-            const Result<Requirement> requirement = Requirement::parse(text);
-            if (!requirement.ok())
-                return Error(ErrorCode::InvalidArgument,
-                             format("dependency of {}: {}", nodes[i].name, requirement.error().sentence()).text());
-            const Candidates found = candidates_for(nodes, i, requirement.value());
-            if (found.suitable != kNobody) continue;
-            const Span<const uint16_t> chain = chain_to(nodes, i, scratch);
-            if (found.unsuitable == kNobody)
-                return Error(ErrorCode::NotFound,
-                             compose(nodes, chain, format("{}, which is missing", text).text()).text());
-            const ResolverNode& other = nodes[found.unsuitable];
-            const auto [major, minor, patch] = other.version;
-            const FixedText<186> end = found.by_name
-                                           ? format("{} but {} is {}.{}.{}", text, other.name, major, minor, patch)
-                                           : format("{} but {} provides {} {}.{}.{}", text, other.name,
-                                                    requirement.value().name.text(), major, minor, patch);
-            return Error(ErrorCode::Incompatible, compose(nodes, chain, end.text()).text());
-        }
-    }
+    for (size_t i = 0; i < nodes.size(); ++i)
+        for (size_t k = 0; k < nodes[i].info->dependencies().size(); ++k) TRY(check_dependency(nodes, i, k, scratch));
     return {};
 }
 
@@ -242,6 +221,25 @@ Result<size_t> provider_of(Span<const ResolverNode> nodes, const Requirement& re
     return Error(ErrorCode::Incompatible, format("{} {}.{}.{} is not a version of {} that will do", other.name,
                                                  other.version.major, other.version.minor, other.version.patch, name)
                                               .text());
+}
+
+Result<void> check_dependency(Span<const ResolverNode> nodes, size_t i, size_t k, Span<uint16_t> scratch) {
+    const Text text = nodes[i].info->dependencies()[k];
+    const Result<Requirement> requirement = Requirement::parse(text);
+    if (!requirement.ok())
+        return Error(ErrorCode::InvalidArgument,
+                     format("dependency of {}: {}", nodes[i].name, requirement.error().sentence()).text());
+    const Candidates found = candidates_for(nodes, i, requirement.value());
+    if (found.suitable != kNobody) return {};
+    const Span<const uint16_t> chain = chain_to(nodes, i, scratch);
+    if (found.unsuitable == kNobody)
+        return Error(ErrorCode::NotFound, compose(nodes, chain, format("{}, which is missing", text).text()).text());
+    const ResolverNode& other = nodes[found.unsuitable];
+    const auto [major, minor, patch] = other.version;
+    const FixedText<186> end = found.by_name ? format("{} but {} is {}.{}.{}", text, other.name, major, minor, patch)
+                                             : format("{} but {} provides {} {}.{}.{}", text, other.name,
+                                                      requirement.value().name.text(), major, minor, patch);
+    return Error(ErrorCode::Incompatible, compose(nodes, chain, end.text()).text());
 }
 
 Result<void> check_cycle(Span<const ResolverNode> nodes, size_t start, Span<uint16_t> scratch) {

@@ -26,6 +26,10 @@ inline constexpr size_t kMaximumResolverNodes = 1024;
 /// (`order` too small, too many nodes). `order` holds nothing of use after an error.
 Result<void> resolve(Span<const ResolverNode> nodes, Span<uint16_t> order);
 
+/// Whether dependency `k` of node `i` is among `nodes`. `scratch` has room for all nodes. Pure, like resolve. Errors:
+/// NotFound, Incompatible, InvalidArgument, as there.
+Result<void> check_dependency(Span<const ResolverNode> nodes, size_t i, size_t k, Span<uint16_t> scratch);
+
 /// Whether `start` waits for a cycle: it is in one, or needs something that is. Dependencies that nobody in `nodes`
 /// meets are passed by. `scratch` has room for all nodes. Pure, like resolve. Errors: InvalidState, with the chain.
 Result<void> check_cycle(Span<const ResolverNode> nodes, size_t start, Span<uint16_t> scratch);

@@ -18,8 +18,10 @@ Error ModuleSystem::naming(Text name, const Error& error) {
     return Error(error.code(), format("{}: {}", name, sentence).text());
 }
 
-/// Completes the record of a transaction and puts it into the history. A probation that it began knows its number.
+/// Completes the record of a transaction and puts it into the history. A probation that it began knows its number. One
+/// that did not begin, since there is no file or interface of that name, leaves none: that was a slip of whoever typed.
 Probation* ModuleSystem::store(PhaseClock& clock, const Result<void>& result) {
+    if (!result.ok() && result.error().code() == ErrorCode::NotFound && !clock.has_begun()) return nullptr;
     clock.finish();
     note_pause(clock.entry());
     if (!result.ok()) clock.entry().reason.assign(result.error().sentence());

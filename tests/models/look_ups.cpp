@@ -85,6 +85,80 @@ TEST(IndexCrowd, WhoIsFoundIsThereOnPthreads) {
     run_model(run_index_crowd, Machines::RealTime);
 }
 
+/// Two of one name stay while others, each of a new name, come and go, so that the table is replaced again and again,
+/// and what was freed of it is used for something else.
+struct TwinCrowd {
+    static constexpr uint32_t kOthers = 8;
+    static constexpr size_t kTableSize = 8 + 32 * 16;  ///< of the smallest table: who gets its block gets an old one
+    kernel::Mutex owner{kernel::LockRank::SleepingLeaf};
+    kernel::NameIndex<Thing> index;
+    Thing twins[2];
+    Thing others[kOthers];
+    uint64_t last_number = 0;
+    uint64_t looks = 0;  // atomic
+};
+
+/// Fills what the heap hands out for a table with nothing: a reader who is still there would find nobody.
+void use_old_tables() {
+    kernel::Heap& heap = kernel::this_kernel().heap;
+    void* blocks[3] = {};
+    for (void*& block : blocks) {
+        block = heap.allocate(TwinCrowd::kTableSize);
+        if (block != nullptr) __builtin_memset(block, 0, TwinCrowd::kTableSize);
+    }
+    for (void* const block : blocks)
+        if (block != nullptr) heap.free(block);
+}
+
+void replace_other(TwinCrowd& shared, Thing& other) {
+    kernel::Kernel& kernel = kernel::this_kernel();
+    kernel::MutexGuard guard(shared.owner);
+    if (other.is_in) shared.index.remove(other);
+    kernel.threads.cpus().wait_grace_period();
+    other.text = format<46>("other-{}", ++shared.last_number);
+    MODEL_CHECK(shared.index.reserve(kernel).ok());
+    use_old_tables();
+    shared.index.insert(other);
+    other.is_in = true;
+}
+
+void look_for_twins(TwinCrowd& shared, KernelRandom& random) {
+    uint32_t twins = 0;
+    const PreemptionGuard no_preemption;
+    shared.index.look("twin", [&](const Thing& thing) {
+        for (uint64_t i = random.below(40); i > 0; --i) arch::preemption_point();  // others run, elsewhere
+        twins += thing.name() == "twin";
+        return false;
+    });
+    MODEL_CHECK(twins == 2);
+    __atomic_fetch_add(&shared.looks, 1, __ATOMIC_RELAXED);
+}
+
+void run_twin_crowd(const ModelRun& run) {
+    static TwinCrowd shared;
+    for (Thing& twin : shared.twins) {
+        twin.text = FixedText<46>("twin");
+        kernel::MutexGuard guard(shared.owner);
+        MODEL_CHECK(shared.index.reserve(run.kernel).ok());
+        shared.index.insert(twin);
+    }
+    Crowd crowd(run, 4, &shared, [](Crowd::Member& self) {
+        auto& all = *static_cast<TwinCrowd*>(self.shared);
+        if (self.number % 2 == 0)
+            replace_other(all, all.others[self.random.below(TwinCrowd::kOthers)]);
+        else
+            look_for_twins(all, self.random);
+    });
+    crowd.join();
+    MODEL_CHECK(shared.looks > run.steps / 10 && shared.last_number > run.steps / 10);
+}
+TEST(TwinCrowd, ATableIsFreedWhenNobodyLooksAnyMoreUnderReplay) {
+    run_model(run_twin_crowd, Machines::Replay);
+}
+TEST(TwinCrowd, ATableIsFreedWhenNobodyLooksAnyMoreOnPthreads) {
+    run_model(run_twin_crowd, Machines::RealTime);
+}
+
 /// Modules that implement an interface come and go, and with the last of them the interface; the primary one is asked
 /// for all the time.
 void run_primary_crowd(const ModelRun& run) {

@@ -272,15 +272,13 @@ std::string path_of(const CLI::App& app, const CLI::App* command) {
 }
 
 /// CLI11's message in one line, with what was probably meant.
-std::string explain(const CLI::App& app, const CLI::ParseError& error, int argument_count,
-                    const char* const* arguments) {
+std::string explain(const CLI::App& app, const CLI::ParseError& error) {
     const CLI::App* command = innermost(&app);
     const std::string place = path_of(app, command);
     const std::vector<std::string> extras = app.remaining(true);
     if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
         dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
-        std::string word = extras.empty() ? std::string() : extras.front();
-        if (word.empty() && command == &app && argument_count > 1) word = arguments[1];
+        const std::string word = extras.empty() ? std::string() : extras.front();
         if (word.starts_with("-")) {
             const std::string meant = did_you_mean(word, option_names(command));
             return fmt::format("{}: unknown option {}{}", place, word,
@@ -333,7 +331,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
         Console console(global.color, verbosity());
-        console.error(explain(app, error, argument_count, arguments));
+        console.error(explain(app, error));
         return static_cast<int>(ExitStatus::Usage);
     }
     Console console(global.color, verbosity());

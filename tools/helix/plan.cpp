@@ -12,6 +12,7 @@
 #include "kernel/module/resolver.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace helix::tool {
@@ -44,6 +45,9 @@ public:
         resolve_slot_names();
         for (const ModuleReference& reference : profile.static_modules) add(reference, true);
         for (const ModuleReference& reference : profile.dynamic_modules) add(reference, false);
+        const bool all_are_read = errors_.empty();
+        check_module_tables();
+        if (all_are_read) check_dependencies();  // of one that is missing it is not known what it provides
         throw_errors();
         if (statics_.empty())
             throw Failure(ExitStatus::Failed,
@@ -53,7 +57,6 @@ public:
         order();
         choose_primaries();
         check_loaded_modules();
-        check_module_tables();
         check_slot_options();
         throw_errors();
         plan_.notices.insert(plan_.notices.begin(), profile.notices.begin(), profile.notices.end());
@@ -150,7 +153,29 @@ private:
                                  fmt::format("module \"{0}\" is listed twice; one more instance has a name of "
                                              "its own, with [module.\"NAME\"] instance_of = \"{1}\"",
                                              module.instance_name(), module.name()));
+        places_[module.instance_name()] = listed.at;
         (is_static ? statics_ : dynamics_).push_back(std::move(module));
+    }
+
+    /// What each module needs is there: of a static one among the static ones, of others anywhere. All that is missing
+    /// is said, at the place where the profile names who needs it.
+    void check_dependencies() {
+        std::vector<const ModuleFile*> modules;
+        const auto check = [&](const std::vector<ModuleFile>& more) {
+            const size_t first = modules.size();
+            for (const ModuleFile& module : more) modules.push_back(&module);
+            const std::vector<kernel::ResolverNode> nodes = nodes_of(modules);
+            std::vector<uint16_t> scratch(nodes.size());
+            for (size_t i = first; i < nodes.size(); ++i) {
+                for (size_t k = 0; k < nodes[i].info->dependencies().size(); ++k) {
+                    const auto met =
+                        kernel::check_dependency({nodes.data(), nodes.size()}, i, k, {scratch.data(), scratch.size()});
+                    if (!met.ok()) error(places_.at(modules[i]->instance_name()), to_string(met.error().sentence()));
+                }
+            }
+        };
+        check(statics_);
+        check(dynamics_);
     }
 
     /// Whether the table of an instance makes sense.
@@ -270,6 +295,14 @@ private:
         return plan_.modules.size();
     }
 
+    /// One that was listed and could be read; null if there is none of that name.
+    const ModuleFile* find_module(std::string_view name) const {
+        for (const std::vector<ModuleFile>* list : {&statics_, &dynamics_})
+            for (const ModuleFile& module : *list)
+                if (module.instance_name() == name) return &module;
+        return nullptr;
+    }
+
     void check_loaded_modules() {
         for (const ModuleReference& reference : plan_.profile.loaded_modules) {
             const size_t index = index_of(reference.name);
@@ -290,15 +323,16 @@ private:
 
     void check_module_tables() {
         for (const auto& [name, settings] : plan_.profile.modules) {
-            const size_t index = index_of(name);
-            if (index == plan_.modules.size()) {
+            const ModuleFile* const found = find_module(name);
+            if (found == nullptr) {
+                if (is_listed(name)) continue;  // add said what is wrong with it
                 std::vector<std::string> known;
-                for (const ModuleFile& module : plan_.modules) known.push_back(module.instance_name());
+                for (const auto& [module, place] : places_) known.push_back(module);
                 error(settings.at,
                       fmt::format("module \"{}\" is not in this profile{}", name, did_you_mean(name, known)));
                 continue;
             }
-            const ModuleFile& module = plan_.modules[index];
+            const ModuleFile& module = *found;
             if (settings.supervision.contains("checkpoint") && !has(module.info.flags(), ModuleFlags::RestoresStale))
                 error(settings.checkpoint_at,
                       fmt::format("module {} takes no checkpoint: it does not declare RestoresStale, that an old state "
@@ -353,6 +387,7 @@ private:
     BootPlan plan_;
     std::vector<ModuleFile> statics_;
     std::vector<ModuleFile> dynamics_;
+    std::map<std::string, Position> places_;  // of both, where the profile names them
     std::vector<std::string> errors_;
 };
 

@@ -174,6 +174,24 @@ TEST(BootPlan, ReportsMissingDependenciesAndCyclesWithTheChain) {
                 HasSubstr("needs-missing"));
 }
 
+TEST(BootPlan, ReportsAllThatIsMissingAndWrongKeysAtOnceEachWithItsPlace) {
+    const std::string all = refusal(
+        "[modules]\nstatic = [\n  \"helix-scheduler-round-robin\",\n  \"link-b\"]\n"
+        "dynamic = [\"needs-missing\"]\n[module.\"link-b\"]\nunits = 3\n");
+    EXPECT_THAT(all, HasSubstr("p/helix.toml:3:3: helix-scheduler-round-robin needs helix-execution"));
+    EXPECT_THAT(all, HasSubstr("p/helix.toml:4:3: link-b needs link-a"));
+    EXPECT_THAT(all, HasSubstr("p/helix.toml:5:12: needs-missing needs "));
+    EXPECT_THAT(all, HasSubstr("p/helix.toml:7:1: unknown key \"units\": module link-b has no such option"));
+    EXPECT_THAT(all, ::testing::Not(HasSubstr("is not in this profile")));
+    // Of one that cannot be read it is not known what it would provide.
+    const std::string unread = refusal(
+        "[modules]\nstatic = [\"helix-exection\", \"helix-scheduler-round-robin\"]\n[module.\"helix-exection\"]\n"
+        "x = 1\n");
+    EXPECT_THAT(unread, HasSubstr("did you mean \"helix-execution\"?"));
+    EXPECT_THAT(unread, ::testing::Not(HasSubstr("which is missing")));
+    EXPECT_THAT(unread, ::testing::Not(HasSubstr("is not in this profile")));
+}
+
 TEST(BootPlan, RefusesStaticModulesThatConflictButLetsDynamicOnesBeAlternatives) {
     EXPECT_THAT(refusal("[modules]\nstatic = [\"helix-execution\", \"helix-scheduler-round-robin\", \"link-a\", "
                         "\"link-b\", \"link-c\", \"link-rival\"]\n"),

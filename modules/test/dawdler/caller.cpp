@@ -46,9 +46,9 @@ public:
     }
 
     /// `wait`, `loop`, `spin`, `doze`; `pass_on_wait`, `pass_on_loop`: a thread calls that, and what it got. `naps N`:
-    /// it naps so often in a row. `glances N`: so often, and for longer than any call into the module may take.
-    /// `begin`: it is patient; `end`: what it got in the end. `worry`: the next time that it is asked for its health it
-    /// waits.
+    /// it naps so often in a row. `rests N`: the same with rests. `glances N`: so often, and for longer than any call
+    /// into the module may take. `begin`: it is patient; `end`: what it got in the end. `worry`: the next time that it
+    /// is asked for its health it waits.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         const helix::Text type = request.request_type;
         if (type == "wait") return outcome_of(&call<&Dawdler::wait>);
@@ -69,9 +69,10 @@ public:
             TRY(context_->thread_join(patient_));
             return helix::Response::ok(helix::format<60>("after {} failures", patience_).text());
         }
-        if (type != "naps" && type != "glances") return helix::ErrorCode::NotImplemented;
+        if (type != "naps" && type != "rests" && type != "glances") return helix::ErrorCode::NotImplemented;
         if (!helix::parse_unsigned(helix::as_text(request.payload), wanted_))
             return helix::Response::err("how often is a number");
+        if (type == "rests") return outcome_of(&many<&Dawdler::rest>);
         return outcome_of(type == "naps" ? &many<&Dawdler::nap> : &many<&Dawdler::glance>);
     }
 

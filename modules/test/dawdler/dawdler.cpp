@@ -37,6 +37,10 @@ public:
         return uint64_t{1};
     }
     helix::Result<uint64_t> glance() override { return uint64_t{1}; }
+    helix::Result<uint64_t> rest() override {
+        TRY(context_->thread_sleep(80'000'000));
+        return uint64_t{1};
+    }
 
 private:
     [[noreturn]] void compute_for_ever() {

@@ -22,6 +22,8 @@ public:
     virtual Result<uint64_t> nap() = 0;
     /// Comes back at once.
     virtual Result<uint64_t> glance() = 0;
+    /// Sleeps for 80 ms.
+    virtual Result<uint64_t> rest() = 0;
 
 protected:
     ~Dawdler() = default;
@@ -50,7 +52,8 @@ struct helix::InterfaceTraits<helix::test::Dawdler> {
                                              MethodEntry<&Dawdler::spin>{"spin", MethodTraits::Bounded},
                                              MethodEntry<&Dawdler::doze>{"doze", MethodTraits::Blocking},
                                              MethodEntry<&Dawdler::nap>{"nap", MethodTraits::Blocking},
-                                             MethodEntry<&Dawdler::glance>{"glance", MethodTraits::Blocking});
+                                             MethodEntry<&Dawdler::glance>{"glance", MethodTraits::Blocking},
+                                             MethodEntry<&Dawdler::rest>{"rest", MethodTraits::Blocking});
 };
 
 template <>

@@ -7,7 +7,11 @@
 class Link final : public helix::Module {
 public:
     static constexpr auto kInfo = helix::ModuleInfo{LINK_NAME}
+#if defined(LINK_OLD)
+                                      .version(0, 9, 0)
+#else
                                       .version(1, 2, 3)
+#endif
 #if defined(LINK_ESSENTIAL)
                                       .flags(helix::ModuleFlags::Experimental | helix::ModuleFlags::Essential)
 #else
@@ -21,7 +25,7 @@ public:
 #elif defined(LINK_RIVAL)
                                       .conflicts({"test.link >=1"});
 #else
-        ;
+    ;
 #endif
 
     helix::Result<void> init(const helix::Context& context) override {

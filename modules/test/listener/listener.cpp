@@ -39,11 +39,18 @@ public:
         return helix::EventResponse::handled();
     }
 
-    /// `heard`: counts of what was heard so far. `cpus`: how many CPUs went and came, and which, as bits.
+    /// `heard`: counts of what was heard so far. `flood`: sends notes until no more can wait, none of which it hears
+    /// before it has answered. `cpus`: how many CPUs went and came, and which, as bits.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "cpus") {
             const auto cpus = helix::format("{{\"went\":{},\"came\":{},\"cpus\":{}}}", went_, came_, cpus_);
             return helix::Response::ok(cpus.text());
+        }
+        if (request.request_type == "flood") {
+            for (uint64_t sent = 0; sent < 1'000; ++sent)
+                if (const auto queued = context_->emit("note", {}); !queued.ok())
+                    return helix::Response::ok(helix::format("{} sent; {}", sent, queued.error().sentence()).text());
+            return helix::Response::err("a thousand wait");
         }
         if (request.request_type != "heard") return helix::ErrorCode::NotImplemented;
         const auto answer =

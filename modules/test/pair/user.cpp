@@ -34,6 +34,7 @@ public:
     helix::Result<void> stop() override {
         primary_ = {};
         named_ = {};
+        lingering_.cancel();
         return {};
     }
     bool is_healthy() const override {
@@ -44,9 +45,20 @@ public:
 #endif
     }
 
-    /// `ask`: the version that both sides speak, and the provider's count, through each handle. `crash` crashes.
+    /// `ask`: the version that both sides speak, and the provider's count, through each handle. `linger`: a request is
+    /// under way from then on, until the module is held, and calls the provider then. `crash` crashes.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "crash") __builtin_trap();
+        if (request.request_type == "linger") {
+            lingering_ = TRY(context_->start_request("pair-user", {"until held", {}}));
+            return helix::Response::ok_empty();
+        }
+        if (request.request_type == "until held") {
+            while (context_->thread_sleep(1'000'000).ok()) {
+            }
+            TRY(primary_.call<&Pair::count>());
+            return helix::Response::ok_empty();
+        }
         if (request.request_type != "ask") return helix::ErrorCode::NotImplemented;
 #if PAIR_MAJOR >= 2
         const uint64_t version = TRY(primary_.call<&Pair::version>()) - 1'000'000;
@@ -62,5 +74,6 @@ private:
     const helix::Context* context_ = nullptr;
     helix::Handle<Pair> primary_;
     helix::Handle<Pair> named_;
+    helix::PendingRequest lingering_;
 };
 HELIX_MODULE(PairUser)

@@ -33,7 +33,9 @@ public:
     /// it gave. `version`, `version_once`: calls, and gives what that gave. `count N`: N threads begin to count without
     /// pause. `counted`: they end; how often they were answered, how often a call failed, and whether the waiter
     /// counted as far. `compute`: the same as `listen`, on a thread that is less urgent than all others. `compete N`: N
-    /// threads of ordinary urgency compute without end, until `yield`. `answered`: whether there is an answer.
+    /// threads of ordinary urgency compute without end, until `yield`. `stay N`: N threads call `stays` without pause;
+    /// `stayed`: they end, and whether the waiter always stayed until it had answered. `answered`: whether there is an
+    /// answer.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         const helix::Text type = request.request_type;
         if (type == "listen") return begin(listen_main);
@@ -50,6 +52,8 @@ public:
         if (type == "compute") return begin(compute_main, kLeastUrgent);
         if (type == "compete") return begin_threads(request.payload, compete_main);
         if (type == "yield") return end_threads();
+        if (type == "stay") return begin_to_stay(request.payload);
+        if (type == "stayed") return end_to_stay();
         if (type == "answered") return number(__atomic_load_n(&answers_, __ATOMIC_ACQUIRE));
         return helix::ErrorCode::NotImplemented;
     }
@@ -134,6 +138,23 @@ private:
         while (__atomic_load_n(&caller.counting_, __ATOMIC_RELAXED)) {
             const bool ok = caller.waiter_.call<&Waiter::count>().ok();
             __atomic_fetch_add(ok ? &caller.calls_ : &caller.failures_, 1, __ATOMIC_RELAXED);
+        }
+    }
+
+    helix::Result<helix::Response> begin_to_stay(helix::Bytes payload) {
+        calls_ = failures_ = 0;
+        return begin_threads(payload, stay_main);
+    }
+    helix::Result<helix::Response> end_to_stay() {
+        (void)TRY(end_threads());
+        return helix::Response::ok(helix::format<100>("{} calls, {} were left", calls_, failures_).text());
+    }
+    static void stay_main(void* self) {
+        auto& caller = *static_cast<WaiterCaller*>(self);
+        while (__atomic_load_n(&caller.counting_, __ATOMIC_RELAXED)) {
+            const auto stayed = caller.waiter_.call<&Waiter::stays>();
+            const bool well = stayed.ok() && stayed.value();
+            __atomic_fetch_add(well ? &caller.calls_ : &caller.failures_, 1, __ATOMIC_RELAXED);
         }
     }
 

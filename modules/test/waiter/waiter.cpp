@@ -25,6 +25,7 @@ public:
         return {};
     }
     helix::Result<void> stop() override {
+        __atomic_store_n(&stopped_, true, __ATOMIC_RELAXED);
         TRY(context_->semaphore_destroy(called_));
         return context_->semaphore_destroy(spoken_);
     }
@@ -61,6 +62,12 @@ public:
         return WAITER_VERSION;
     }
 
+    bool stays() override {
+        bool stopped = false;
+        for (uint32_t i = 0; i < 200'000; ++i) stopped |= __atomic_load_n(&stopped_, __ATOMIC_RELAXED);
+        return !stopped;
+    }
+
     /// `speak`: one `listen` or `insist` hears it. `wait`: the same as `listen`, as a request. `called`: waits until
     /// one more `listen`, `insist` or `compute` has begun. `counted`: the counter.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
@@ -84,5 +91,6 @@ private:
     helix::SemaphoreId spoken_ = helix::SemaphoreId::None;
     helix::SemaphoreId called_ = helix::SemaphoreId::None;
     uint64_t counted_ = 0;
+    bool stopped_ = false;
 };
 HELIX_MODULE(WaiterModule)

@@ -22,6 +22,8 @@ public:
     virtual Result<uint64_t> version_once() = 0;
     /// The same, after computing for some tens of milliseconds; the request `computes` hears that it has begun.
     virtual Result<uint64_t> compute() = 0;
+    /// Computes for some hundred microseconds; false if the module was stopped meanwhile.
+    virtual bool stays() = 0;
 
 protected:
     ~Waiter() = default;
@@ -39,5 +41,6 @@ struct helix::InterfaceTraits<helix::test::Waiter> {
                 MethodEntry<&Waiter::count>{"count", MethodTraits::Blocking},
                 MethodEntry<&Waiter::version>{"version", MethodTraits::Blocking | MethodTraits::Idempotent},
                 MethodEntry<&Waiter::version_once>{"version_once", MethodTraits::Blocking},
-                MethodEntry<&Waiter::compute>{"compute", MethodTraits::Blocking});
+                MethodEntry<&Waiter::compute>{"compute", MethodTraits::Blocking},
+                MethodEntry<&Waiter::stays>{"stays", MethodTraits::Bounded});
 };

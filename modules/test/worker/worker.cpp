@@ -75,7 +75,8 @@ public:
     /// `juggle`: threads begin to change pairs and to handle items. `rounds`: waits until each pair was changed.
     /// `post N`: so many items more; `handled`: waits for their end, and how many were handled other than once.
     /// `guard`: a thread changes the last pair with a lock held in which it sleeps, and save_state takes that first.
-    /// `listen`: a thread waits for the bell; `heard`: waits until it heard that, and whether that was in save_state.
+    /// `listen`: a thread waits for the bell; `heard`: waits until it heard that, and whether that was in save_state;
+    /// `hears`: does not wait for that.
     /// `speak`: after half a second a thread makes the request `speak` of the module waiter.
     /// `hog`: a thread computes without ever calling the kernel; `enough`: it ends.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
@@ -105,6 +106,8 @@ public:
         } else if (type == "heard") {
             while (load(heard_) == 0) TRY(context_->thread_sleep(1'000'000));
             return helix::Response::ok(early_ ? helix::Text("heard too early") : helix::Text("heard in time"));
+        } else if (type == "hears") {
+            return helix::Response::ok(load(heard_) == 0 ? helix::Text("not yet") : helix::Text("by now"));
         } else if (type == "speak") {
             TRY(begin("speaker", speak_main, this));
         } else if (type == "hog") {
