@@ -162,6 +162,7 @@ private:
     }
     bool holds(Cpu& cpu, Thread& thread) HELIX_REQUIRES(cpu.lock);
     void compare_counts(Cpu& cpu) HELIX_REQUIRES(cpu.lock);
+    /// Also tells the policy of the others by enqueue_in_mirror, though it rules.
     bool is_picked_alone(Cpu& cpu, const Thread& thread) HELIX_REQUIRES(cpu.lock);
     void note_time(uint32_t place, Cpu& cpu) HELIX_REQUIRES(cpu.lock) {
         if (__builtin_expect((at(place).traits & kWantsTime) != 0, 0)) tell_time(place, cpu);

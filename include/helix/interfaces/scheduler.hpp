@@ -172,8 +172,9 @@ public:
     /// and returns how many characters. Changes nothing.
     virtual size_t dump(const SchedulerCpu&, Span<char>) const { return 0; }
     /// Which thread pick_next would return now; nobody leaves the queues. Asked of a mirrored policy on trial, right
-    /// before it is told by `dequeue` who was picked, and of a ruling one that seems to have lost a thread. A policy that does not write it picks, and puts the thread back
-    /// as one that was preempted; where that costs a thread its turn, its answers differ more than its picks would.
+    /// before it is told by `dequeue` who was picked, and of a ruling one that seems to have lost a thread. A policy
+    /// that does not write it picks, and puts the thread back as one that was preempted; where that costs a thread its
+    /// turn, its answers differ more than its picks would.
     virtual SchedulerThread* would_pick(SchedulerCpu& cpu) {
         SchedulerThread* const thread = pick_next(cpu);
         if (thread != nullptr) enqueue(cpu, *thread, EnqueueReason::Preempted);
