@@ -60,6 +60,18 @@ public:
             if (errno != EINTR) return workload::Wait::Failed;
         }
     }
+    /// CPU n is the one in place n of those that the process may use.
+    bool bind(uint64_t cpus) {
+        cpu_set_t allowed, wanted;
+        CPU_ZERO(&wanted);
+        if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) != 0) return false;
+        for (int cpu = 0; cpu < CPU_SETSIZE && cpus != 0; ++cpu) {
+            if (!CPU_ISSET(cpu, &allowed)) continue;
+            if ((cpus & 1) != 0) CPU_SET(cpu, &wanted);
+            cpus >>= 1;
+        }
+        return CPU_COUNT(&wanted) != 0 && sched_setaffinity(0, sizeof(wanted), &wanted) == 0;
+    }
     bool ask(const SchedulingAttributes& wanted) {
         bool granted = true;
         if (wanted.weight != 0) {

@@ -105,6 +105,7 @@ struct Services {
 
     // More of threads.
     Result<void> (*thread_set_attributes)(InstanceToken*, ThreadId, const SchedulingAttributes*);
+    Result<void> (*thread_set_affinity)(InstanceToken*, ThreadId, uint64_t cpus);
 
     // Requests that are not waited for at once.
     Result<RequestId> (*request_start)(InstanceToken*, Text target, Text type, Bytes payload, uint64_t timeout_ns,

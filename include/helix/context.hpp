@@ -162,6 +162,13 @@ public:
     Result<void> thread_set_attributes(ThreadId thread, const SchedulingAttributes& attributes) const {
         return services_->thread_set_attributes(instance_, thread, &attributes);
     }
+    /// Lets a thread of this module run on the CPUs alone whose bits are set in `cpus` (bit n: CPU n), from its next
+    /// turn on; while none of them is online, on any. All bits are what it has at first. Errors: InvalidArgument (the
+    /// machine has none of them); NotFound (no such thread of this module); Busy (it has a reservation, for which there
+    /// is no room on them).
+    Result<void> thread_set_affinity(ThreadId thread, uint64_t cpus) const {
+        return services_->thread_set_affinity(instance_, thread, cpus);
+    }
     [[noreturn]] void thread_exit() const { services_->thread_exit(instance_); }
 
     static constexpr uint64_t kForever = UINT64_MAX;

@@ -77,6 +77,7 @@ Result<void> run_threads(Invocation& invocation) {
                                    {"STATE", Left, "state"},
                                    {"CLASS", Left, "class"},
                                    {"CPU", Right, "cpu"},
+                                   {"AFFINITY", Left, "affinity"},
                                    {"PRIORITY", Right, "priority"},
                                    {"RUNS WITH", Right, "effective_priority"},
                                    {"RUNTIME", Right, "runtime_ns"},
@@ -93,6 +94,8 @@ Result<void> run_threads(Invocation& invocation) {
             listing.cell(describe(thread.state));
             listing.cell(describe(thread.kind));
             listing.cell(thread.cpu);
+            const bool is_bound = thread.allowed_cpus != ~uint64_t{0};
+            listing.cell(is_bound ? format<20>("0x{:x}", thread.allowed_cpus).text() : Text("all"));
             listing.cell(thread.base_priority);
             listing.cell(thread.priority);
             listing.duration(thread.runtime_ns);

@@ -281,6 +281,9 @@ Result<void> thread_set_attributes(Instance& instance, ThreadId thread, const Sc
         return Error(ErrorCode::InvalidArgument, "the attributes are out of their limits");
     return instance.kernel.threads.set_attributes(thread, instance, copy);
 }
+Result<void> thread_set_affinity(Instance& instance, ThreadId thread, uint64_t cpus) {
+    return instance.kernel.threads.set_affinity(thread, instance, cpus);
+}
 Result<SemaphoreId> semaphore_create(Instance& instance, uint32_t initial) {
     return instance.kernel.modules.semaphores().create(instance, initial);
 }
@@ -467,6 +470,7 @@ constinit const Services kServices = {
     .execution_statistics = Service<execution_statistics>::call,
     .memory_statistics = Service<memory_statistics>::call,
     .thread_set_attributes = Service<thread_set_attributes>::call,
+    .thread_set_affinity = Service<thread_set_affinity>::call,
     .request_start = Service<request_start>::call,
     .request_wait = Service<request_wait>::call,
     .request_cancel = Service<request_cancel>::call,

@@ -88,7 +88,7 @@ void Threads::share_work(Cpu& cpu, uint64_t now_ns) {
 /// Where `thread`, which belongs to a CPU whose lock is held and which only the caller may make runnable, should wait.
 CpuId Threads::placement_of(const Thread& thread, Haste haste) {
     const uint64_t online = cpus_.online();
-    const uint64_t allowed = online & (thread.kind == ThreadClass::Policy ? thread.view[0].affinity : ~uint64_t{0});
+    const uint64_t allowed = online & thread.allowed_cpus();
     if (thread.kind == ThreadClass::Policy && online != bit(thread.cpu)) {
         const CpuId here = current_cpu();
         const CpuId chosen = policy_.select_cpu(thread, here);
@@ -121,7 +121,7 @@ void Threads::place_on_its_cpu(Thread& thread, EnqueueReason reason, Haste haste
     for (bool placed = false; !placed;) {
         Cpu& target = cpu(thread.cpu);
         target.lock.acquire();
-        if (target.leaving) {
+        if (target.leaving || !thread.is_allowed_on(target.local.cpu)) {
             placed = place(target, thread, reason, haste);
         } else {
             thread.state = ThreadState::Runnable;
@@ -167,7 +167,7 @@ bool Threads::pull_work(Cpu& cpu, size_t least) {
     for (size_t looked_at = 0; looked_at < kPullLimit && behind != busiest->policy_ready.begin(); ++looked_at) {
         if (busiest->ready_count < cpu.ready_count + least) break;
         const auto last = std::prev(behind);
-        if ((last->view[0].affinity & bit(cpu.local.cpu)) == 0 || !policy_.may_move(*last, cpu.local.cpu)) {
+        if (!policy_.may_move(*last, cpu.local.cpu)) {
             behind = last;
             continue;
         }
@@ -200,22 +200,24 @@ bool Threads::pull_more_urgent(Cpu& cpu) {
     return false;
 }
 
-/// Takes a thread that its policy does not leave on `cpu`, the calling one, to where it is to wait: cpu.misplaced, if
-/// it runs or waits here. Where it is the calling thread, this returns when it runs again. Preemption off, no lock
-/// held.
+/// Whether `thread` runs or waits on `cpu`, whose lock is held. It may have ended, and be on its way to begin anew:
+/// then only its state and its CPU may be looked at.
+static bool is_ready_on(const Cpu& cpu, const Thread& thread) {
+    const ThreadState state = thread.state;
+    return (state == ThreadState::Runnable || state == ThreadState::Running) &&
+           __atomic_load_n(&thread.cpu, __ATOMIC_RELAXED) == cpu.local.cpu && thread.kind == ThreadClass::Policy;
+}
+
+/// Takes a thread that may not stay on `cpu`, the calling one, to where it is to wait: cpu.misplaced, if it runs or
+/// waits here. Where it is the calling thread, this returns when it runs again. Preemption off, no lock held.
 void Threads::move_misplaced(Cpu& cpu) {
     const CpuId here = cpu.local.cpu;
     cpu.lock.acquire();
     Thread& thread = *cpu.misplaced;
     cpu.misplaced = nullptr;
-    // It may have ended, and be on its way to begin anew: then only its state and its CPU may be looked at.
-    const auto is_here = [&] {
-        const ThreadState state = thread.state;
-        return (state == ThreadState::Runnable || state == ThreadState::Running) &&
-               __atomic_load_n(&thread.cpu, __ATOMIC_RELAXED) == here && thread.kind == ThreadClass::Policy;
-    };
     CpuId chosen = here;
-    if (is_here() && !cpu.leaving && !policy_.may_move(thread, here)) chosen = placement_of(thread, Haste::Now);
+    if (is_ready_on(cpu, thread) && !cpu.leaving && !policy_.may_move(thread, here))
+        chosen = placement_of(thread, Haste::Now);
     if (chosen != here && thread.state == ThreadState::Running) {
         // It waits until it is off its stack, and the idle thread, which looks at once, takes it away.
         cpu.misplaced = &thread;
@@ -224,38 +226,87 @@ void Threads::move_misplaced(Cpu& cpu) {
         return give_way(cpu, EnqueueReason::Preempted);
     }
     cpu.lock.release();
-    if (chosen == here) return;
-    Cpu& to = this->cpu(chosen);
-    const TwoCpuLocks locks(cpu, to);
-    if (!is_here() || to.leaving) return;
-    note_migration(thread, here, chosen, TraceMigration::Placed);
-    policy_.migrate(cpu, to, thread);
+    if (chosen != here) move_waiting(cpu, this->cpu(chosen), thread);
+}
+
+/// Takes `thread` to `to` if it waits on `from`; if it runs there by now, `from` looks after it. Preemption off, no
+/// lock held.
+void Threads::move_waiting(Cpu& from, Cpu& to, Thread& thread) {
+    const TwoCpuLocks locks(from, to);
+    if (!is_ready_on(from, thread) || to.leaving) return;
+    if (thread.state == ThreadState::Running) {
+        from.misplaced = &thread;
+        return ask_reschedule(from);
+    }
+    note_migration(thread, from.local.cpu, to.local.cpu, TraceMigration::Placed);
+    policy_.migrate(from, to, thread);
     to.give_way |= to.current->kind == ThreadClass::Idle ||
                    (to.current->kind == ThreadClass::Policy && policy_.should_preempt(to, thread));
     if (to.give_way) ask_reschedule(to);
 }
 
+Result<void> Threads::set_affinity(ThreadId id, const Owner& owner, uint64_t cpus) {
+    if ((cpus & ~uint64_t{0} >> (arch::kMaximumCpus - cpu_count())) == 0)
+        return Error(ErrorCode::InvalidArgument, "the machine has none of these CPUs");
+    const PreemptionGuard no_preemption;
+    bool granted = true;
+    Thread* waits = nullptr;  // where it may not
+    CpuId from = 0, to = 0;
+    const bool found = with_thread_of(owner, id, [&](Thread& thread, Cpu& home) {
+        home.lock.assert_held();
+        const auto set = [&](uint64_t affinity) {
+            for (SchedulerThread& view : thread.view) view.affinity = affinity;
+        };
+        const uint64_t before = thread.view[0].affinity;
+        set(cpus);
+        // What it reserves has to be on one of them.
+        const SchedulingAttributes attributes = thread.view[0].attributes;
+        if (attributes.reserves()) granted = policy_.set_attributes(home, thread, attributes);
+        if (!granted) return set(before);
+        from = to = home.local.cpu;
+        if (!is_ready_on(home, thread) || policy_.may_move(thread, from)) return;
+        to = placement_of(thread, Haste::Now);
+        if (thread.state == ThreadState::Runnable) {
+            waits = &thread;
+        } else {
+            home.misplaced = &thread;
+            ask_reschedule(home);
+        }
+    });
+    if (!found) return ErrorCode::NotFound;
+    if (!granted) return Error(ErrorCode::Busy, "the scheduler has no room for its reservation there");
+    if (waits != nullptr && to != from) move_waiting(cpu(from), cpu(to), *waits);
+    return {};
+}
+
 /// Gives away all that waits on `cpu`, which is leaving. Its idle thread; preemption off.
 void Threads::give_away_work(Cpu& cpu) {
-    for (bool empty = false; !empty;) {
-        // In turn to all that stay; a policy with an opinion moves them again when they block.
-        uint64_t online = cpus_.online();
-        for (; online != 0 && !empty; online &= online - 1) {
-            Cpu& to = this->cpu(static_cast<CpuId>(__builtin_ctzll(online)));
-            const TwoCpuLocks locks(cpu, to);
-            if (!cpu.kernel_ready.empty()) {
-                Thread& thread = cpu.kernel_ready.front();
-                cpu.kernel_ready.pop_front();
-                note_migration(thread, cpu.local.cpu, to.local.cpu, TraceMigration::GivenAway);
-                make_ready(to, thread, EnqueueReason::Migrated);
-            } else if (!cpu.policy_ready.empty()) {
-                note_migration(cpu.policy_ready.front(), cpu.local.cpu, to.local.cpu, TraceMigration::GivenAway);
-                policy_.migrate(cpu, to, cpu.policy_ready.front());
-                to.give_way |= to.current->kind == ThreadClass::Idle;
-                if (to.give_way) ask_reschedule(to);
-            } else {
-                empty = true;
-            }
+    // In turn to all that stay, and that it may run on; a policy with an opinion moves them again when they block.
+    for (uint64_t left = 0;;) {
+        const uint64_t online = cpus_.online();
+        cpu.lock.acquire();
+        const bool is_kernel = !cpu.kernel_ready.empty();
+        Thread* const first = is_kernel                  ? &cpu.kernel_ready.front()
+                              : cpu.policy_ready.empty() ? nullptr
+                                                         : &cpu.policy_ready.front();
+        const uint64_t allowed = first != nullptr ? online & first->allowed_cpus() : 0;
+        cpu.lock.release();
+        if (first == nullptr) return;
+        const uint64_t targets = allowed != 0 ? allowed : online;
+        if ((left & targets) == 0) left = targets;
+        const auto id = static_cast<CpuId>(__builtin_ctzll(left & targets));
+        left &= ~bit(id);
+        Cpu& to = this->cpu(id);
+        const TwoCpuLocks locks(cpu, to);
+        if (is_kernel) {  // nobody else takes these
+            cpu.kernel_ready.pop_front();
+            note_migration(*first, cpu.local.cpu, id, TraceMigration::GivenAway);
+            make_ready(to, *first, EnqueueReason::Migrated);
+        } else if (!cpu.policy_ready.empty() && &cpu.policy_ready.front() == first) {
+            note_migration(*first, cpu.local.cpu, id, TraceMigration::GivenAway);
+            policy_.migrate(cpu, to, *first);
+            to.give_way |= to.current->kind == ThreadClass::Idle;
+            if (to.give_way) ask_reschedule(to);
         }
     }
 }

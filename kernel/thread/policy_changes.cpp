@@ -78,9 +78,9 @@ void PolicySlot::tell_block(Cpu& cpu, Thread& thread) {
 }
 
 bool PolicySlot::may_move(const Thread& thread, CpuId to) {
-    bool answer = true;
+    bool answer = thread.is_allowed_on(to);
     const uint32_t place = ruling_of(thread);
-    if (serves(place) && (at(place).traits & kPlacesThreads) != 0)
+    if (answer && serves(place) && (at(place).traits & kPlacesThreads) != 0)
         (void)ask_seldom<&Scheduler::may_move>(place, &answer, thread.view[place], to);
     return answer;
 }
@@ -92,9 +92,7 @@ Thread* PolicySlot::find_more_urgent(Cpu& from, Cpu& to) {
     SchedulerThread* answer = nullptr;
     if (!ask_seldom<&Scheduler::would_pick>(place, &answer, from.view[place])) return nullptr;
     Thread* const next = validated(place, from, answer, detail::vtable_offset(&Scheduler::would_pick));
-    if (next == nullptr || (next->view[0].affinity >> to.local.cpu & 1) == 0 || !may_move(*next, to.local.cpu))
-        return nullptr;
-    return should_preempt(to, *next) ? next : nullptr;
+    return next != nullptr && may_move(*next, to.local.cpu) && should_preempt(to, *next) ? next : nullptr;
 }
 
 bool PolicySlot::set_attributes(Cpu& cpu, Thread& thread, const SchedulingAttributes& wanted) {
@@ -144,7 +142,7 @@ Result<void> PolicySlot::mirror(Scheduler* policy, Owner* instance) {
         thread.queued_in &= static_cast<uint8_t>(~bit_of(place));
         thread.view[place] = SchedulerThread{thread.id,
                                              thread.priority,
-                                             ~uint64_t{0},
+                                             thread.view[other(place)].affinity,
                                              thread.runtime_ns,
                                              thread.cpu,
                                              0,
@@ -294,24 +292,16 @@ Result<void> PolicySlot::self_check_mirror(Text name) {
 }
 
 Result<void> Threads::set_attributes(ThreadId id, const Owner& owner, const SchedulingAttributes& attributes) {
-    Thread* const thread = find(id);
-    bool found = false;
     bool granted = false;
-    if (thread != nullptr) {
-        with_thread_locked(*thread, [&] {
-            found = thread->id == id && thread->owner == &owner && thread->state != ThreadState::Free &&
-                    thread->state != ThreadState::Ended;
-            if (!found) return;
-            Cpu& home = cpu(thread->cpu);
-            home.lock.assert_held();
-            granted = policy_.set_attributes(home, *thread, attributes);
-            if (!granted || thread->kind != ThreadClass::Policy) return;
-            // Perhaps another should run now, and perhaps what it reserves is on another CPU.
-            home.give_way |= home.current->kind == ThreadClass::Policy && home.ready_count != 0;
-            home.misplaced = thread;
-            ask_reschedule(home);
-        });
-    }
+    const bool found = with_thread_of(owner, id, [&](Thread& thread, Cpu& home) {
+        home.lock.assert_held();
+        granted = policy_.set_attributes(home, thread, attributes);
+        if (!granted || thread.kind != ThreadClass::Policy) return;
+        // Perhaps another should run now, and perhaps what it reserves is on another CPU.
+        home.give_way |= home.current->kind == ThreadClass::Policy && home.ready_count != 0;
+        home.misplaced = &thread;
+        ask_reschedule(home);
+    });
     if (!found) return ErrorCode::NotFound;
     if (!granted) return Error(ErrorCode::Busy, "the scheduler does not grant the reservation");
     return {};

@@ -133,11 +133,15 @@ void PolicySlot::look_after_waiting(Cpu& cpu) {
     if (++cpu.policy_ticks % (patience_ / 4) == 0) compare_counts(cpu);
     Vigil& vigil = cpu.vigil;
     const uint32_t place = cpu.ruling;
-    // A policy that places threads may want one elsewhere by now that goes on running or waiting here.
-    if ((at(place).traits & kPlacesThreads) != 0 && cpu.policy_ticks % 8 == 0 && cpu.misplaced == nullptr) {
+    // A policy that places threads may want one elsewhere by now that goes on running or waiting here, and a CPU that
+    // one is bound to may have come.
+    if (cpu.policy_ticks % 8 == 0 && cpu.misplaced == nullptr) {
         const bool waits = cpu.policy_ticks % 16 != 0 && !cpu.policy_ready.empty();
-        cpu.misplaced = waits ? &cpu.policy_ready.front() : cpu.current;
-        want_reschedule();
+        Thread* const thread = waits ? &cpu.policy_ready.front() : cpu.current;
+        if ((at(place).traits & kPlacesThreads) != 0 || !thread->is_allowed_on(cpu.local.cpu)) {
+            cpu.misplaced = thread;
+            want_reschedule();
+        }
     }
     if (cpu.policy_ready.empty() || !serves(place)) {
         cpu.watched = nullptr;

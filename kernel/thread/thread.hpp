@@ -108,6 +108,10 @@ struct Thread : ReadyHook, WaitHook, Deadline {
     /// What each of the two policy places sees of the thread (one rules, one may be mirrored).
     SchedulerThread view[kPolicies] = {};
 
+    /// The CPUs that it may run on, whether they are online or not. The lock of `cpu` held.
+    uint64_t allowed_cpus() const { return kind == ThreadClass::Policy ? view[0].affinity : ~uint64_t{0}; }
+    bool is_allowed_on(CpuId which) const { return (allowed_cpus() >> which & 1) != 0; }
+
     // Waiting. `wake_reason` decides the race between signal, time-out and cancel: who changes it from None wakes.
     std::atomic<WakeReason> wake_reason{WakeReason::Signalled};
     std::atomic<bool> cancellable{false};  ///< the wait that it is in ends when it is cancelled

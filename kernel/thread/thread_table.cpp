@@ -95,8 +95,9 @@ size_t Threads::snapshot(size_t& position, Span<ThreadSnapshot> out) {
             uint64_t runtime_ns = thread.runtime_ns;
             if (thread.state == ThreadState::Running)
                 runtime_ns += cycles_to_ns(arch::cycles() - cpu(thread.cpu).switched_at_cycles);
-            out[count++] = {thread.id,       thread.name, thread.state, thread.kind,     thread.base_priority,
-                            thread.priority, thread.cpu,  runtime_ns,   thread.switches, thread.owner};
+            out[count++] = {thread.id,       thread.name, thread.state,          thread.kind, thread.base_priority,
+                            thread.priority, thread.cpu,  thread.allowed_cpus(), runtime_ns,  thread.switches,
+                            thread.owner};
         });
     }
     return count;

@@ -24,6 +24,7 @@ struct ThreadSnapshot {
     uint32_t base_priority;
     uint32_t priority;  ///< with what it inherits from those who wait for it
     CpuId cpu;
+    uint64_t allowed_cpus;  ///< bit n: CPU n
     uint64_t runtime_ns;
     uint64_t switches;
     Owner* owner;
@@ -94,6 +95,9 @@ public:
     [[gnu::cold]] Result<void> set_priority(ThreadId thread, uint32_t priority);
     /// The policy grants a thread of `owner` attributes, which are valid. Errors: NotFound, Busy (it does not).
     Result<void> set_attributes(ThreadId thread, const Owner& owner, const SchedulingAttributes& attributes);
+    /// A thread of `owner` runs on `cpus` alone, bit n being CPU n; on any while none of them is online. Errors:
+    /// InvalidArgument (the machine has none of them), NotFound, Busy (its reservation finds no room there).
+    [[gnu::cold]] Result<void> set_affinity(ThreadId thread, const Owner& owner, uint64_t cpus);
     /// Ends every wait of the threads of `owner` and lets none begin; they end when they reach their gate.
     void cancel_threads_of(Owner& owner);
     /// Takes back from all threads what a hold has lent them.
@@ -249,6 +253,20 @@ private:
         }
         preempt_enable();
     }
+    /// Does `action` with the thread of that number and the CPU that it belongs to, whose lock is held; false if it is
+    /// none of `owner` that goes on.
+    template <typename Action>
+    bool with_thread_of(const Owner& owner, ThreadId id, Action action) {
+        Thread* const thread = find(id);
+        bool found = false;
+        if (thread == nullptr) return false;
+        with_thread_locked(*thread, [&] {
+            found = thread->id == id && thread->owner == &owner && thread->state != ThreadState::Free &&
+                    thread->state != ThreadState::Ended;
+            if (found) action(*thread, cpu(thread->cpu));
+        });
+        return found;
+    }
     /// Entries of the table that were ever used. For those who cannot take its lock, which ranks before the CPUs'.
     size_t used() const HELIX_READS_UNLOCKED { return __atomic_load_n(&used_, __ATOMIC_ACQUIRE); }
     Thread* find(ThreadId id);
@@ -305,6 +323,7 @@ private:
     bool pull_more_urgent(Cpu& cpu);
     void give_away_work(Cpu& cpu);
     [[gnu::cold, gnu::noinline]] void move_misplaced(Cpu& cpu);
+    void move_waiting(Cpu& from, Cpu& to, Thread& thread);
     static void sleep_until_interrupt(Cpu& cpu);
 
     // parking.cpp

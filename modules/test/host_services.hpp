@@ -95,6 +95,10 @@ public:
             if (wanted->reserves()) return ErrorCode::Busy;
             return {};
         };
+        table_.thread_set_affinity = [](InstanceToken*, ThreadId, uint64_t cpus) -> Result<void> {
+            if (cpus == 0) return ErrorCode::InvalidArgument;
+            return {};
+        };
         table_.semaphore_create = [](InstanceToken* self, uint32_t initial) -> Result<SemaphoreId> {
             std::lock_guard lock(of(self).mutex_);
             const uint32_t id = ++of(self).next_semaphore_;

@@ -29,6 +29,7 @@ public:
         const auto waited = context_->semaphore_wait(semaphore, timeout_ns);
         return waited.ok() ? Wait::Taken : waited.error().code() == ErrorCode::TimedOut ? Wait::TimedOut : Wait::Failed;
     }
+    bool bind(uint64_t cpus) { return context_->thread_set_affinity(context_->thread_current(), cpus).ok(); }
     bool ask(const SchedulingAttributes& wanted) {
         if (wanted.weight == 0 && wanted.runtime_ns == 0) return true;
         const ThreadId self = context_->thread_current();

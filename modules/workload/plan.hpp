@@ -32,6 +32,7 @@ struct Task {
     uint64_t loops;  ///< of all phases; kForEver: until the run ends
     uint64_t delay_ns;
     SchedulingAttributes attributes;
+    uint64_t cpus;  ///< bit n: it may run on CPU n; 0: on all
     uint32_t first_phase;
     uint32_t phase_count;
 };

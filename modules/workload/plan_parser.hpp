@@ -102,7 +102,7 @@ private:
             if (!is_step(key, step))
                 return unknown(key, "a task",
                                "instance, loop, delay, priority, weight, slice, dl-runtime, dl-deadline, dl-period, "
-                               "phases and steps");
+                               "cpus, phases and steps");
             if (has_phases) return wrong(key_at, "a task has \"phases\" or steps of its own, not both");
             if (own == nullptr) {
                 own = add_phase(task, key_at);
@@ -156,6 +156,8 @@ private:
         } else if (key == "dl-period") {
             reserves_ = true;
             return microseconds(key, 1, wanted.period_ns);
+        } else if (key == "cpus") {
+            return cpus(key, task.cpus);
         } else {
             known = false;
         }
@@ -348,6 +350,17 @@ private:
             return true;
         }
         return number(key, 1, kMostLoops, out);
+    }
+    bool cpus(Text key, uint64_t& out) {
+        if (!skip_blank()) return false;
+        if (!next_is('[')) return wrong(at_, "\"cpus\" takes numbers of CPUs in brackets: [0, 1]");
+        for (;;) {
+            uint64_t cpu = 0;
+            if (!number(key, 0, 63, cpu) || !skip_blank()) return false;
+            out |= uint64_t{1} << cpu;
+            if (next_is(']')) return true;
+            if (!next_is(',')) return wrong(at_, "a , or ] is missing behind a CPU");
+        }
     }
     bool microseconds(Text key, uint64_t minimum, uint64_t& out) {
         if (!number(key, minimum, kLongestUs, out)) return false;

@@ -35,6 +35,7 @@ TEST_F(PlanParserTest, ReadsAllThatAFileMaySay) {
         "global": {"duration": 2.5},
         "tasks": {
             "one": {"instance": 3, "loop": 7, "delay": 20, "priority": 20, "weight": 2048, "slice": 300,
+                    "cpus": [0, 7,2],
                     "phases": {"a": {"loop": 2, "run": 100, "sleep1": 200, "sleep2": 300},
                                "b": {"lock": "m", "yield": "", "unlock": "m", "barrier": "x"}}},
             "two": {"loop": 7, "dl-runtime": 1000, "dl-deadline": 2000, "dl-period": 3000,
@@ -52,6 +53,7 @@ TEST_F(PlanParserTest, ReadsAllThatAFileMaySay) {
     EXPECT_EQ(one.delay_ns, 20'000u);
     EXPECT_EQ(one.priority, 20u);
     EXPECT_EQ(one.attributes.weight, 2048u);
+    EXPECT_EQ(one.cpus, 0b1000'0101u);
     EXPECT_EQ(one.attributes.runtime_ns, 300'000u);
     ASSERT_EQ(one.phase_count, 2u);
     const Phase& a = plan_->phases_of(one)[0];
@@ -68,6 +70,7 @@ TEST_F(PlanParserTest, ReadsAllThatAFileMaySay) {
     EXPECT_EQ(plan_->actions_of(b)[0].resource, plan_->actions_of(b)[2].resource);
     const Task& two = plan_->tasks[1];
     EXPECT_EQ(two.priority, kDefaultPriority);
+    EXPECT_EQ(two.cpus, 0u);
     EXPECT_EQ(two.attributes.runtime_ns, 1'000'000u);
     EXPECT_EQ(two.attributes.deadline_ns, 2'000'000u);
     EXPECT_EQ(two.attributes.period_ns, 3'000'000u);
@@ -139,10 +142,10 @@ TEST_F(PlanParserTest, EachMistakeHasItsPlaceAndItsSentence) {
         {R"("a": {"run": 1}, "a": {"run": 1})", "2:18: \"a\" is there twice"},
         {R"("a": {"rum": 1})",
          "2:7: unknown key \"rum\" in a task; it takes instance, loop, delay, priority, weight, slice, dl-runtime, "
-         "dl-deadline, dl-period, phases and steps"},
+         "dl-deadline, dl-period, cpus, phases and steps"},
         {R"("a": {"policy": "SCHED_FIFO"})",
          "2:7: unknown key \"policy\" in a task; it takes instance, loop, delay, priority, weight, slice, dl-runtime, "
-         "dl-deadline, dl-period, phases and steps"},
+         "dl-deadline, dl-period, cpus, phases and steps"},
         {R"("a": {"phases": {"p": {"priority": 1}}})",
          "2:24: unknown key \"priority\" in a phase; it takes loop and steps: run, sleep, timer, lock, unlock, "
          "barrier, yield"},
@@ -153,6 +156,10 @@ TEST_F(PlanParserTest, EachMistakeHasItsPlaceAndItsSentence) {
         {R"("a": {"run": 1, "phases": {"p": {"run": 1}}})",
          "2:17: a task has \"phases\" or steps of its own, not both"},
         {R"("a": {"run": 1, "run": 2})", "2:17: \"run\" is there twice"},
+        {R"("a": {"cpus": 1, "run": 1})", "2:15: \"cpus\" takes numbers of CPUs in brackets: [0, 1]"},
+        {R"("a": {"cpus": [], "run": 1})", "2:16: \"cpus\" takes a number from 0 to 63"},
+        {R"("a": {"cpus": [1 2], "run": 1})", "2:18: a , or ] is missing behind a CPU"},
+        {R"("a": {"cpus": [64], "run": 1})", "2:16: \"cpus\" takes a number from 0 to 63"},
         {R"("a": {"run": 0})", "2:14: \"run\" takes a number from 1 to 3600000000"},
         {R"("a": {"run": -5})", "2:14: \"run\" takes a number from 1 to 3600000000"},
         {R"("a": {"run": 1.5})", "2:14: \"run\" takes a number from 1 to 3600000000"},

@@ -44,6 +44,7 @@ struct Tally {
 ///     bool open(Semaphore&, uint32_t units), bool close(Semaphore&), bool signal(Semaphore&)
 ///     Wait wait(Semaphore&, uint64_t timeout_ns)
 ///     bool ask(const SchedulingAttributes&)  for the thread that calls; false where they are refused
+///     bool bind(uint64_t cpus)               likewise; bit n: it may run on CPU n
 ///     uint64_t now_ns(), uint64_t switches(), uint32_t cpu(), void yield()
 ///     void look()                            between pieces of work
 ///     void* allocate(size_t)                 zeroed, aligned to 16; null when memory is short
@@ -243,7 +244,9 @@ private:
     bool stopping() const { return __atomic_load_n(&stopping_, __ATOMIC_ACQUIRE); }
 
     void play(Player& player) {
-        player.tally.refused = !system_.ask(player.task->attributes);
+        // Bound first: what it reserves has to be there.
+        player.tally.refused = player.task->cpus != 0 && !system_.bind(player.task->cpus);
+        player.tally.refused |= !system_.ask(player.task->attributes);
         if (__atomic_add_fetch(&ready_count_, 1, __ATOMIC_ACQ_REL) == plan_->thread_count) must(system_.signal(ready_));
         if (must(system_.wait(gate_, kForever) == Wait::Taken)) {
             player.cpu = system_.cpu();

@@ -88,13 +88,15 @@ public:
 
     /// `start N`: threads of mixed behaviour. `start_equals N`: threads of equal priority that only compute, and note
     /// how long their turns are. `start_steps N`: the same, each a priority below the one before it. `attributes "SLOT
-    /// WEIGHT RUNTIME DEADLINE PERIOD"`, times in microseconds: what that thread asks of the scheduler. `turns`,
-    /// `check`, `status`, `stop`: see the functions of these names. `run`, `details`, `calibrate`: see FileRuns.
+    /// WEIGHT RUNTIME DEADLINE PERIOD"`, times in microseconds: what that thread asks of the scheduler. `affinity "SLOT
+    /// MASK"`: the CPUs on which it may run, bit n being CPU n; 0: all. `turns`, `check`, `status`, `stop`: see the
+    /// functions of these names. `run`, `details`, `calibrate`: see FileRuns.
     Result<Response> handle_request(const Request& request) override {
         if (request.request_type == "start") return start_threads(as_text(request.payload), Mix::All);
         if (request.request_type == "start_equals") return start_threads(as_text(request.payload), Mix::Equals);
         if (request.request_type == "start_steps") return start_threads(as_text(request.payload), Mix::Steps);
         if (request.request_type == "attributes") return set_attributes(as_text(request.payload));
+        if (request.request_type == "affinity") return set_affinity(as_text(request.payload));
         if (request.request_type == "turns") return turns();
         if (request.request_type == "check") return check();
         if (request.request_type == "run") return runs_.run(as_text(request.payload));
@@ -141,15 +143,22 @@ private:
         return Response::ok(status().text());
     }
 
-    Result<Response> set_attributes(Text payload) {
-        uint64_t values[5] = {};
+    /// Reads as many numbers, with a space between each two.
+    template <size_t N>
+    static bool read_numbers(Text payload, uint64_t (&values)[N]) {
         for (uint64_t& value : values) {
             const size_t space = payload.find(' ');
-            const bool last = &value == &values[4];
-            if (last != (space == SIZE_MAX) || !parse_unsigned(payload.substr(0, space), value) || value > UINT32_MAX)
-                return Response::err("expected: SLOT WEIGHT RUNTIME DEADLINE PERIOD, times in microseconds");
+            const bool last = &value == &values[N - 1];
+            if (last != (space == SIZE_MAX) || !parse_unsigned(payload.substr(0, space), value)) return false;
             if (!last) payload = payload.substr(space + 1);
         }
+        return true;
+    }
+    Result<Response> set_attributes(Text payload) {
+        uint64_t values[5] = {};
+        bool read = read_numbers(payload, values);
+        for (const uint64_t value : values) read = read && value <= UINT32_MAX;
+        if (!read) return Response::err("expected: SLOT WEIGHT RUNTIME DEADLINE PERIOD, times in microseconds");
         if (values[0] >= count_) return Response::err(format("there is no slot {}", values[0]).text());
         SchedulingAttributes wanted;
         wanted.weight = static_cast<uint32_t>(values[1]);
@@ -157,6 +166,16 @@ private:
         wanted.deadline_ns = values[3] * 1000;
         wanted.period_ns = values[4] * 1000;
         TRY(context_->thread_set_attributes(newest_thread(slots()[values[0]]), wanted));
+        return Response::ok_empty();
+    }
+
+    Result<Response> set_affinity(Text payload) {
+        uint64_t values[2] = {};
+        if (!read_numbers(payload, values))
+            return Response::err("expected: SLOT MASK, the sum of 2 to the power of each CPU");
+        if (values[0] >= count_) return Response::err(format("there is no slot {}", values[0]).text());
+        const uint64_t cpus = values[1] != 0 ? values[1] : ~uint64_t{0};
+        TRY(context_->thread_set_affinity(newest_thread(slots()[values[0]]), cpus));
         return Response::ok_empty();
     }
 
@@ -372,10 +391,12 @@ private:
             }
         }
     }
-    /// Asks for another weight, for turns of another length, for a reservation, or for nothing any more. A policy may
-    /// refuse that.
+    /// Asks for another weight, for turns of another length, for a reservation, for one CPU or another, or for nothing
+    /// any more. A policy may refuse that, and the machine may have no such CPU.
     void change_attributes(Slot& slot, ThreadId self) {
         SchedulingAttributes wanted;
+        const uint64_t cpus = draw(slot) % 4 == 0 ? uint64_t{1} << draw(slot) % 4 : ~uint64_t{0};
+        (void)context_->thread_set_affinity(self, cpus).ok();
         switch (draw(slot) % 4) {
             case 0: wanted.weight = static_cast<uint32_t>(256 + draw(slot) % 4096); break;
             case 1: wanted.runtime_ns = 1'000'000 + draw(slot) % 20'000'000; break;

@@ -12,9 +12,9 @@
 // A reservation is granted on one CPU, its home, if all of them there take no more than the limit; then the deadlines
 // hold, up to a tick for each that comes in between, as long as the kernel class leaves the CPU alone. The thread's own
 // CPU is tried first, then the others. It is a reservation only there: it waits at home, the kernel moves it there and
-// nowhere else, and where it cannot be at home (the CPU is offline) it looks for another. A reservation that came with
-// the thread when this policy took over is granted when the thread is enqueued, if there is room; until there is, the
-// thread is one of those behind. Priorities mean nothing.
+// nowhere else, and where it cannot be at home (the CPU is offline, or not in its affinity) it looks for another. A
+// reservation that came with the thread when this policy took over is granted when the thread is enqueued, if there is
+// room; until there is, the thread is one of those behind. Priorities mean nothing.
 //
 // What a server has used of its budget is paid for by the time in which its part of the CPU would have sufficed for it
 // (its zero-lag time; L. Abeni, G. Lipari, A. Parri and Y. Sun, "Multicore CPU Reclaiming: Parallel or Sequential?",
@@ -81,7 +81,7 @@ public:
         const uint64_t now_ns = cpu.now_ns;
         if (ran) charge(thread);
         if (thread.attributes.reserves() &&
-            (state.part != Utilisation::part_of(thread.attributes) || !utilisation_.is_online(state.home)) &&
+            (state.part != Utilisation::part_of(thread.attributes) || !has_home(thread)) &&
             !find_home(cpu, thread, thread.attributes))
             give_back(thread, now_ns);
         if (state.part != 0) {
@@ -179,9 +179,8 @@ public:
         }
         if (cpu.current == &thread) charge(thread);
         // Who has what it asks for goes on with the budget and the deadline that it has.
-        if (wanted.reserves() && state.part != 0 && utilisation_.is_online(state.home) &&
-            wanted.runtime_ns == thread.attributes.runtime_ns && wanted.period_ns == thread.attributes.period_ns &&
-            wanted.due_ns() == thread.attributes.due_ns())
+        if (wanted.reserves() && has_home(thread) && wanted.runtime_ns == thread.attributes.runtime_ns &&
+            wanted.period_ns == thread.attributes.period_ns && wanted.due_ns() == thread.attributes.due_ns())
             return true;
         // A refusal changes nothing; a grant changes that by which the queues are ordered.
         Grant grant;
@@ -400,6 +399,12 @@ private:
         return at_ns > least_ns ? at_ns : least_ns;
     }
 
+    /// Whether what `thread` has reserved is on a CPU where it can be.
+    bool has_home(const SchedulerThread& thread) const {
+        const State& state = state_of(thread);
+        return state.part != 0 && utilisation_.is_online(state.home) && allowed(thread, state.home);
+    }
+
     /// Where a part of a CPU was reserved for a thread: all of what it wants there, or what it has there already is
     /// among it.
     struct Grant {
@@ -413,7 +418,7 @@ private:
                  Grant& grant) {
         const State& state = state_of(thread);
         grant = {state.home, Utilisation::part_of(wanted), true};
-        if (state.part != 0 && utilisation_.is_online(state.home)) {  // at home already the difference will do
+        if (has_home(thread)) {  // there the difference will do
             if (grant.part <= state.part) return true;
             if (utilisation_.reserve(state.home, grant.part - state.part, cpu.now_ns)) return true;
         }

@@ -98,6 +98,30 @@ TEST_F(DeadlineTest, TheOtherCpusAreTriedWhereThereIsNoRoom) {
     EXPECT_EQ(policy_.reserved(0), 600'000u);
 }
 
+TEST_F(DeadlineTest, WhoMayNotBeAtHomeReservesElsewhereOrIsRefused) {
+    SimulatedCpu first(policy_);
+    SchedulerCpu second{};
+    second.id = 1;
+    policy_.cpu_changed(second, true);
+    SchedulerThread bound, other;
+    SimulatedCpu::prepare(bound, 1);
+    SimulatedCpu::prepare(other, 2).affinity = 0b10;
+    ASSERT_TRUE(first.set_attributes(bound, reservation(6, 10), false));
+    ASSERT_TRUE(first.set_attributes(other, reservation(6, 10), false));
+    EXPECT_EQ(policy_.select_cpu(other, 0), 1u);
+    // The same again is not what it has already, where it may not be.
+    bound.affinity = 0b10;
+    EXPECT_FALSE(first.set_attributes(bound, reservation(6, 10), false));
+    EXPECT_TRUE(first.set_attributes(bound, reservation(2, 10), false));
+    EXPECT_EQ(policy_.select_cpu(bound, 0), 1u);
+    EXPECT_EQ(policy_.reserved(1), 800'000u);
+    // Where its affinity alone changed, it looks for another home when it waits for its turn.
+    bound.affinity = 0b01;
+    first.wake(bound, EnqueueReason::Woken);
+    EXPECT_EQ(policy_.select_cpu(bound, 1), 0u);
+    EXPECT_EQ(policy_.reserved(1), 600'000u);
+}
+
 /// Jobs of one thread: released every period, each needs up to the runtime.
 struct Task {
     SchedulerThread thread;
