@@ -106,6 +106,22 @@ static Thread* first_passed_over(Cpu& cpu, uint32_t priority) {
     return nullptr;
 }
 
+/// Who runs on `cpu`, or of the few that have waited longest there the first, that is bound to others of which one is
+/// `online` (again); null if none is.
+static Thread* bound_elsewhere(Cpu& cpu, uint64_t online) {
+    cpu.lock.assert_held();
+    const auto is_misplaced = [&](const Thread& thread) {
+        return !thread.is_allowed_on(cpu.local.cpu) && (thread.allowed_cpus() & online) != 0;
+    };
+    if (is_misplaced(*cpu.current)) return cpu.current;
+    uint32_t looks = kFew;
+    for (Thread& thread : cpu.policy_ready) {
+        if (looks-- == 0) break;
+        if (is_misplaced(thread)) return &thread;
+    }
+    return nullptr;
+}
+
 /// Whether the policy that rules `cpu`, which serves, would pick `thread`, which waits there, if no other did; true
 /// also where that cannot be asked, since many wait or one asks for something. Each of the others keeps what it has,
 /// since who comes from another CPU does. A policy that fails meanwhile has failed: it is not judged once more.
@@ -133,13 +149,15 @@ void PolicySlot::look_after_waiting(Cpu& cpu) {
     if (++cpu.policy_ticks % (patience_ / 4) == 0) compare_counts(cpu);
     Vigil& vigil = cpu.vigil;
     const uint32_t place = cpu.ruling;
-    // A policy that places threads may want one elsewhere by now that goes on running or waiting here, and a CPU that
-    // one is bound to may have come.
     if (cpu.policy_ticks % 8 == 0 && cpu.misplaced == nullptr) {
-        const bool waits = cpu.policy_ticks % 16 != 0 && !cpu.policy_ready.empty();
-        Thread* const thread = waits ? &cpu.policy_ready.front() : cpu.current;
-        if ((at(place).traits & kPlacesThreads) != 0 || !thread->is_allowed_on(cpu.local.cpu)) {
-            cpu.misplaced = thread;
+        Thread* misplaced = bound_elsewhere(cpu, threads_.cpus().online());
+        // A policy that places threads may want one elsewhere by now that goes on running or waiting here.
+        if (misplaced == nullptr && (at(place).traits & kPlacesThreads) != 0) {
+            const bool waits = cpu.policy_ticks % 16 != 0 && !cpu.policy_ready.empty();
+            misplaced = waits ? &cpu.policy_ready.front() : cpu.current;
+        }
+        if (misplaced != nullptr) {
+            cpu.misplaced = misplaced;
             want_reschedule();
         }
     }
@@ -187,7 +205,9 @@ bool PolicySlot::tick(Cpu& cpu, uint64_t now_ns) {
 
 void PolicySlot::leave_watch(Cpu& cpu) {
     Thread* const watched = std::exchange(cpu.watched, nullptr);
-    if (watched == nullptr || watched->state != ThreadState::Runnable || watched->cpu != cpu.local.cpu) return;
+    if (watched == nullptr || watched->state != ThreadState::Runnable ||
+        __atomic_load_n(&watched->cpu, __ATOMIC_RELAXED) != cpu.local.cpu)
+        return;  // it may have begun anew by now: nothing else of it may be looked at
     if (is_about(cpu.vigil, *watched)) watched->vigil = cpu.vigil;
 }
 
