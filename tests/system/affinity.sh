@@ -15,19 +15,25 @@ report() { for _ in 1 2 3 4; do printf '%s\n' "sleep 7" "threads --json"; done; 
 bind() { echo "request helix-workload affinity '$1 $2'"; }
 
 commands() {
-    echo "load helix-workload"
+    printf '%s\n' "load helix-workload" "request helix-workload start_equals 7"
     for policy in "${policies[@]}"; do
+        echo "echo policy"
         [[ $policy == helix-scheduler-round-robin ]] || echo "swap helix.scheduler $policy"
-        echo "request helix-workload start_equals 7"
-        echo "sleep 30"
+        # Who is bound to it comes back, also if the policy was told of that by the kernel alone.
+        printf '%s\n' "cpu offline 2" "sleep 30" "cpu online 2" "sleep 200" "echo kept"
+        report
         bind 0 2
         bind 1 4
         bind 2 4
         bind 3 3
+        # More than CPU 2 would take by their number.
+        bind 4 4
+        bind 5 4
+        bind 6 4
+        bind 6 6
         echo "echo bound"
         report
-        echo "cpu offline 2"
-        echo "echo away"
+        printf '%s\n' "cpu offline 2" "echo away" "threads --json"
         report
         # It takes some ticks until the CPU where they are looks.
         printf '%s\n' "cpu online 2" "sleep 100" "echo back"
@@ -36,9 +42,8 @@ commands() {
         bind 1 7
         echo "echo elsewhere"
         report
-        echo "request helix-workload stop"
     done
-    echo "echo end"
+    printf '%s\n' "request helix-workload stop" "echo end"
 }
 
 # places PART SLOT: the CPUs on which the thread was, of those reports.
@@ -58,18 +63,28 @@ measure() {
     commands | tr '\n' ';' >script
     "$HELIX" run demo -q --smp 3 "$@" --exec "$(<script)" >output 2>&1 || fail "$*: $(cat output)"
     grep -qx end output || fail "$*: $(cat output)"
-    awk '/^bound$/{n++} {print > ("part." n+0)}' output
+    awk '/^policy$/{n++} {print > ("part." n+0)}' output
     for policy in "${policies[@]}"; do
         ((++number))
         cp "part.$number" part
+        if ((number > 1)); then  # as they were bound under the policy before
+            expect "$policy" kept 0 '0 '
+            expect "$policy" kept 2 '2 '
+            expect "$policy" kept 4 '2 '
+            expect "$policy" kept 5 '2 '
+            expect "$policy" kept 3 '0 |1 |0 1 '
+        fi
         expect "$policy" bound 0 '1 '
         expect "$policy" bound 1 '2 '
         expect "$policy" bound 2 '2 '
         expect "$policy" bound 3 '0 |1 |0 1 '
         expect "$policy" away 0 '1 '
+        expect "$policy" away 6 '1 '
         expect "$policy" away 1 '0 |1 |0 1 ' # none of its CPUs is there
         expect "$policy" back 1 '2 '
         expect "$policy" back 2 '2 '
+        expect "$policy" back 4 '2 '
+        expect "$policy" back 5 '2 '
         expect "$policy" elsewhere 0 '0 '
         expect "$policy" elsewhere 2 '2 '
     done
