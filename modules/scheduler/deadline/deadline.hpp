@@ -89,7 +89,7 @@ public:
             if (reason == EnqueueReason::Yielded && state.budget_ns > 0) state.budget_ns = 0;
             replenish_if_due(thread, now_ns);
         }
-        state.resumes = reason == EnqueueReason::Preempted && !state.slice_used;
+        state.resumes = reason == EnqueueReason::Preempted && state.part == 0 && !has_had_its_turn(thread);
         put(cpu, thread);
     }
 
@@ -142,8 +142,8 @@ public:
             preempts = preempts && state_of(*ready).deadline_ns < state.deadline_ns;
         } else if (place == Place::Spent) {
             preempts = preempts || !queues.behind.empty();
-        } else if (!preempts && (state.part != 0 || thread.runtime_ns - state.slice_start_ns >= slice_ns_)) {
-            preempts = state.slice_used = !queues.behind.empty();
+        } else if (!preempts && (state.part != 0 || has_had_its_turn(thread))) {
+            preempts = !queues.behind.empty();
             if (!preempts && state.part == 0) state.slice_start_ns = thread.runtime_ns;
         }
         if (!preempts) return TickDecision::Continue;
@@ -256,8 +256,7 @@ private:
         uint32_t part;        ///< of its home, in millionths; 0: nothing is reserved
         uint8_t home;
         Place place;
-        bool slice_used : 1;
-        bool resumes : 1;  ///< goes on with the turn that it had
+        bool resumes;  ///< goes on with the turn that it had
     };
     static_assert(sizeof(State) <= SchedulerThread::kAreaSize);
 
@@ -323,11 +322,15 @@ private:
         state.place = Place::None;
         --queues.count;
     }
+    /// Of one without a reservation: whether it used its slice, however often others came in between.
+    bool has_had_its_turn(const SchedulerThread& thread) const {
+        return thread.runtime_ns - state_of(thread).slice_start_ns >= slice_ns_;
+    }
     static void begin_run(SchedulerThread& thread) {
         State& state = state_of(thread);
         state.charged_ns = thread.runtime_ns;
         if (state.part == 0 && !state.resumes) state.slice_start_ns = thread.runtime_ns;
-        state.resumes = state.slice_used = false;
+        state.resumes = false;
     }
 
     /// Counts what `thread` used since it was last charged; true if that was the end of its budget.

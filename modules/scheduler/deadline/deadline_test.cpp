@@ -98,6 +98,23 @@ TEST_F(DeadlineTest, TheOtherCpusAreTriedWhereThereIsNoRoom) {
     EXPECT_EQ(policy_.reserved(0), 600'000u);
 }
 
+/// Where reservations leave a millisecond of each ten, whoever is behind is preempted at each of its ticks.
+TEST_F(DeadlineTest, ThoseBehindTakeTurnsHoweverLittleIsLeft) {
+    SimulatedCpu cpu(policy_);
+    SchedulerThread served[2], behind[3];
+    for (uint32_t i = 0; i < 2; ++i) {
+        ASSERT_TRUE(
+            cpu.set_attributes(SimulatedCpu::prepare(served[i], i + 1), reservation(i == 0 ? 6 : 3, 10), false));
+        cpu.wake(served[i], EnqueueReason::Created);
+    }
+    for (uint32_t i = 0; i < 3; ++i) cpu.wake(SimulatedCpu::prepare(behind[i], i + 3), EnqueueReason::Created);
+    cpu.pass(3000);
+    for (const SchedulerThread& thread : behind) {
+        EXPECT_GE(thread.runtime_ns, 80 * kMs) << static_cast<uint32_t>(thread.id);
+        EXPECT_LE(thread.runtime_ns, 120 * kMs) << static_cast<uint32_t>(thread.id);
+    }
+}
+
 TEST_F(DeadlineTest, WhoMayNotBeAtHomeReservesElsewhereOrIsRefused) {
     SimulatedCpu first(policy_);
     SchedulerCpu second{};
