@@ -167,7 +167,7 @@ TEST_F(FileRunsTest, AMistakeInTheFileIsNamedAndNothingRuns) {
     EXPECT_EQ(ask("details"), "response: nothing was run; run FILE first");
     EXPECT_EQ(ask("run", "{\n\"tasks\": {\"a\": {\"rum\": 1}}}"),
               "response: line 2, column 17: unknown key \"rum\" in a task; it takes instance, loop, delay, priority, "
-              "weight, slice, dl-runtime, dl-deadline, dl-period, phases and steps");
+              "weight, slice, dl-runtime, dl-deadline, dl-period, cpus, phases and steps");
     EXPECT_EQ(ask("calibrate", "0"), "response: calibrate N: \"0\" is not a number from 1 to 100000000");
     EXPECT_EQ(ask("details"), "response: nothing was run; run FILE first");
     EXPECT_EQ(host_.semaphores_alive(), 1u) << "the module's own";

@@ -39,7 +39,7 @@ constexpr Step kSteps[] = {
     {"A scheduler with a bug: it crashes as soon as it rules. Loading it is harmless:", "load scheduler-crashes.hmod",
      ""},
     {"It is put in charge, and faults. The supervisor notices; the threads do not:",
-     "swap helix.scheduler scheduler-crashes; settle", "rules helix.scheduler again"},
+     "swap helix.scheduler scheduler-crashes; sleep 100; settle", "rules helix.scheduler again"},
     {"The previous scheduler carries on, with all its threads:", "request helix-workload check", "\"lost\":0"},
     {"And the kernel remembers what happened:", "history", "rolled-back"},
     {"The tour ends: the threads are stopped and the machine powers off.", "request helix-workload stop", ""},
