@@ -25,7 +25,7 @@ commands() {
     echo "echo bad ones"
     for way in "${ways[@]}"; do
         printf '%s\n' "load $breaker" "request $breaker arm $way" "swap helix.scheduler $breaker --canary 1 80" settle \
-            "request helix-workload check" "echo log of $way" "log 100" "echo after $way" "interfaces --json" "unload $breaker"
+            "request helix-workload check" "echo log of $way" "log 256" "echo after $way" "interfaces --json" "unload $breaker"
     done
     # The first round fills the heap's magazines, so the second one starts where it ends.
     printf '%s\n' "request helix-workload stop" "request helix-workload start_equals 8" "echo bad files"
