@@ -171,6 +171,7 @@ private:
     bool does(Way way) const { return __atomic_load_n(&way_, __ATOMIC_ACQUIRE) == static_cast<uint32_t>(way); }
     void begin(uint32_t way) {
         context_->info("begins: {}", kWays[way]);
+        __atomic_store_n(&wronged_all_, 0, __ATOMIC_RELEASE);
         __atomic_store_n(&way_, way, __ATOMIC_RELEASE);
     }
     /// With the lock of `cpu` held, where the log may be written to, as anywhere. Of who is null only the CPU is said.
@@ -180,7 +181,10 @@ private:
         else
             context_->info("wrongs thread {} on CPU {}", static_cast<uint64_t>(thread->id), cpu.id);
     }
-    void wrongs_all(const SchedulerCpu& cpu) const {
+    /// Once for each CPU: the one that finds it out may take a while to say so, and others go on asking meanwhile.
+    void wrongs_all(const SchedulerCpu& cpu) {
+        const uint64_t bit = uint64_t{1} << cpu.id;
+        if ((__atomic_fetch_or(&wronged_all_, bit, __ATOMIC_ACQ_REL) & bit) != 0) return;
         const auto& queue = queues(cpu);
         for (uint32_t rest = queue.occupied; rest != 0; rest &= rest - 1)
             for (const SchedulerThread* at = queue.first[__builtin_ctz(rest)]; at != nullptr;
@@ -208,6 +212,7 @@ private:
     SemaphoreId never_ = SemaphoreId::None;
     // Shared between CPUs; atomic.
     uint32_t way_ = 0;                    ///< Way
+    uint64_t wronged_all_ = 0;            ///< bit n: those on CPU n were named
     uint32_t armed_ = 0;                  ///< the way that comes with the next pick
     SchedulerThread* blocked_ = nullptr;  ///< who blocked last, until it is woken
     SchedulerThread* victim_ = nullptr;   ///< who was kept out of the queues
