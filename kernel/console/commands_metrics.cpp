@@ -8,11 +8,15 @@ namespace helix::kernel {
 
 Result<void> run_metrics(Invocation& invocation) {
     using enum Column::Align;
-    constexpr Column kColumns[] = {
-        {"NAME", Left, "name"},          {"CALLS", Right, "calls"},
-        {"ERRORS", Right, "errors"},     {"FAILURES", Right, "failures"},
-        {"RESTARTS", Right, "restarts"}, {"CPU TIME", Right, "cpu_ns"},
-        {"BYTES", Right, "bytes"},       {"PAUSES <1us/10us/100us/1ms/10ms/100ms/1s/more", Left, "pauses"}};
+    constexpr Column kColumns[] = {{"NAME", Left, "name"},
+                                   {"CALLS", Right, "calls"},
+                                   {"ERRORS", Right, "errors"},
+                                   {"MISSED", Right, "missed"},
+                                   {"FAILURES", Right, "failures"},
+                                   {"RESTARTS", Right, "restarts"},
+                                   {"CPU TIME", Right, "cpu_ns"},
+                                   {"BYTES", Right, "bytes"},
+                                   {"PAUSES <1us/10us/100us/1ms/10ms/100ms/1s/more", Left, "pauses"}};
     Listing listing(invocation, kColumns);
     const Text name = invocation.argument(0);
     bool found = name.empty();
@@ -23,6 +27,7 @@ Result<void> run_metrics(Invocation& invocation) {
         listing.cell(record.name());
         listing.cell(__atomic_load_n(&record.calls, __ATOMIC_RELAXED));
         listing.cell(metrics.errors());
+        listing.cell(metrics.missed());
         listing.cell(metrics.failures());
         listing.cell(record.restarts.count);
         listing.duration(record.ticks() * Threads::kTickNs);

@@ -1,103 +1,254 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// EventQueue: one thread hands each event to every subscriber, in the order in which the modules were started.
+// EventQueue: who leads, who stands by, and who stays with a module that is slow.
 
 #include "kernel/module/event_queue.hpp"
 
 #include "kernel/kernel.hpp"
 
+#include <utility>
+
 namespace helix::kernel {
+namespace {
+
+bool is_listening(const ModuleRecord& record, const Event& event) {
+    return record.state() == ModuleState::Running && record.current->hears(event);
+}
+
+}  // namespace
+
+EventQueue::Queued::Queued(const Event& sent, Buffer copy) : event(sent), data(std::move(copy)) {
+    if (event.kind != EventKind::Custom) return;
+    name.assign(event.custom.name);
+    event.custom = {name.text(), data.bytes()};
+}
 
 Result<void> EventQueue::init(Kernel& kernel) {
+    {
+        MutexGuard guard(lock_);
+        has_stand_by_ = true;
+    }
+    return create_stand_by(kernel);  // nobody leads yet
+}
+
+Result<void> EventQueue::create_stand_by(Kernel& kernel) {
     TRY(kernel.threads.create("events", thread_main, &kernel, {.priority = 24}));
     return {};
 }
 
-Result<void> EventQueue::push(Kernel&, const Event& event) {
-    Queued queued;
-    queued.event = event;
-    if (event.kind == EventKind::Custom) {
-        if (event.custom.name.size() > queued.name.capacity())
-            return Error(ErrorCode::InvalidArgument, "an event's name has at most 46 characters");
-        queued.name.assign(event.custom.name);
-        queued.data = TRY(Buffer::copy_of(event.custom.data));
+// ---- On the way in.
+
+Result<void> EventQueue::push(Kernel& kernel, const Event& event) {
+    if (event.kind == EventKind::Custom && event.custom.name.size() > FixedText<46>::capacity())
+        return Error(ErrorCode::InvalidArgument, "an event's name has at most 46 characters");
+    Buffer data = TRY(Buffer::copy_of(event.kind == EventKind::Custom ? event.custom.data : Bytes()));
+    auto* const queued = make<Queued>(kernel.heap, event, std::move(data));
+    if (queued == nullptr) return ErrorCode::OutOfMemory;
+    MutexGuard registry(kernel.modules.registry_);
+    MutexGuard guard(lock_);
+    if (event.kind == EventKind::Tick) drop_tick(kernel);
+    if (waiting_.size() == kCapacity) drop_oldest(kernel);
+    if (waiting_.size() == kCapacity) {
+        unmake(kernel.heap, queued);
+        return Error(ErrorCode::Busy, "the event queue is full");
     }
-    bool full = false;
-    state_.wake_all([&](State& state) {
-        if (event.kind == EventKind::Tick && state.count > 0) {
-            Queued& last = state.ring[(state.first + state.count - 1) % kCapacity];
-            if (last.event.kind == EventKind::Tick) {
-                last.event = event;
-                return;
-            }
-        }
-        full = state.count == kCapacity;
-        if (full) return;
-        queued.number = ++state.sent;
-        state.ring[(state.first + state.count++) % kCapacity] = std::move(queued);
-    });
-    if (full) return Error(ErrorCode::Busy, "the event queue is full");
+    queued->number = ++sent_;
+    waiting_.push_back(*queued);
+    changed_.signal_all();
     return {};
 }
 
-Result<void> EventQueue::drain(uint64_t timeout_ns) {
-    const WakeReason reason = state_.wait_until([](State& state) { return state.count == 0 && !state.delivering; },
-                                                deadline_after(timeout_ns));
-    if (reason == WakeReason::TimedOut) return ErrorCode::TimedOut;
-    if (reason == WakeReason::Cancelled) return ErrorCode::Cancelled;
-    return {};
+void EventQueue::drop_tick(Kernel& kernel) {
+    for (Queued& queued : waiting_) {
+        if (queued.event.kind != EventKind::Tick || queued.readers != 0) continue;
+        remove(kernel, queued);
+        return;
+    }
 }
+
+void EventQueue::drop_oldest(Kernel& kernel) {
+    kernel.modules.registry_.assert_held();
+    for (Queued& queued : waiting_) {
+        if (queued.number > heard_) return;
+        if (queued.readers != 0) continue;
+        for (ModuleRecord& record : kernel.modules.records_) {
+            if (record.hearing.attendant == nullptr || record.hearing.newest >= queued.number) continue;
+            if (!is_listening(record, queued.event)) continue;
+            const uint64_t missed = record.metrics.count_missed();
+            if ((missed & (missed - 1)) == 0)  // a word now and then
+                kernel.log.warning("events", "{} is slow, and missed {} so far", record.name(),
+                                   counted(missed, "event"));
+        }
+        remove(kernel, queued);
+        return;
+    }
+}
+
+void EventQueue::remove(Kernel& kernel, Queued& queued) {
+    waiting_.erase(waiting_.iterator_to(queued));
+    unmake(kernel.heap, &queued);
+}
+
+void EventQueue::forget_heard(Kernel& kernel) {
+    while (attendants_ == 0 && !waiting_.empty()) {
+        Queued& oldest = waiting_.front();
+        if (oldest.number > heard_ || oldest.readers != 0) break;
+        remove(kernel, oldest);
+    }
+    if (waiting_.empty()) changed_.signal_all();  // for who drains
+}
+
+Result<void> EventQueue::drain(uint64_t timeout_ns) {
+    MutexGuard guard(lock_);
+    return changed_.wait_until(
+        lock_,
+        [&] {
+            lock_.assert_held();
+            return waiting_.empty();
+        },
+        timeout_ns);
+}
+
+// ---- On the way out.
 
 void EventQueue::thread_main(void* argument) {
     auto& kernel = *static_cast<Kernel*>(argument);
     EventQueue& self = kernel.modules.events_;
+    do {
+        self.stand_by();
+        self.lead(kernel);
+        self.attend(kernel);
+    } while (self.is_to_stand_by());
+}
+
+bool EventQueue::is_to_stand_by() {
+    MutexGuard guard(lock_);
+    return !std::exchange(has_stand_by_, true);
+}
+
+void EventQueue::stand_by() {
+    MutexGuard guard(lock_);
+    while (leader_ != nullptr) {
+        is_watched_ = call_began_ns_ != 0;
+        uint64_t patience_ns = kForever;
+        if (is_watched_) {
+            const uint64_t call_ns = arch::now_ns() - call_began_ns_;
+            if (call_ns >= kPatienceNs) {
+                ++attendants_;
+                break;
+            }
+            patience_ns = kPatienceNs - call_ns;
+        }
+        (void)changed_.wait(lock_, patience_ns).ok();
+    }
+    leader_ = &current_thread();
+    call_began_ns_ = 0;
+    has_stand_by_ = is_watched_ = false;
+}
+
+void EventQueue::lead(Kernel& kernel) {
     for (;;) {
-        Queued next;
-        self.state_.wait_until([&](State& state) {
-            if (state.count == 0) return false;
-            next = std::move(state.ring[state.first]);
-            state.first = (state.first + 1) % kCapacity;
-            --state.count;
-            state.delivering = true;
-            return true;
-        });
-        self.deliver(kernel, next);
-        self.state_.wake_all([](State& state) { state.delivering = false; });
+        {
+            MutexGuard guard(lock_);
+            while (heard_ == sent_) (void)changed_.wait(lock_).ok();
+        }
+        Queued* queued = nullptr;
+        const RecordPin next = take(kernel, queued);
+        if (next && !hand_out(kernel, *next, *queued)) return;
     }
 }
 
-void EventQueue::deliver(Kernel& kernel, Queued& queued) {
-    if (queued.event.kind == EventKind::Custom) {
-        queued.event.custom.name = queued.name.text();
-        queued.event.custom.data = queued.data.bytes();
-    }
-    // The registry is unlocked around each call. Each place remembers the newest event that it was handed, so that none
-    // is handed to it twice, whichever instances come and go meanwhile.
+void EventQueue::attend(Kernel& kernel) {
     for (;;) {
-        RecordPin next(kernel.modules.unpinned_);  // lives longer than the guard below
-        kernel.modules.for_each([&](ModuleRecord& record) {
-            if (next || record.heard_event >= queued.number) return;
-            if (record.state() == ModuleState::Running && record.current->hears(queued.event)) next.take(record);
-        });
+        Queued* queued = nullptr;
+        const RecordPin next = take(kernel, queued);
         if (!next) return;
-        MutexGuard guard(next->call_lock);
-        next->heard_event = queued.number;
-        __atomic_fetch_add(&next->calls, 1, __ATOMIC_ACQ_REL);
-        // Who failed while the event waited is the supervisor's to tell of, not a second failure.
-        if (next->state() == ModuleState::Running && !next->current->is_ended()) {
-            Instance& instance = *next->current;
-            const KernelCall not_restarted(instance, kForever);
-            note_call(TraceKind::Event, TraceCall::Begin, instance);
-            auto response = instance.call<&Module::handle_event>(queued.event);
-            const bool well = response.ok() && response.value().kind() != EventResponse::Kind::Error;
-            note_call(TraceKind::Event, well ? TraceCall::End : TraceCall::Error, instance);
-            if (!well) next->metrics.count_error();
-            if (!response.ok())
-                kernel.log.warning("events", "{}", response.error().sentence());
-            else if (!well)
-                kernel.log.warning("events", "{}: {}", instance.name(), response.value().sentence());
+        (void)hand_out(kernel, *next, *queued);
+    }
+}
+
+RecordPin EventQueue::take(Kernel& kernel, Queued*& in_hand) {
+    const Thread* const self = &current_thread();
+    RecordPin next(kernel.modules.unpinned_);  // lives longer than the guards below
+    MutexGuard registry(kernel.modules.registry_);
+    MutexGuard guard(lock_);
+    const bool leads = leader_ == self;
+    const Thread* const attendant = leads ? nullptr : self;
+    for (Queued& queued : waiting_) {
+        if (queued.number > heard_ != leads) continue;
+        for (ModuleRecord& record : kernel.modules.records_) {
+            Hearing& hearing = record.hearing;
+            if (hearing.attendant != attendant || hearing.newest >= queued.number) continue;
+            if (!is_listening(record, queued.event)) continue;
+            hearing.attendant = self;
+            hearing.newest = queued.number;
+            ++queued.readers;
+            in_hand = &queued;
+            next.take(record);
+            return next;
+        }
+        if (leads) heard_ = queued.number;
+    }
+    if (!leads) {
+        --attendants_;
+        for (ModuleRecord& record : kernel.modules.records_)
+            if (record.hearing.attendant == self) record.hearing.attendant = nullptr;
+    }
+    forget_heard(kernel);
+    return next;
+}
+
+bool EventQueue::hand_out(Kernel& kernel, ModuleRecord& record, Queued& in_hand) {
+    const uint64_t began_ns = arch::now_ns();
+    begin_call(kernel, record, began_ns);
+    call(kernel, record, in_hand.event);
+    MutexGuard guard(lock_);
+    --in_hand.readers;
+    record.hearing.is_slow = arch::now_ns() - began_ns >= kPatienceNs;
+    const bool leads = leader_ == &current_thread();
+    if (leads) {
+        call_began_ns_ = 0;
+        record.hearing.attendant = nullptr;
+    }
+    forget_heard(kernel);
+    return leads;
+}
+
+void EventQueue::begin_call(Kernel& kernel, const ModuleRecord& record, uint64_t now_ns) {
+    {
+        MutexGuard guard(lock_);
+        if (leader_ != &current_thread()) return;
+        call_began_ns_ = now_ns;
+        if (std::exchange(has_stand_by_, true)) {
+            if (record.hearing.is_slow) {
+                leader_ = nullptr;
+                ++attendants_;
+            }
+            if (record.hearing.is_slow || !is_watched_) changed_.signal_all();
+            return;
         }
     }
+    if (create_stand_by(kernel).ok()) return;
+    MutexGuard guard(lock_);
+    has_stand_by_ = false;  // the calling thread goes on alone, and tries again at the next call
+}
+
+void EventQueue::call(Kernel& kernel, ModuleRecord& record, const Event& event) {
+    MutexGuard guard(record.call_lock);
+    __atomic_fetch_add(&record.calls, 1, __ATOMIC_ACQ_REL);
+    // Who failed while the event waited is the supervisor's to tell of, not a second failure.
+    if (record.state() != ModuleState::Running || record.current->is_ended()) return;
+    Instance& instance = *record.current;
+    const KernelCall not_restarted(instance, kForever);
+    note_call(TraceKind::Event, TraceCall::Begin, instance);
+    auto response = instance.call<&Module::handle_event>(event);
+    const bool well = response.ok() && response.value().kind() != EventResponse::Kind::Error;
+    note_call(TraceKind::Event, well ? TraceCall::End : TraceCall::Error, instance);
+    if (!well) record.metrics.count_error();
+    if (!response.ok())
+        kernel.log.warning("events", "{}", response.error().sentence());
+    else if (!well)
+        kernel.log.warning("events", "{}: {}", instance.name(), response.value().sentence());
 }
 
 }  // namespace helix::kernel

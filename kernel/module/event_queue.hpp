@@ -1,50 +1,93 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// EventQueue: events on their way to subscribers, delivered in order by one thread.
+// EventQueue: events on their way to subscribers, in order, and held back by nobody who is slow.
+//
+// One thread leads: it hands each event to one subscriber after the other, in the order in which their modules were
+// started, so that what a module needs has heard it before. Another one stands by, and leads when the first has been in
+// one module for long; the first stays with that module, as its attendant, until it has heard what all others have.
+// Source: Leader/Followers (D. C. Schmidt et al., PLoP 2000), which has no attendants.
 #pragma once
 
 #include "helix/module.hpp"
-#include "kernel/thread/awaited.hpp"
+#include "kernel/thread/condition_variable.hpp"
+
+#include <boost/intrusive/list.hpp>
 
 namespace helix::kernel {
 
 struct Kernel;
+class ModuleRecord;
+class RecordPin;
+struct Thread;
 
-/// At most kCapacity events wait; one more is refused with Busy. A Tick that finds a Tick waiting is merged with it.
+/// At most kCapacity events wait. One more takes the place of the oldest that only those wait for who are slow: they
+/// miss it, and their metrics count it. If there is none it is refused with Busy, and nobody hears it. A Tick takes the
+/// place of one that waits.
 class EventQueue {
 public:
     static constexpr size_t kCapacity = 64;
+    /// Who is at an event for longer, waiting for its call lock included, is slow. The others wait for it for so long,
+    /// and not at all if it was slow the last time.
+    static constexpr uint64_t kPatienceNs = 10'000'000;
 
-    /// Starts the thread. Once, at boot.
+    /// Starts the thread that leads. Once, at boot.
     Result<void> init(Kernel& kernel);
-    /// Copies the event. Errors: Busy, OutOfMemory. Thread context, preemption on.
+    /// Copies the event. Errors: Busy, OutOfMemory, InvalidArgument (the name is too long). Thread context, preemption
+    /// on, no lock held that comes after a call lock.
     Result<void> push(Kernel& kernel, const Event& event);
-    /// Waits until the queue is empty and nothing is being delivered. Errors: TimedOut, Cancelled.
+    /// Waits until all events were handled, by those who are slow too. Errors: TimedOut, Cancelled.
     Result<void> drain(uint64_t timeout_ns);
     /// Events queued so far: the number of the newest one. A module hears those with a higher number than this was when
     /// it was started.
     uint64_t newest() {
-        return state_.with([](State& state) { return state.sent; });
+        MutexGuard guard(lock_);
+        return sent_;
     }
 
 private:
-    struct Queued {
-        Event event{};
+    struct Queued : boost::intrusive::list_base_hook<> {
+        Queued(const Event& sent, Buffer copy);
+        Event event;
         uint64_t number = 0;
         FixedText<46> name;
         Buffer data;
+        uint32_t readers = 0;  ///< threads that have it in hand
     };
-    struct State {
-        Queued ring[kCapacity];
-        size_t first = 0;
-        size_t count = 0;
-        uint64_t sent = 0;
-        bool delivering = false;
-    };
-    static void thread_main(void* kernel);
-    void deliver(Kernel& kernel, Queued& queued);
 
-    Awaited<State> state_{LockRank::Slot};
+    static void thread_main(void* kernel);
+    /// Whoever calls it said that there is one who stands by. Errors: OutOfMemory.
+    Result<void> create_stand_by(Kernel& kernel);
+    /// False if there is one who stands by.
+    bool is_to_stand_by();
+    /// Returns when the calling thread is to lead.
+    void stand_by();
+    /// Returns when another thread leads; the calling one may be an attendant then.
+    void lead(Kernel& kernel);
+    /// Returns when the module that the calling thread attends to, if there is one, heard what all others have.
+    void attend(Kernel& kernel);
+    /// Takes into hand what the calling thread is to hand out next, and says to whom. Nobody: for the leader, all who
+    /// have no attendant heard all there is; for an attendant, it is none any more.
+    RecordPin take(Kernel& kernel, Queued*& in_hand);
+    /// Whether the calling thread still leads.
+    bool hand_out(Kernel& kernel, ModuleRecord& record, Queued& in_hand);
+    void begin_call(Kernel& kernel, const ModuleRecord& record, uint64_t now_ns);
+    static void call(Kernel& kernel, ModuleRecord& record, const Event& event);
+    void drop_tick(Kernel& kernel) HELIX_REQUIRES(lock_);
+    /// Makes room at the cost of those who are slow, if something waits for them alone. Registry lock held.
+    void drop_oldest(Kernel& kernel) HELIX_REQUIRES(lock_);
+    void remove(Kernel& kernel, Queued& queued) HELIX_REQUIRES(lock_);
+    void forget_heard(Kernel& kernel) HELIX_REQUIRES(lock_);
+
+    Mutex lock_ HELIX_RANK(SleepingLeaf);
+    ConditionVariable changed_;
+    boost::intrusive::list<Queued> waiting_ HELIX_GUARDED_BY(lock_);  // by their numbers
+    uint64_t sent_ HELIX_GUARDED_BY(lock_) = 0;                       // the newest one's number
+    uint64_t heard_ HELIX_GUARDED_BY(lock_) = 0;              // whoever has no attendant heard those up to this number
+    const Thread* leader_ HELIX_GUARDED_BY(lock_) = nullptr;  // null: whoever stands by is to lead
+    uint64_t call_began_ns_ HELIX_GUARDED_BY(lock_) = 0;      // the leader's; 0: it is in none
+    uint32_t attendants_ HELIX_GUARDED_BY(lock_) = 0;
+    bool has_stand_by_ HELIX_GUARDED_BY(lock_) = false;  // or one is being created
+    bool is_watched_ HELIX_GUARDED_BY(lock_) = false;    // who stands by looks at the leader by itself
 };
 
 }  // namespace helix::kernel

@@ -17,6 +17,8 @@ public:
     void count_error() { __atomic_fetch_add(&errors_, 1, __ATOMIC_RELAXED); }
     /// An instance failed. Any context.
     void count_failure() { __atomic_fetch_add(&failures_, 1, __ATOMIC_RELAXED); }
+    /// It was too slow to hear an event. Returns how often it was. Any thread context.
+    uint64_t count_missed() { return __atomic_add_fetch(&missed_, 1, __ATOMIC_RELAXED); }
     /// An instance goes, in which so many ticks of CPUs were seen.
     void add_ticks(uint64_t ticks) { __atomic_fetch_add(&ticks_, ticks, __ATOMIC_RELAXED); }
     /// Callers were held for so long while the module took a place over.
@@ -28,12 +30,14 @@ public:
 
     uint64_t errors() const { return __atomic_load_n(&errors_, __ATOMIC_RELAXED); }
     uint64_t failures() const { return __atomic_load_n(&failures_, __ATOMIC_RELAXED); }
+    uint64_t missed() const { return __atomic_load_n(&missed_, __ATOMIC_RELAXED); }
     uint64_t ticks() const { return __atomic_load_n(&ticks_, __ATOMIC_RELAXED); }
     uint32_t pauses(size_t i) const { return __atomic_load_n(&pauses_[i], __ATOMIC_RELAXED); }
 
 private:
     uint64_t errors_ = 0;
     uint64_t failures_ = 0;
+    uint64_t missed_ = 0;
     uint64_t ticks_ = 0;  // of instances that are gone; those of the others are their own
     uint32_t pauses_[kPauses] = {};
 };

@@ -259,7 +259,7 @@ Result<ModuleRecord*> ModuleSystem::prepare_record(Text file, Text as, Link link
 
 Result<void> ModuleSystem::start_record(ModuleRecord& record) {
     Instance& instance = *record.current;
-    record.heard_event = events_.newest();
+    record.hearing.newest = events_.newest();
     auto started = instance.call_in_time<&Module::start>();
     if (started.ok()) {
         instance.become(ModuleState::Running);

@@ -53,6 +53,13 @@ private:
     uint32_t unhealthy_ = 0;
 };
 
+/// How far a module is with events. Guarded by the event queue's lock, once the record is in the registry.
+struct Hearing {
+    uint64_t newest = 0;  ///< number of the newest that it was handed, or that was sent before it was started
+    const Thread* attendant = nullptr;  ///< hands it one at the moment, or stays with it because it is slow
+    bool is_slow = false;               ///< with the last one
+};
+
 class ModuleRecord : public boost::intrusive::list_base_hook<> {
 public:
     static constexpr size_t kMaximumInterfaces = 6;
@@ -91,9 +98,7 @@ public:
     Slot* slots[kMaximumSlots] = {};
     uint32_t slot_count = 0;
     boost::intrusive::list<KeptRegion> kept;
-    /// Number of the newest event that it was handed, or that was sent before it was started. Of the event thread, once
-    /// the record is in the registry.
-    uint64_t heard_event = 0;
+    Hearing hearing;
     Supervision supervision;  ///< as the profile has it, from before the record is in the registry
     Restarts restarts;        ///< guarded by the change lock, as it says
     SavedState saved;         ///< guarded by the registry's lock; nobody changes it while the module is Restarting but

@@ -39,13 +39,17 @@ public:
         return helix::EventResponse::handled();
     }
 
-    /// `heard`: counts of what was heard so far. `flood`: sends notes until no more can wait, none of which it hears
-    /// before it has answered. `cpus`: how many CPUs went and came, and which, as bits.
+    /// `heard`: counts of what was heard so far; `notes`, `ticks`: one of them, as a value. `send N`: sends N notes,
+    /// each as soon as there is room; the first one has "N notes" as its data. `flood`: sends notes until no more can
+    /// wait, none of which it hears before it has answered. `cpus`: how many CPUs went and came, and which, as bits.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "cpus") {
             const auto cpus = helix::format("{{\"went\":{},\"came\":{},\"cpus\":{}}}", went_, came_, cpus_);
             return helix::Response::ok(cpus.text());
         }
+        if (request.request_type == "notes") return helix::Response::ok_value(notes_);
+        if (request.request_type == "ticks") return helix::Response::ok_value(ticks_);
+        if (request.request_type == "send") return send(helix::as_text(request.payload));
         if (request.request_type == "flood") {
             for (uint64_t sent = 0; sent < 1'000; ++sent)
                 if (const auto queued = context_->emit("note", {}); !queued.ok())
@@ -59,6 +63,24 @@ public:
     }
 
 private:
+    helix::Result<helix::Response> send(helix::Text count) {
+        int64_t wanted = 0;
+        if (!helix::parse_integer(count, wanted)) return helix::Response::err("send how many?");
+        auto data = helix::format("{} notes", wanted);
+        while (wanted > 0) {
+            const auto sent = context_->emit("note", helix::as_bytes(data.text()));
+            if (sent.ok()) {
+                --wanted;
+                data = {};
+            } else if (sent.error().code() == helix::ErrorCode::Busy) {
+                TRY(context_->thread_sleep(1'000'000));
+            } else {
+                return sent.error();
+            }
+        }
+        return helix::Response::ok_empty();
+    }
+
     const helix::Context* context_ = nullptr;
     uint64_t ticks_ = 0;
     uint64_t notes_ = 0;
