@@ -36,6 +36,7 @@ public:
         if (event.custom.name != "note") return helix::EventResponse::error("an event that nobody subscribed to");
         ++notes_;
         note_bytes_ += event.custom.data.size();
+        if (!event.custom.data.empty()) context_->info("heard \"{}\"", helix::as_text(event.custom.data));
         return helix::EventResponse::handled();
     }
 
