@@ -138,6 +138,7 @@ void write_details(JsonWriter& json, ModuleRecord& record) {
     json.end_object();
     json.field("calls", __atomic_load_n(&record.calls, __ATOMIC_RELAXED));
     json.field("errors", record.metrics.errors());
+    json.field("missed", record.metrics.missed());
     json.field("failures", record.metrics.failures());
     json.field("cpu_ns", record.ticks() * Threads::kTickNs);
     json.key("kept");
@@ -228,11 +229,12 @@ void print_details(Output& out, ModuleRecord& record) {
                        .text());
         if (instance.state == ModuleState::Failed) print_line(out, "failure", instance.failed_error().sentence());
     }
-    print_line(out, "counted",
-               format("{}, {}, {}, {} of CPU time", counted(__atomic_load_n(&record.calls, __ATOMIC_RELAXED), "call"),
-                      counted(record.metrics.errors(), "error"), counted(record.metrics.failures(), "failure"),
-                      describe_duration(record.ticks() * Threads::kTickNs))
-                   .text());
+    print_line(
+        out, "counted",
+        format("{}, {}, {}, {}, {} of CPU time", counted(__atomic_load_n(&record.calls, __ATOMIC_RELAXED), "call"),
+               counted(record.metrics.errors(), "error"), counted(record.metrics.missed(), "missed event"),
+               counted(record.metrics.failures(), "failure"), describe_duration(record.ticks() * Threads::kTickNs))
+            .text());
     const Supervision& rules = record.supervision;
     auto restart = format<80>("{}", describe(rules.restart));
     if (rules.restart == Supervision::Restart::OnFailure)
