@@ -37,8 +37,10 @@ Result<void> run_help(Invocation& invocation) {
             out.write("\n");
             return {};
         }
-        out.print("{} {}{}[--json] [--help]\n{}\n", command->name, command->usage,
-                  command->usage.empty() ? Text() : Text(" "), command->help);
+        out.print("{} {}{}[--json] [--help]\n", command->name, command->usage,
+                  command->usage.empty() ? Text() : Text(" "));
+        out.write(command->help);
+        out.write("\n");
         return {};
     }
     if (invocation.json) {

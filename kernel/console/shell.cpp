@@ -125,6 +125,7 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
     bool contradict = false;
     Text unknown;
     Text option_value;
+    bool lacks_value = false;
     for (size_t i = 1; i < words.count; ++i) {
         const Text word = words.words[i];
         if (options_ended || !word.starts_with("--"))
@@ -138,7 +139,9 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
         else if (command != nullptr && command->has_option(word)) {
             contradict |= !option.empty() && option != word;
             option = word;
-            if (command->options_take_value && i + 1 < words.count) option_value = words.words[++i];
+            if (!command->options_take_value) continue;
+            lacks_value = ++i == words.count;
+            if (!lacks_value) option_value = words.words[i];
         } else if (unknown.empty())
             unknown = word;
     }
@@ -167,13 +170,14 @@ Result<void> Shell::dispatch(const CommandWords& words, bool& json) {
             format("{} has no option {}; it takes {}{}--json and --help, and -- ends the options", command->name,
                    unknown.substr(0, 40), command->options, command->options.empty() ? Text() : Text(", "))
                 .text());
-    if (count < command->required || (command->accepted != Command::kAnyNumber && count > command->accepted))
-        return Error(ErrorCode::InvalidArgument,
-                     format("{} {}; usage: {}{}{}", command->name,
-                            count < command->required ? Text("needs more arguments")
-                                                      : Text("takes fewer arguments (quote one with spaces)"),
-                            command->name, command->usage.empty() ? Text() : Text(" "), command->usage)
-                         .text());
+    const bool too_few = count < command->required || lacks_value;
+    if (too_few || (command->accepted != Command::kAnyNumber && count > command->accepted))
+        return Error(
+            ErrorCode::InvalidArgument,
+            format("{} {}; usage: {}{}{}", command->name,
+                   too_few ? Text("needs more arguments") : Text("takes fewer arguments (quote one with spaces)"),
+                   command->name, command->usage.empty() ? Text() : Text(" "), command->usage)
+                .text());
     for (size_t i = 0; i < count; ++i)
         if (arguments[i].empty() && command->kind(i) != ArgumentKind::Other)
             return Error(ErrorCode::InvalidArgument,

@@ -53,8 +53,9 @@ public:
                                       .dependencies({"helix-execution >=1.0"});
     static constexpr Option kOptions[] = {
         Option::integer("seed", 0, INT64_MAX, 1, "What the behaviour of the threads is drawn from"),
-        Option::duration("check_timeout", 1'000'000, 600'000'000'000, "30s",
-                         "How long a check waits for every thread to make progress"),
+        Option::duration(
+            "check_timeout", 1'000'000, 600'000'000'000, "30s",
+            "How long a check waits for every thread to make progress; 60ms for each of them if that is longer"),
         Option::integer("burst", 1, 10'000'000, 5000, "Steps of computation a thread does at most in one round"),
         Option::integer("burners", 0, 1000, 2, "How many threads compute without ever calling the kernel"),
         Option::integer("attribute_rounds", 0, 1'000'000, 0,
@@ -138,7 +139,10 @@ private:
         auto result = count_ <= kAtOnce ? create_all() : create_all_apart();
         if (!result.ok()) {
             TRY(end_threads());
-            return Response::err(result.error().sentence());
+            Text remedy;
+            if (result.error().code() == ErrorCode::OutOfMemory) remedy = "; run with more --memory";
+            return Response::err(
+                format("{}: {}{}", counted(wanted, "thread"), result.error().sentence(), remedy).text());
         }
         return Response::ok(status().text());
     }
@@ -190,20 +194,22 @@ private:
         __atomic_store_n(&unseen_, count_, __ATOMIC_RELAXED);
         const uint32_t number = __atomic_add_fetch(&check_number_, 1, __ATOMIC_RELEASE);
 
-        const uint32_t late = TRY(wait_for_all(number, begin + check_timeout_ns_));
+        const uint64_t patience_ns = check_patience_ns();
+        const uint32_t late = TRY(wait_for_all(number, begin + patience_ns));
         const uint64_t elapsed_ns = context_->now_ns() - begin;
         FixedText<80> ids;
         uint32_t lost = 0;
         if (late != 0) {
             list_unseen(number, ids);
-            lost = TRY(wait_for_all(number, begin + check_timeout_ns_ + check_timeout_ns_ / 2));
+            lost = TRY(wait_for_all(number, begin + patience_ns + patience_ns / 2));
         }
         const uint64_t twice = __atomic_load_n(&run_twice_, __ATOMIC_RELAXED);
         if (late != 0 || twice != 0) {
             if (twice != 0 && late == 0)
                 ids.append(format<20>(" slot {}", __atomic_load_n(&twice_slot_, __ATOMIC_RELAXED)).text());
-            return Response::err(format("of {} {} starved, {} lost, {} run twice; ids:{}", counted(count_, "thread"),
-                                        late - lost, lost, twice, ids)
+            return Response::err(format("of {} {} starved, {} lost, {} run twice; ids:{}; waited for {} s",
+                                        counted(count_, "thread"), late - lost, lost, twice, ids,
+                                        (context_->now_ns() - begin) / 1'000'000'000)
                                      .text());
         }
         const Slot& slowest = slots()[__atomic_load_n(&slowest_, __ATOMIC_RELAXED)];
@@ -213,6 +219,12 @@ private:
                         count_, count_, newest_thread(slowest), elapsed_ns / 1'000'000,
                         __atomic_load_n(&ended_, __ATOMIC_RELAXED), __atomic_load_n(&not_replaced_, __ATOMIC_RELAXED))
                 .text());
+    }
+
+    /// A policy may give each thread 20 ms at a time, on one CPU for all of them.
+    uint64_t check_patience_ns() const {
+        const uint64_t for_each_ns = uint64_t{count_} * 60'000'000;
+        return check_timeout_ns_ > for_each_ns ? check_timeout_ns_ : for_each_ns;
     }
 
     /// The turns since the last such request, of threads that `start_equals` started: from when one got the CPU until

@@ -121,7 +121,7 @@ int command_demo(Session& session, const DemoOptions& options) {
     if (!end.problem.empty()) console.error(end.problem);
     if (end.status == 0)
         console.data(fmt::format(
-            "\n{}\n", console.styled(Style::Cyan, "That was live: `helix run demo` gives you the same shell.")));
+            "\n{}\n", console.styled(Style::Cyan, "That was live: `./helix run demo` gives you the same shell.")));
     return end.status;
 }
 

@@ -77,7 +77,13 @@ void add_machine_options(CLI::App* app, RunOptions& options) {
     add_choice(app, "--machine", options.machine, kMachines, "q35, pc or microvm (x86_64)");
     app->add_option("--append", options.append, "More words \"key=value\" for the kernel")->type_name("WORDS");
     app->add_flag("--icount", options.count_instructions, "Count instructions: every run is the same (x86_64)");
-    app->add_option("--replay", options.replay, "Replay the interleaving of this seed (hosted)")->type_name("SEED");
+    app->add_option("--replay", options.replay, "Replay the interleaving of this seed (hosted)")
+        ->type_name("SEED")
+        ->check([](const std::string& text) {
+            uint64_t seed = 0;
+            const bool good = CLI::detail::lexical_cast(text, seed);
+            return good ? std::string() : fmt::format("\"{}\" is no seed, a whole number", text);
+        });
 }
 
 void add_run(CLI::App& app, Action& action) {

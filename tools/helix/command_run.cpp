@@ -109,6 +109,9 @@ int command_run(Session& session, const RunOptions& options) {
     const Deadline in_time = machine_deadline(seconds);
     MachineEnd end;
     if (spec.interactive) {
+        if (options.profile == RunOptions().profile)
+            session.console.notice(
+                "This is the smallest profile; \"./helix run demo\" has threads and schedulers to play with.");
         if (spec.architecture == Architecture::X86_64)
             session.console.notice("Type \"help\" for the commands, \"poweroff\" to end; Ctrl-A X ends the emulator.");
         end = run_machine_on_terminal(spec, in_time);

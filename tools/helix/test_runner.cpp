@@ -201,6 +201,7 @@ void report_slow(Console& console, const std::vector<TestCase>& tests, const std
 
 int run_tests(Session& session, const std::vector<TestCase>& tests, const std::string& junit) {
     Console& console = session.console;
+    const auto begin = std::chrono::steady_clock::now();
     std::vector<TestOutcome> outcomes(tests.size());
     std::atomic<size_t> next{0};
     // One more than CPUs: some tests wait for times to pass.
@@ -233,10 +234,9 @@ int run_tests(Session& session, const std::vector<TestCase>& tests, const std::s
     }
     report_slow(console, tests, outcomes);
     if (!junit.empty()) write_file(junit, junit_report(tests, outcomes));
-    if (skipped > 0)
-        console.line("{} passed, {} failed, {} skipped", passed, failed, skipped);
-    else
-        console.line("{} passed, {} failed", passed, failed);
+    const std::string skipped_too = skipped > 0 ? fmt::format(", {} skipped", skipped) : "";
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    console.line("{} passed, {} failed{} ({:.0f} s)", passed, failed, skipped_too, took.count());
     if (passed + failed == 0) {
         console.error("no test was executed");
         return static_cast<int>(ExitStatus::Failed);
