@@ -58,7 +58,7 @@ check() {
     for error in '/scheduler-crashes failed: invalid instruction in .*; the trial ended after/' \
         '/scheduler-returns-garbage failed: .*; the trial ended/' 'scheduler-fails-in-restore: restore fails on purpose' \
         '/scheduler-unhealthy .*not healthy/' 'helix-allocator-bump: only schedulers can be tried in the shadow of another' \
-        'no module and no file nobody' '"soon" is no time' '"" is no time' \
+        'no module and no file nobody' '"soon" is no time' 'swap needs more arguments; usage: swap INTERFACE NAME ' \
         'helix-scheduler-round-robin stands by for helix-scheduler-priority, which is on probation'; do
         if [[ $error == /*/ ]]; then
             grep -qE "^error: .*${error:1:-1}" "$output" || fail "$arch: no error $error: $(grep '^error' "$output")"
