@@ -111,7 +111,7 @@ void close_again_and_again(void* argument) {
             MODEL_CHECK(__atomic_load_n(&scene.ended[k], __ATOMIC_SEQ_CST) >= begun[k]);
         if (scene.slot->has_callers()) MODEL_CHECK(scene.slot->wait_empty(kernel::kForever).ok());
         __atomic_store_n(&scene.place.taken, true, __ATOMIC_RELAXED);
-        for (uint64_t k = 100; k > 0; --k) {
+        for (uint64_t k = run.replay ? 20 : 100; k > 0; --k) {
             arch::preemption_point();
             arch::spin_hint();
         }
