@@ -138,8 +138,11 @@ Result<void> ModuleSystem::Trial::take_state() {
         ModuleHold hold(*record_);
         TRY(hold.acquire(kHoldDeadlineNs));
         TRY(hold.park_threads(deadline_after(kHoldDeadlineNs)));
-        TRY(system_.save_state_of(*serving_, buffer, state));
+        // Bounded callers are not held: those who are counted by now have left when the state is saved, the others make
+        // it stale.
         epoch = tap_->epoch();
+        system_.kernel_.threads.cpus().wait_grace_period();
+        TRY(system_.save_state_of(*serving_, buffer, state));
     }
     TRY(start_shadow(state));
     tap_->open(epoch);

@@ -42,7 +42,7 @@ public:
         ThreadState& state = state_of(thread);
         if (state.queued) return disagree();
         count_enqueue(cpu);
-        state.keep_slice = reason == EnqueueReason::Preempted && !state.slice_used && resumes_its_slice();
+        state.keep_slice = reason == EnqueueReason::Preempted && !state.slice_used && resumes_its_slice(thread);
         state.slice_used = false;
         if (reason == EnqueueReason::Migrated)
             queues(cpu).insert_waited(thread, level_of(thread), state.waited_ns);
@@ -166,8 +166,11 @@ protected:
         levels_ = levels;
         limit_ns_ = waiting_limit_ns;
     }
-    /// True if a thread that was preempted before its slice was used goes on before its equals.
-    virtual bool resumes_its_slice() const = 0;
+    /// True if a thread that was preempted before a tick saw its slice used goes on before its equals.
+    virtual bool resumes_its_slice(const SchedulerThread& thread) const = 0;
+    bool has_had_its_turn(const SchedulerThread& thread) const {
+        return thread.runtime_ns - state_of(thread).slice_start_ns >= turn_ns(thread);
+    }
 
     static RunQueues& queues(SchedulerCpu& cpu) { return cpu.policy<RunQueues>(); }
     static const RunQueues& queues(const SchedulerCpu& cpu) { return cpu.policy<RunQueues>(); }

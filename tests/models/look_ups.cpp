@@ -4,6 +4,7 @@
 #include "crowd.hpp"
 #include "node_graph.hpp"
 
+#include "kernel/module/interface_registry.hpp"
 #include "kernel/module/name_index.hpp"
 
 namespace helix::test {
@@ -157,6 +158,81 @@ TEST(TwinCrowd, ATableIsFreedWhenNobodyLooksAnyMoreUnderReplay) {
 }
 TEST(TwinCrowd, ATableIsFreedWhenNobodyLooksAnyMoreOnPthreads) {
     run_model(run_twin_crowd, Machines::RealTime);
+}
+
+/// Interfaces that nobody implements come and go, and what is freed of them is used for something else; whoever looks
+/// without the lock may go on with what it found until it has preemption on again.
+struct InterfaceCrowd {
+    static constexpr uint32_t kNames = 4;
+    kernel::Mutex owner{kernel::LockRank::SleepingLeaf};
+    kernel::InterfaceRegistry registry;
+    uint64_t pruned = 0;  ///< guarded by the owner
+    uint64_t found = 0;   // atomic
+};
+
+InterfaceEntry interface_of(uint64_t number) {
+    return {format<46>("test.passing-{}", number % InterfaceCrowd::kNames), 1, 0, 0, nullptr, nullptr};
+}
+
+/// Fills what the heap hands out for a record and for its slot: a reader who is still there would find nothing.
+void use_old_records() {
+    kernel::Heap& heap = kernel::this_kernel().heap;
+    constexpr size_t kSizes[] = {sizeof(kernel::InterfaceRecord), sizeof(kernel::Slot)};
+    for (const size_t size : kSizes) {
+        void* blocks[InterfaceCrowd::kNames] = {};
+        for (void*& block : blocks) {
+            block = heap.allocate(size);
+            if (block != nullptr) __builtin_memset(block, 0, size);
+        }
+        for (void* const block : blocks)
+            if (block != nullptr) heap.free(block);
+    }
+}
+
+void come_and_go(InterfaceCrowd& shared, KernelRandom& random) {
+    kernel::Kernel& kernel = kernel::this_kernel();
+    kernel::MutexGuard guard(shared.owner);
+    if (random.one_in(4)) {
+        shared.registry.prune(kernel);
+        use_old_records();
+        ++shared.pruned;
+    } else {
+        MODEL_CHECK(shared.registry.obtain(kernel, interface_of(random.next())).ok());
+    }
+}
+
+void look_for_interface(InterfaceCrowd& shared, KernelRandom& random) {
+    const InterfaceEntry entry = interface_of(random.next());
+    const PreemptionGuard no_preemption;
+    const kernel::InterfaceRecord* const found = shared.registry.find(entry.name.text());
+    if (found == nullptr) return;
+    for (uint64_t i = random.below(40); i > 0; --i) arch::preemption_point();  // others run, elsewhere
+    MODEL_CHECK(found->name == entry.name.text() && found->major == entry.major);
+    MODEL_CHECK(&found->primary->interface == found);
+    __atomic_fetch_add(&shared.found, 1, __ATOMIC_RELAXED);
+}
+
+void run_interface_crowd(const ModelRun& run) {
+    static InterfaceCrowd shared;
+    Crowd crowd(run, 4, &shared, [](Crowd::Member& self) {
+        auto& all = *static_cast<InterfaceCrowd*>(self.shared);
+        if (self.number % 2 == 0)
+            come_and_go(all, self.random);
+        else
+            look_for_interface(all, self.random);
+        linger(self.random);
+    });
+    crowd.join();
+    shared.registry.prune(run.kernel);
+    MODEL_CHECK(shared.registry.begin() == shared.registry.end());
+    MODEL_CHECK(shared.pruned > run.steps / 20);
+    MODEL_CHECK(!run.replay || shared.found > run.steps / 20);  // on pthreads those who look may all come too early
+}
+TEST(InterfaceCrowd, ARecordIsFreedWhenNobodyLooksAnyMoreUnderReplay) {
+    run_model(run_interface_crowd, Machines::Replay);
+}
+TEST(InterfaceCrowd, ARecordIsFreedWhenNobodyLooksAnyMoreOnPthreads) {
+    run_model(run_interface_crowd, Machines::RealTime);
 }
 
 /// Modules that implement an interface come and go, and with the last of them the interface; the primary one is asked

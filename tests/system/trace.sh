@@ -28,7 +28,7 @@ has() {
 # summed FILE WHAT AT-LEAST: a number of the summary.
 summed() {
     local count
-    count=$(grep -oE "[0-9]+ $2" "$1.summary" | cut -d' ' -f1)
+    count=$(grep -oE "[0-9]+ ${2%s}" "$1.summary" | cut -d' ' -f1)
     ((count >= $3)) || fail "$1: fewer than $3 $2: $(cat "$1.summary")"
 }
 

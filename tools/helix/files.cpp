@@ -32,17 +32,36 @@ std::string read_file(const fs::path& path) {
 
 namespace {
 
+/// 0, or why that failed.
+int write_into(const fs::path& path, std::string_view content) {
+    std::ofstream stream(path, std::ios::binary);
+    stream.write(content.data(), static_cast<std::streamsize>(content.size()));
+    stream.close();
+    if (stream) return 0;
+    return errno != 0 ? errno : EIO;
+}
+
+/// Whether there is something that is neither a file nor a folder, and so can be neither replaced nor written beside.
+bool is_written_into(const fs::path& path) {
+    std::error_code error;
+    return fs::is_other(path, error);
+}
+
+/// Where the content goes to that is written to `path`.
+fs::path follow_links(const fs::path& path) {
+    std::error_code error;
+    const fs::path target = fs::is_symlink(path, error) ? fs::canonical(path, error) : path;
+    return error ? path : target;
+}
+
 /// Writes `content` beside `path`, and says where.
 fs::path write_beside(const fs::path& path, std::string_view content) {
     static std::atomic<uint64_t> serial{0};
     std::error_code error;
     if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
     const fs::path temporary = fmt::format("{}.{}.{}", path.string(), getpid(), serial++);
-    std::ofstream stream(temporary, std::ios::binary);
-    stream.write(content.data(), static_cast<std::streamsize>(content.size()));
-    stream.close();
-    if (stream) return temporary;
-    const int reason = errno;
+    const int reason = write_into(temporary, content);
+    if (reason == 0) return temporary;
     fs::remove(temporary, error);
     throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(reason));
 }
@@ -50,9 +69,15 @@ fs::path write_beside(const fs::path& path, std::string_view content) {
 }  // namespace
 
 void write_file(const fs::path& path, std::string_view content) {
-    const fs::path temporary = write_beside(path, content);
+    if (is_written_into(path)) {
+        const int reason = write_into(path, content);
+        if (reason == 0) return;
+        throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(reason));
+    }
+    const fs::path target = follow_links(path);
+    const fs::path temporary = write_beside(target, content);
     std::error_code error;
-    fs::rename(temporary, path, error);
+    fs::rename(temporary, target, error);
     if (error) {
         const std::string reason = error.message();
         fs::remove(temporary, error);
@@ -61,7 +86,11 @@ void write_file(const fs::path& path, std::string_view content) {
 }
 
 void require_writable(const fs::path& path) {
-    fs::remove(write_beside(path, {}));
+    if (is_written_into(path)) {
+        if (access(path.c_str(), W_OK) == 0) return;
+        throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(errno));
+    }
+    fs::remove(write_beside(follow_links(path), {}));
     if (fs::is_directory(path)) throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(EISDIR));
 }
 

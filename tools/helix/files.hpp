@@ -11,7 +11,8 @@ namespace helix::tool {
 
 /// Throws Failure(Environment).
 std::string read_file(const std::filesystem::path& path);
-/// Writes beside `path` and renames, so that a reader sees the old content or the new. Throws Failure(Environment).
+/// Writes beside `path` and renames, so that a reader sees the old content or the new. Links are followed, and what is
+/// no file (a device, a pipe) is written into. Throws Failure(Environment).
 void write_file(const std::filesystem::path& path, std::string_view content);
 /// Whether write_file could write `path`, found out before the work for it is done; what is there stays as it is.
 /// Throws as that would.

@@ -5,6 +5,7 @@
 #include "trace_file.hpp"
 
 #include "failure.hpp"
+#include "text.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -336,8 +337,10 @@ public:
         for (const auto& [id, depth] : calls_)
             if (depth != 0) return fmt::format("a call of {} does not end", id);
         if (slices_ == 0) return "no thread ever ran";
-        summary = fmt::format("{} CPUs, {} threads, {} turns, {} wake-ups, {} transactions, {} failures", lanes_.size(),
-                              threads_.size(), slices_, marks_["wake"], marks_["transaction"], marks_["failure"]);
+        summary =
+            fmt::format("{}, {}, {}, {}, {}, {}", counted(lanes_.size(), "CPU"), counted(threads_.size(), "thread"),
+                        counted(slices_, "turn"), counted(marks_["wake"], "wake-up"),
+                        counted(marks_["transaction"], "transaction"), counted(marks_["failure"], "failure"));
         if (!whole_) summary += fmt::format("; {} entries were overwritten", other.at("lost").get<uint64_t>());
         return {};
     }

@@ -87,7 +87,19 @@ TEST(TraceFile, HasASliceForEachTurnOfAThreadOnItsCpu) {
     EXPECT_EQ(slices[1].at("dur"), 3);
     std::string summary;
     EXPECT_THAT(trace_file_problem(file.dump(), summary), IsEmpty());
-    EXPECT_EQ(summary, "2 CPUs, 2 threads, 2 turns, 1 wake-ups, 0 transactions, 0 failures");
+    EXPECT_EQ(summary, "2 CPUs, 2 threads, 2 turns, 1 wake-up, 0 transactions, 0 failures");
+}
+
+TEST(TraceFile, OfWhichThereIsOneIsCountedAsOne) {
+    const Line line = Line()
+                          .add(1000, 0, "thread", "", 1, "only")
+                          .add(1500, 0, "switch", "preempted", 1, "only", 0, "idle")
+                          .add(1600, 0, "transaction", "committed", 0, "b 1.0.0", 1, "only")
+                          .add(1700, 0, "failure", "fault", 3, "c", 1, "only")
+                          .add(4000, 0, "switch", "blocked", 0, "idle", 1, "only");
+    std::string summary;
+    EXPECT_THAT(trace_file_problem(make_trace_file(line.text()), summary), IsEmpty());
+    EXPECT_EQ(summary, "1 CPU, 1 thread, 1 turn, 0 wake-ups, 1 transaction, 1 failure");
 }
 
 TEST(TraceFile, AnArrowLeadsFromTheWakerToTheTurnOfTheWoken) {

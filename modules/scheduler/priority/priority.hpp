@@ -33,7 +33,8 @@ public:
 
 protected:
     ~PriorityPolicy() = default;
-    bool resumes_its_slice() const override { return true; }
+    /// Who only ever runs between ticks has its turn all the same, and no more.
+    bool resumes_its_slice(const SchedulerThread& thread) const override { return !has_had_its_turn(thread); }
 };
 
 }  // namespace helix::scheduling

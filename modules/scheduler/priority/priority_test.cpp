@@ -12,6 +12,7 @@
 
 namespace {
 using namespace helix;
+using test_support::SimulatedCpu;
 
 class Priority final : public scheduling::PriorityPolicy {};
 
@@ -134,6 +135,25 @@ TEST_F(PriorityTest, AThreadThatAsksForItRunsUntilItBlocksBeforeItsEquals) {
     EXPECT_EQ(policy_.yield(cpu_, a_, EnqueueReason::Yielded), &b_);
 }
 
+/// Whoever is more urgent runs at each tick, and the others between them.
+TEST_F(PriorityTest, EqualsTakeTurnsThoughNoTickSeesThem) {
+    host_.set("starvation_limit_ms", "0");
+    ASSERT_TRUE(policy_.init(host_.context()).ok());
+    SimulatedCpu cpu(policy_);
+    SchedulerThread urgent, equals[3];
+    for (uint32_t i = 0; i < 3; ++i) cpu.wake(SimulatedCpu::prepare(equals[i], i + 1, 10), EnqueueReason::Created);
+    SimulatedCpu::prepare(urgent, 4, 20);
+    for (int i = 0; i < 3000; ++i) {
+        cpu.run(kMs * 8 / 10);
+        cpu.wake(urgent, EnqueueReason::Woken);
+        ASSERT_EQ(cpu.current(), &urgent);
+        cpu.run(kMs * 2 / 10);
+        cpu.tick();
+        cpu.block();
+    }
+    for (const SchedulerThread& thread : equals) EXPECT_NEAR(static_cast<double>(thread.runtime_ns) / kMs, 800, 11);
+}
+
 TEST_F(PriorityTest, EvenThenTheOverdueGetTheirTurn) {
     ASSERT_TRUE(policy_.init(host_.context()).ok());
     a_.attributes.runtime_ns = SchedulingAttributes::kUntilItBlocks;
@@ -159,11 +179,11 @@ TEST_F(PriorityTest, PrioritiesAreNeverInverted) {
     // Whatever happens, nobody waits who is more urgent than the one that runs, once the kernel has asked.
     host_.set("starvation_limit_ms", "0");
     ASSERT_TRUE(policy_.init(host_.context()).ok());
-    test_support::SimulatedCpu cpu(policy_);
+    SimulatedCpu cpu(policy_);
     conformance::Random random(11);
     SchedulerThread threads[24] = {};
     enum class Where { Out, In } where[24] = {};
-    for (uint32_t i = 0; i < 24; ++i) test_support::SimulatedCpu::prepare(threads[i], i + 1, random.below(32));
+    for (uint32_t i = 0; i < 24; ++i) SimulatedCpu::prepare(threads[i], i + 1, random.below(32));
     uint32_t waited = 0;
     for (int step = 0; step < 100'000; ++step) {
         const uint32_t i = random.below(24);

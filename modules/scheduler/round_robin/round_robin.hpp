@@ -29,7 +29,7 @@ public:
 
 protected:
     ~RoundRobinPolicy() = default;
-    bool resumes_its_slice() const override { return false; }
+    bool resumes_its_slice(const SchedulerThread&) const override { return false; }
 };
 
 }  // namespace helix::scheduling

@@ -4,6 +4,7 @@
 
 #include "round_robin.hpp"
 #include "../../test/host_services.hpp"
+#include "../../test/simulated_cpu.hpp"
 
 #include <gtest/gtest.h>
 
@@ -87,6 +88,25 @@ TEST_F(RoundRobinTest, EqualsTakeTurnsByTimeSlice) {
     for (int i = 0; i < 1100; ++i) switches += tick(1);
     EXPECT_NEAR(switches, 110, 2);
     EXPECT_NEAR(static_cast<double>(a.runtime_ns), static_cast<double>(b.runtime_ns), 11.0 * kMs);
+}
+
+/// Whoever is on a higher level runs at each tick, and the others between them.
+TEST_F(RoundRobinTest, EqualsTakeTurnsThoughNoTickSeesThem) {
+    using test_support::SimulatedCpu;
+    init("10", "32", "0");
+    SimulatedCpu cpu(policy_);
+    SchedulerThread urgent, equals[3];
+    for (uint32_t i = 0; i < 3; ++i) cpu.wake(SimulatedCpu::prepare(equals[i], i + 1, 10), EnqueueReason::Created);
+    SimulatedCpu::prepare(urgent, 4, 20);
+    for (int i = 0; i < 3000; ++i) {
+        cpu.run(kMs * 8 / 10);
+        cpu.wake(urgent, EnqueueReason::Woken);
+        ASSERT_EQ(cpu.current(), &urgent);
+        cpu.run(kMs * 2 / 10);
+        cpu.tick();
+        cpu.block();
+    }
+    for (const SchedulerThread& thread : equals) EXPECT_NEAR(static_cast<double>(thread.runtime_ns) / kMs, 800, 11);
 }
 
 TEST_F(RoundRobinTest, NobodyGrowsOldWhileTheCpuIdles) {

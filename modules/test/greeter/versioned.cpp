@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: Helix contributors
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// One module that implements test.greeter in the version that the build names; on request it crashes.
+// One module that implements test.greeter in the version that the build names; on request it crashes. One of them has
+// somebody else bind the interface while it starts.
 
 #include "greeter.hpp"
 #include "helix/module.hpp"
@@ -27,7 +28,14 @@ public:
         context_ = &context;
         return {};
     }
+#ifdef GREETER_ASKS
+    helix::Result<void> start() override {
+        (void)context_->request(GREETER_ASKS, {"bind"}).ok();
+        return {};
+    }
+#else
     helix::Result<void> start() override { return {}; }
+#endif
     helix::Result<void> stop() override { return {}; }
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "crash") context_->abort("on request");

@@ -37,9 +37,15 @@ public:
         if (request.request_type == "crash") __builtin_trap();
         return helix::ErrorCode::NotImplemented;
     }
-    helix::Result<void> save_state(helix::StateWriter& state) override { return state.put("learned", learned_); }
+    helix::Result<void> save_state(helix::StateWriter& state) override {
+        TRY(state.put("learned", learned_));
+        TRY(state.put("hinted", hinted_));
+        for (int i = 0; i < 100; ++i) (void)context_->now_ns();  // under replay others may hint
+        return {};
+    }
     helix::Result<void> restore_state(helix::StateReader& state, helix::Reason) override {
         learned_ = TRY(state.get_unsigned("learned"));
+        hinted_ = TRY(state.get_unsigned("hinted"));
         return {};
     }
 
@@ -70,6 +76,12 @@ public:
         return {};
     }
 
+    uint64_t pondered() override {
+        for (int i = 0; i < 16; ++i) context_->thread_yield();
+        return learned_ + hinted_;
+    }
+    void hint(uint64_t number) override { hinted_ += number; }
+
     helix::Result<void> await_hold() override {
         if (was_held_) return {};
         const auto waited = context_->semaphore_wait(never_);
@@ -94,6 +106,7 @@ private:
     helix::Handle<helix::test::Greeter> greeter_;
     uint64_t* kept_ = nullptr;
     uint64_t learned_ = 0;
+    uint64_t hinted_ = 0;
     helix::SemaphoreId never_ = helix::SemaphoreId::None;
     bool was_held_ = false;
 };

@@ -16,6 +16,9 @@ public:
     /// Writes `number` in decimal to the end of `out`; how many digits.
     virtual uint64_t spell(uint64_t number, MutableBytes out) = 0;
     virtual Result<void> learn(uint64_t number) = 0;
+    /// What was learned so far and what was hinted at, once others had time to change both.
+    virtual uint64_t pondered() = 0;
+    virtual void hint(uint64_t number) = 0;
     /// Waits until somebody wants to know the module's state.
     virtual Result<void> await_hold() = 0;
 
@@ -34,5 +37,7 @@ struct helix::InterfaceTraits<helix::test::Oracle> {
                 MethodEntry<&Oracle::remembered>{"remembered", MethodTraits::Blocking | MethodTraits::Pure},
                 MethodEntry<&Oracle::spell>{"spell", MethodTraits::Blocking | MethodTraits::Pure},
                 MethodEntry<&Oracle::learn>{"learn", MethodTraits::Blocking},
+                MethodEntry<&Oracle::pondered>{"pondered", MethodTraits::Blocking | MethodTraits::Pure},
+                MethodEntry<&Oracle::hint>{"hint", MethodTraits::Bounded},
                 MethodEntry<&Oracle::await_hold>{"await_hold", MethodTraits::Blocking});
 };
