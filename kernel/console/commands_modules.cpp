@@ -357,7 +357,7 @@ Result<void> run_module(Invocation& invocation) {
 
 Result<void> run_load(Invocation& invocation) {
     const Text file = invocation.arguments[0];
-    if (invocation.arguments.size() == 2 || invocation.argument(1, "as") != "as")
+    if (invocation.arguments.size() == 2 || invocation.argument(1, "as") != "as" || invocation.argument(2, "?").empty())
         return Error(ErrorCode::InvalidArgument, "what follows the file is \"as NAME\"");
     FixedText<46> name;
     TRY(invocation.kernel.modules.load(file, invocation.argument(2), &name));

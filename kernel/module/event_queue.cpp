@@ -11,8 +11,9 @@
 namespace helix::kernel {
 namespace {
 
-bool is_listening(const ModuleRecord& record, const Event& event) {
-    return record.state() == ModuleState::Running && record.current->hears(event);
+/// Of those who run, or are to run again. Registry lock held.
+bool has_subscribed(const ModuleRecord& record, const Event& event) {
+    return record.is_wanted() && record.current->hears(event);
 }
 
 }  // namespace
@@ -32,7 +33,7 @@ Result<void> EventQueue::init(Kernel& kernel) {
 }
 
 Result<void> EventQueue::create_stand_by(Kernel& kernel) {
-    TRY(kernel.threads.create("events", thread_main, &kernel, {.priority = 24}));
+    TRY(kernel.threads.create("events", thread_main, &kernel, {.priority = kPriority}));
     return {};
 }
 
@@ -73,7 +74,7 @@ void EventQueue::drop_oldest(Kernel& kernel) {
         if (queued.readers != 0) continue;
         for (ModuleRecord& record : kernel.modules.records_) {
             if (record.hearing.attendant == nullptr || record.hearing.newest >= queued.number) continue;
-            if (!is_listening(record, queued.event)) continue;
+            if (!has_subscribed(record, queued.event)) continue;
             const uint64_t missed = record.metrics.count_missed();
             if ((missed & (missed - 1)) == 0)  // a word now and then
                 kernel.log.warning("events", "{} is slow, and missed {} so far", record.name(),
@@ -90,23 +91,31 @@ void EventQueue::remove(Kernel& kernel, Queued& queued) {
 }
 
 void EventQueue::forget_heard(Kernel& kernel) {
-    while (attendants_ == 0 && !waiting_.empty()) {
+    kernel.modules.registry_.assert_held();
+    uint64_t by_all = heard_;
+    for (const ModuleRecord& record : kernel.modules.records_)
+        if (record.hearing.attendant != nullptr && record.hearing.newest < by_all) by_all = record.hearing.newest;
+    while (!waiting_.empty()) {
         Queued& oldest = waiting_.front();
-        if (oldest.number > heard_ || oldest.readers != 0) break;
+        if (oldest.number > by_all || oldest.readers != 0) return;
         remove(kernel, oldest);
+        changed_.signal_all();  // for who drains
     }
-    if (waiting_.empty()) changed_.signal_all();  // for who drains
 }
 
-Result<void> EventQueue::drain(uint64_t timeout_ns) {
-    MutexGuard guard(lock_);
-    return changed_.wait_until(
-        lock_,
-        [&] {
+Result<void> EventQueue::drain(Kernel& kernel, uint64_t timeout_ns) {
+    ThreadId ending = ThreadId::None;
+    {
+        MutexGuard guard(lock_);
+        const uint64_t newest = sent_;  // those that come meanwhile are not waited for: somebody may always be at one
+        const auto are_heard = [&] {
             lock_.assert_held();
-            return waiting_.empty();
-        },
-        timeout_ns);
+            return idle_attendants_ == 0 && (waiting_.empty() || waiting_.front().number > newest);
+        };
+        TRY(changed_.wait_until(lock_, are_heard, timeout_ns));
+        ending = ending_;
+    }
+    return kernel.threads.join(ending, timeout_ns);
 }
 
 // ---- On the way out.
@@ -115,18 +124,26 @@ void EventQueue::thread_main(void* argument) {
     auto& kernel = *static_cast<Kernel*>(argument);
     EventQueue& self = kernel.modules.events_;
     do {
-        self.stand_by();
+        self.stand_by(kernel);
         self.lead(kernel);
         self.attend(kernel);
-    } while (self.is_to_stand_by());
+    } while (self.is_to_stand_by(kernel));
 }
 
-bool EventQueue::is_to_stand_by() {
-    MutexGuard guard(lock_);
-    return !std::exchange(has_stand_by_, true);
+bool EventQueue::is_to_stand_by(Kernel& kernel) {
+    ThreadId before = ThreadId::None;
+    {
+        MutexGuard guard(lock_);
+        --idle_attendants_;
+        changed_.signal_all();
+        if (!std::exchange(has_stand_by_, true)) return true;
+        before = std::exchange(ending_, current_thread().id);
+    }
+    (void)kernel.threads.join(before).ok();  // who waits for this thread waits for all before it
+    return false;
 }
 
-void EventQueue::stand_by() {
+void EventQueue::stand_by(Kernel& kernel) {
     MutexGuard guard(lock_);
     while (leader_ != nullptr) {
         is_watched_ = call_began_ns_ != 0;
@@ -134,7 +151,7 @@ void EventQueue::stand_by() {
         if (is_watched_) {
             const uint64_t call_ns = arch::now_ns() - call_began_ns_;
             if (call_ns >= kPatienceNs) {
-                ++attendants_;
+                make_way(kernel, *leader_);
                 break;
             }
             patience_ns = kPatienceNs - call_ns;
@@ -144,6 +161,10 @@ void EventQueue::stand_by() {
     leader_ = &current_thread();
     call_began_ns_ = 0;
     has_stand_by_ = is_watched_ = false;
+}
+
+void EventQueue::make_way(Kernel& kernel, const Thread& attendant) {
+    (void)kernel.threads.set_priority(attendant.id, kDefaultPriority).ok();
 }
 
 void EventQueue::lead(Kernel& kernel) {
@@ -162,9 +183,10 @@ void EventQueue::attend(Kernel& kernel) {
     for (;;) {
         Queued* queued = nullptr;
         const RecordPin next = take(kernel, queued);
-        if (!next) return;
+        if (!next) break;
         (void)hand_out(kernel, *next, *queued);
     }
+    (void)kernel.threads.set_priority(current_thread().id, kPriority).ok();
 }
 
 RecordPin EventQueue::take(Kernel& kernel, Queued*& in_hand) {
@@ -179,9 +201,14 @@ RecordPin EventQueue::take(Kernel& kernel, Queued*& in_hand) {
         for (ModuleRecord& record : kernel.modules.records_) {
             Hearing& hearing = record.hearing;
             if (hearing.attendant != attendant || hearing.newest >= queued.number) continue;
-            if (!is_listening(record, queued.event)) continue;
-            hearing.attendant = self;
+            if (!has_subscribed(record, queued.event)) continue;
             hearing.newest = queued.number;
+            if (record.state() != ModuleState::Running) {  // it failed, and is not back yet
+                record.metrics.count_missed();
+                continue;
+            }
+            hearing.attendant = self;
+            if (!leads && --idle_attendants_ == 0) changed_.signal_all();
             ++queued.readers;
             in_hand = &queued;
             next.take(record);
@@ -189,11 +216,8 @@ RecordPin EventQueue::take(Kernel& kernel, Queued*& in_hand) {
         }
         if (leads) heard_ = queued.number;
     }
-    if (!leads) {
-        --attendants_;
-        for (ModuleRecord& record : kernel.modules.records_)
-            if (record.hearing.attendant == self) record.hearing.attendant = nullptr;
-    }
+    for (ModuleRecord& record : kernel.modules.records_)
+        if (!leads && record.hearing.attendant == self) record.hearing.attendant = nullptr;
     forget_heard(kernel);
     return next;
 }
@@ -204,51 +228,59 @@ bool EventQueue::hand_out(Kernel& kernel, ModuleRecord& record, Queued& in_hand)
     call(kernel, record, in_hand.event);
     MutexGuard guard(lock_);
     --in_hand.readers;
-    record.hearing.is_slow = arch::now_ns() - began_ns >= kPatienceNs;
+    if (arch::now_ns() - began_ns >= kPatienceNs)
+        record.hearing.slow_for = kSlowFor;
+    else if (record.hearing.slow_for != 0)
+        --record.hearing.slow_for;
     const bool leads = leader_ == &current_thread();
     if (leads) {
         call_began_ns_ = 0;
         record.hearing.attendant = nullptr;
+    } else {
+        ++idle_attendants_;
     }
-    forget_heard(kernel);
     return leads;
 }
 
 void EventQueue::begin_call(Kernel& kernel, const ModuleRecord& record, uint64_t now_ns) {
+    bool has_stand_by = true;
     {
         MutexGuard guard(lock_);
         if (leader_ != &current_thread()) return;
         call_began_ns_ = now_ns;
-        if (std::exchange(has_stand_by_, true)) {
-            if (record.hearing.is_slow) {
-                leader_ = nullptr;
-                ++attendants_;
-            }
-            if (record.hearing.is_slow || !is_watched_) changed_.signal_all();
-            return;
-        }
+        has_stand_by = std::exchange(has_stand_by_, true);
     }
-    if (create_stand_by(kernel).ok()) return;
+    has_stand_by = has_stand_by || create_stand_by(kernel).ok();
     MutexGuard guard(lock_);
-    has_stand_by_ = false;  // the calling thread goes on alone, and tries again at the next call
+    if (!has_stand_by) has_stand_by_ = false;  // the calling thread goes on alone, and tries again at the next call
+    if (!has_stand_by || leader_ != &current_thread()) return;
+    if (record.hearing.slow_for != 0) {
+        leader_ = nullptr;
+        make_way(kernel, current_thread());
+    }
+    if (record.hearing.slow_for != 0 || !is_watched_) changed_.signal_all();
 }
 
 void EventQueue::call(Kernel& kernel, ModuleRecord& record, const Event& event) {
     MutexGuard guard(record.call_lock);
     __atomic_fetch_add(&record.calls, 1, __ATOMIC_ACQ_REL);
-    // Who failed while the event waited is the supervisor's to tell of, not a second failure.
-    if (record.state() != ModuleState::Running || record.current->is_ended()) return;
+    {
+        MutexGuard registry(kernel.modules.registry_);
+        if (!has_subscribed(record, event)) return;  // whoever is there now
+    }
     Instance& instance = *record.current;
+    // Who failed while the event waited is the supervisor's to tell of, not a second failure.
+    if (record.state() != ModuleState::Running || instance.is_ended()) {
+        record.metrics.count_missed();
+        return;
+    }
     const KernelCall not_restarted(instance, kForever);
     note_call(TraceKind::Event, TraceCall::Begin, instance);
     auto response = instance.call<&Module::handle_event>(event);
     const bool well = response.ok() && response.value().kind() != EventResponse::Kind::Error;
     note_call(TraceKind::Event, well ? TraceCall::End : TraceCall::Error, instance);
     if (!well) record.metrics.count_error();
-    if (!response.ok())
-        kernel.log.warning("events", "{}", response.error().sentence());
-    else if (!well)
-        kernel.log.warning("events", "{}: {}", instance.name(), response.value().sentence());
+    if (response.ok() && !well) kernel.log.warning("events", "{}: {}", instance.name(), response.value().sentence());
 }
 
 }  // namespace helix::kernel

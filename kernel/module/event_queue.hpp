@@ -27,16 +27,18 @@ class EventQueue {
 public:
     static constexpr size_t kCapacity = 64;
     /// Who is at an event for longer, waiting for its call lock included, is slow. The others wait for it for so long,
-    /// and not at all if it was slow the last time.
+    /// and not at all while it counts as slow: until it was quick with kSlowFor of them, one after the other.
     static constexpr uint64_t kPatienceNs = 10'000'000;
+    static constexpr uint32_t kSlowFor = 16;
 
     /// Starts the thread that leads. Once, at boot.
     Result<void> init(Kernel& kernel);
     /// Copies the event. Errors: Busy, OutOfMemory, InvalidArgument (the name is too long). Thread context, preemption
     /// on, no lock held that comes after a call lock.
     Result<void> push(Kernel& kernel, const Event& event);
-    /// Waits until all events were handled, by those who are slow too. Errors: TimedOut, Cancelled.
-    Result<void> drain(uint64_t timeout_ns);
+    /// Waits until all events that were queued so far were handled, by those who are slow too, and what that took was
+    /// given back. Errors: TimedOut, Cancelled.
+    Result<void> drain(Kernel& kernel, uint64_t timeout_ns);
     /// Events queued so far: the number of the newest one. A module hears those with a higher number than this was when
     /// it was started.
     uint64_t newest() {
@@ -45,6 +47,8 @@ public:
     }
 
 private:
+    static constexpr uint32_t kPriority = 24;
+
     struct Queued : boost::intrusive::list_base_hook<> {
         Queued(const Event& sent, Buffer copy);
         Event event;
@@ -57,10 +61,12 @@ private:
     static void thread_main(void* kernel);
     /// Whoever calls it said that there is one who stands by. Errors: OutOfMemory.
     Result<void> create_stand_by(Kernel& kernel);
-    /// False if there is one who stands by.
-    bool is_to_stand_by();
+    /// Of an attendant that is none any more. False if there is one who stands by.
+    bool is_to_stand_by(Kernel& kernel);
     /// Returns when the calling thread is to lead.
-    void stand_by();
+    void stand_by(Kernel& kernel);
+    /// The thread is about to attend to a slow module, which competes with no quick one for a CPU.
+    static void make_way(Kernel& kernel, const Thread& attendant);
     /// Returns when another thread leads; the calling one may be an attendant then.
     void lead(Kernel& kernel);
     /// Returns when the module that the calling thread attends to, if there is one, heard what all others have.
@@ -76,6 +82,7 @@ private:
     /// Makes room at the cost of those who are slow, if something waits for them alone. Registry lock held.
     void drop_oldest(Kernel& kernel) HELIX_REQUIRES(lock_);
     void remove(Kernel& kernel, Queued& queued) HELIX_REQUIRES(lock_);
+    /// Registry lock held.
     void forget_heard(Kernel& kernel) HELIX_REQUIRES(lock_);
 
     Mutex lock_ HELIX_RANK(SleepingLeaf);
@@ -85,9 +92,10 @@ private:
     uint64_t heard_ HELIX_GUARDED_BY(lock_) = 0;              // whoever has no attendant heard those up to this number
     const Thread* leader_ HELIX_GUARDED_BY(lock_) = nullptr;  // null: whoever stands by is to lead
     uint64_t call_began_ns_ HELIX_GUARDED_BY(lock_) = 0;      // the leader's; 0: it is in none
-    uint32_t attendants_ HELIX_GUARDED_BY(lock_) = 0;
-    bool has_stand_by_ HELIX_GUARDED_BY(lock_) = false;  // or one is being created
-    bool is_watched_ HELIX_GUARDED_BY(lock_) = false;    // who stands by looks at the leader by itself
+    uint32_t idle_attendants_ HELIX_GUARDED_BY(lock_) = 0;    // that have nothing in hand, and look for more
+    ThreadId ending_ HELIX_GUARDED_BY(lock_) = ThreadId::None;  // the last of those nobody needs any more
+    bool has_stand_by_ HELIX_GUARDED_BY(lock_) = false;         // or one is being created
+    bool is_watched_ HELIX_GUARDED_BY(lock_) = false;           // who stands by looks at the leader by itself
 };
 
 }  // namespace helix::kernel

@@ -82,8 +82,7 @@ void Instance::give_back() {
     kernel.modules.release_handles_of(*this);
     ledger.release_all();
     record.metrics.add_ticks(__atomic_exchange_n(&ticks, 0, __ATOMIC_RELAXED));
-    event_kinds = 0;
-    event_name_count = 0;
+    // What it subscribed to is remembered: until it is back its place misses such events, and they are counted.
     if (mapping != nullptr) {
         failure_text = note.failure != GateFailure::None ? describe_failure(note, *this) : FixedText<186>();
         Mapping::destroy(mapping);
@@ -137,7 +136,8 @@ LedgerTotals Instance::totals() {
     totals.requests = __atomic_load_n(&requests, __ATOMIC_ACQUIRE);
     totals.lines = __atomic_load_n(&lines, __ATOMIC_ACQUIRE);
     totals.timers = __atomic_load_n(&timers, __ATOMIC_ACQUIRE);
-    totals.subscriptions = event_name_count + static_cast<uint32_t>(__builtin_popcount(event_kinds));
+    if (mapping != nullptr)
+        totals.subscriptions = event_name_count + static_cast<uint32_t>(__builtin_popcount(event_kinds));
     return totals;
 }
 

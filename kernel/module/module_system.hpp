@@ -117,7 +117,7 @@ public:
     /// Queues an event for its subscribers. Errors: Busy (queue full), OutOfMemory.
     Result<void> emit(const Event& event) { return events_.push(kernel_, event); }
     /// Waits until all events queued so far were handled.
-    Result<void> drain_events(uint64_t timeout_ns = kForever) { return events_.drain(timeout_ns); }
+    Result<void> drain_events(uint64_t timeout_ns = kForever) { return events_.drain(kernel_, timeout_ns); }
     /// Waits until the events that were sent are delivered and the failures that were noted are dealt with. Thread
     /// context, preemption on; not from an event's handler.
     void settle();

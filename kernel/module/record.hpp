@@ -57,7 +57,7 @@ private:
 struct Hearing {
     uint64_t newest = 0;  ///< number of the newest that it was handed, or that was sent before it was started
     const Thread* attendant = nullptr;  ///< hands it one at the moment, or stays with it because it is slow
-    bool is_slow = false;               ///< with the last one
+    uint32_t slow_for = 0;              ///< it counts as slow for so many more that it is quick with
 };
 
 class ModuleRecord : public boost::intrusive::list_base_hook<> {

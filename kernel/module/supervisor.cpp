@@ -124,9 +124,8 @@ uint64_t ModuleSystem::next_tick_ns() {
     constexpr uint32_t kPeriodic =
         1u << static_cast<uint32_t>(EventKind::Tick) | 1u << static_cast<uint32_t>(EventKind::MemoryPressure);
     bool wanted = false;
-    for_each([&](ModuleRecord& record) {
-        wanted |= record.current != nullptr && (record.current->event_kinds & kPeriodic) != 0;
-    });
+    for_each(
+        [&](ModuleRecord& record) { wanted |= record.is_wanted() && (record.current->event_kinds & kPeriodic) != 0; });
     if (!wanted) return kForever;
     return last_tick_ns_ + kTickEventNs;
 }

@@ -7,12 +7,14 @@ set -euo pipefail
 status=0
 
 # violations NAME FOLDER ALLOWED: quoted includes in FOLDER whose path does not match the pattern ALLOWED.
+# What is the tree's own, however it is spelled.
+includes='^[[:space:]]*#[[:space:]]*include[[:space:]]*("|<(helix|kernel|arch|modules|tools|tests|benchmarks|examples)/)'
 violations() {
     local what=$1 folder=$2 allowed=$3 found
     [[ -d $folder ]] || { echo "$folder is gone: this check checks nothing"; status=1; return; }
-    found=$(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"' "$folder" --include='*.hpp' --include='*.cpp' \
+    found=$(grep -rnE "$includes" "$folder" --include='*.hpp' --include='*.cpp' \
         --include='*.S' --include='*.h' | grep -v '_test\.cpp:' | grep -vE "/test/" |
-        grep -vE "include[[:space:]]+\"($allowed)" || true)
+        grep -vE "include[[:space:]]*[\"<]($allowed)" || true)
     if [[ -n $found ]]; then
         printf '%s:\n%s\n' "$what" "$found"
         status=1

@@ -89,7 +89,7 @@ check() {
     diff - "$output.errors" <<END || fail "$arch: other refusals"
 error: CPU 1 is not online
 error: "2" is not a CPU (a number, 0 to 1)
-error: "" is not a CPU (a number, 0 to 1)
+error: swap needs more arguments; usage: swap INTERFACE NAME [--shadow SECONDS | --canary CPU [SECONDS]]
 error: "soon" is no time from 1ns to 86400 seconds
 error: a third word is the time of a canary: --canary CPU [SECONDS]
 error: swap takes one of --shadow --canary at a time

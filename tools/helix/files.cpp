@@ -12,10 +12,13 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <vector>
 
 namespace helix::tool {
 
 namespace fs = std::filesystem;
+
+static constexpr size_t kLargestFile = size_t{1} << 30;
 
 std::string read_file(const fs::path& path) {
     std::error_code error;
@@ -24,7 +27,15 @@ std::string read_file(const fs::path& path) {
     std::ifstream stream(path, std::ios::binary);
     if (!stream) throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(errno));
     try {
-        return {std::istreambuf_iterator<char>(stream), {}};
+        // Of what has no end as much as no file here has.
+        std::string content;
+        std::vector<char> part(size_t{1} << 20);
+        while (stream.read(part.data(), static_cast<std::streamsize>(part.size())), stream.gcount() > 0) {
+            content.append(part.data(), static_cast<size_t>(stream.gcount()));
+            if (content.size() > kLargestFile)
+                throw Failure(ExitStatus::Environment, "{}: more than {} MiB", path.string(), kLargestFile >> 20);
+        }
+        return content;
     } catch (const std::ios_base::failure&) {
         throw Failure(ExitStatus::Environment, "{}: cannot be read", path.string());
     }

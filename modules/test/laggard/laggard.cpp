@@ -22,7 +22,7 @@ public:
     }
     helix::Result<void> stop() override { return {}; }
 
-    /// A note's data is "200 notes" or "3 ticks", or empty.
+    /// A note's data is "200 notes" or "3 ticks", or "at TIME", which takes it 50 ms, or empty.
     helix::EventResponse handle_event(const helix::Event& event) override {
         if (event.kind == helix::EventKind::Tick) {
             ++ticks_;
@@ -30,6 +30,10 @@ public:
         }
         ++notes_;
         const helix::Text wanted = helix::as_text(event.custom.data);
+        if (wanted.starts_with("at ")) {
+            (void)context_->thread_sleep(50'000'000).ok();
+            return helix::EventResponse::handled();
+        }
         const size_t space = wanted.find(' ');
         int64_t count = 0;
         if (!helix::parse_integer(wanted.substr(0, space), count)) return helix::EventResponse::handled();

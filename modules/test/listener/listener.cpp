@@ -36,13 +36,18 @@ public:
         if (event.custom.name != "note") return helix::EventResponse::error("an event that nobody subscribed to");
         ++notes_;
         note_bytes_ += event.custom.data.size();
-        if (!event.custom.data.empty()) context_->info("heard \"{}\"", helix::as_text(event.custom.data));
+        const helix::Text text = helix::as_text(event.custom.data);
+        int64_t sent_ns = 0;
+        if (text.starts_with("at ") && helix::parse_integer(text.substr(3), sent_ns)) note_late(sent_ns);
+        if (!text.empty()) context_->info("heard \"{}\"", text);
         return helix::EventResponse::handled();
     }
 
-    /// `heard`: counts of what was heard so far; `notes`, `ticks`: one of them, as a value. `send N`: sends N notes,
-    /// each as soon as there is room; the first one has "N notes" as its data. `flood`: sends notes until no more can
-    /// wait, none of which it hears before it has answered. `cpus`: how many CPUs went and came, and which, as bits.
+    /// `pace N`: sends N notes "at TIME", 200 ms apart; `late`: how late they came at most, in
+    /// microseconds, not counting the first two. `heard`: counts of what was heard so far; `notes`, `ticks`: one of
+    /// them, as a value. `send N`: sends N notes, each as soon as there is room; the first one has "N notes" as its
+    /// data. `flood`: sends notes until no more can wait, none of which it hears before it has answered. `cpus`: how
+    /// many CPUs went and came, and which, as bits.
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type == "cpus") {
             const auto cpus = helix::format("{{\"went\":{},\"came\":{},\"cpus\":{}}}", went_, came_, cpus_);
@@ -51,6 +56,10 @@ public:
         if (request.request_type == "notes") return helix::Response::ok_value(notes_);
         if (request.request_type == "ticks") return helix::Response::ok_value(ticks_);
         if (request.request_type == "send") return send(helix::as_text(request.payload));
+        if (request.request_type == "pace") return pace(helix::as_text(request.payload));
+        if (request.request_type == "late")
+            return helix::Response::ok(
+                helix::format("{{\"timed\":{},\"late_us\":{}}}", timed_, late_ns_ / 1000).text());
         if (request.request_type == "flood") {
             for (uint64_t sent = 0; sent < 1'000; ++sent)
                 if (const auto queued = context_->emit("note", {}); !queued.ok())
@@ -82,10 +91,26 @@ private:
         return helix::Response::ok_empty();
     }
 
+    helix::Result<helix::Response> pace(helix::Text count) {
+        int64_t wanted = 0;
+        if (!helix::parse_integer(count, wanted)) return helix::Response::err("pace how many?");
+        for (; wanted > 0; --wanted) {
+            TRY(context_->emit("note", helix::as_bytes(helix::format("at {}", context_->now_ns()).text())));
+            TRY(context_->thread_sleep(200'000'000));
+        }
+        return helix::Response::ok_empty();
+    }
+    void note_late(int64_t sent_ns) {
+        const uint64_t late_ns = context_->now_ns() - static_cast<uint64_t>(sent_ns);
+        if (++timed_ > 2 && late_ns > late_ns_) late_ns_ = late_ns;
+    }
+
     const helix::Context* context_ = nullptr;
     uint64_t ticks_ = 0;
     uint64_t notes_ = 0;
     uint64_t note_bytes_ = 0;
+    uint64_t timed_ = 0;
+    uint64_t late_ns_ = 0;
     uint64_t went_ = 0;
     uint64_t came_ = 0;
     uint64_t cpus_ = 0;
