@@ -77,8 +77,7 @@ void EventQueue::drop_oldest(Kernel& kernel) {
             if (!has_subscribed(record, queued.event)) continue;
             const uint64_t missed = record.metrics.count_missed();
             if ((missed & (missed - 1)) == 0)  // a word now and then
-                kernel.log.warning("events", "{} is slow, and missed {} so far", record.name(),
-                                   counted(missed, "event"));
+                kernel.log.warning("events", "{} is slow; events missed so far: {}", record.name(), missed);
         }
         remove(kernel, queued);
         return;

@@ -14,7 +14,7 @@ namespace helix::kernel {
 
 namespace {
 constexpr uint64_t kNextStateNs = 10'000'000;  // from a change of the state until it is taken again
-constexpr Text kGone = "it failed or was replaced meanwhile; the trial ended";
+constexpr Text kGone = "it failed or was replaced meanwhile";
 }  // namespace
 
 /// One trial, of the thread that asked for it. The shadow is an instance like any other, but in a place that nobody
@@ -236,9 +236,8 @@ Result<void> ModuleSystem::Trial::compare_all(const TrialTerms& terms) {
             case Tap::News::Gone: return Error(ErrorCode::InvalidState, kGone);
             case Tap::News::TimedOut:
                 if (report_.counts.differing != 0) return differs();
-                return Error(ErrorCode::TimedOut, format("{} of {} calls came in time; nothing was changed",
-                                                         report_.counts.compared, terms.calls)
-                                                      .text());
+                return Error(ErrorCode::TimedOut,
+                             format("{} of {} calls came in time", report_.counts.compared, terms.calls).text());
             case Tap::News::Cancelled: return ErrorCode::Cancelled;
         }
     }
@@ -295,7 +294,8 @@ Result<uint64_t> ModuleSystem::reload_after_trial(const Wanted& wanted, const Tr
         look_after_failed();
         agreed = trial.begin(clock);
     }
-    if (agreed.ok()) agreed = trial.compare(terms);
+    const bool began = agreed.ok();
+    if (began) agreed = trial.compare(terms);
     MutexGuard guard(change_);
     look_after_failed();  // what the shadow did is said first
     trial.end();
@@ -304,6 +304,9 @@ Result<uint64_t> ModuleSystem::reload_after_trial(const Wanted& wanted, const Tr
         MutexGuard registry(registry_);
         last_trial_ = report;
     }
+    if (began && !agreed.ok())
+        agreed =
+            Error(agreed.error().code(), format("the trial changed nothing: {}", agreed.error().sentence()).text());
     if (agreed.ok()) return replace(Span<const Wanted>(&wanted, 1), report.counts);
     if (report.from.empty()) return agreed.error();
     entry.from = report.from;

@@ -122,6 +122,16 @@ Result<void> swap_allocator(Kernel& kernel) {
     return done(kernel.modules.swap(kAllocator, "helix-allocator-bump"));
 }
 
+Result<void> load_laggard(Kernel& kernel) {
+    return kernel.modules.load("laggard");
+}
+/// It takes its time with it, so that another thread leads, and a third one stands by.
+Result<void> send_to_laggard(Kernel& kernel) {
+    TRY(kernel.modules.emit(Event::make_custom("note", as_bytes(Text("at 0")))));
+    TRY(kernel.modules.emit(Event::make_custom("note", {})));
+    return kernel.modules.drain_events();
+}
+
 constexpr Operation kOperations[] = {
     {"load", "holder", nothing, load_1},
     {"load with two interfaces", "holder", nothing, load_2},
@@ -145,6 +155,7 @@ constexpr Operation kOperations[] = {
     {"trial of a scheduler", "helix-scheduler-priority", nothing, shadow_another},
     {"trial of the ruling scheduler", "helix-scheduler-round-robin", nothing, shadow_the_same},
     {"swap of the allocator", "helix-allocator-bump", nothing, swap_allocator},
+    {"events to a slow module", "", load_laggard, send_to_laggard},
 };
 
 }  // namespace
@@ -166,7 +177,7 @@ Result<void> clean_up(Kernel& kernel) {
     (void)look_for_held(kernel);  // a policy that stands by cannot be unloaded
     TRY(unload_if_loaded(kernel, "holder"));
     for (const Text name : {Text("link-c"), Text("link-b"), Text("link-a"), Text("pair-user"), Text("pair-provider"),
-                            Text("phoenix-next"), Text("phoenix")})
+                            Text("phoenix-next"), Text("phoenix"), Text("laggard")})
         TRY(unload_if_loaded(kernel, name));
     return unload_if_loaded(kernel, "helix-scheduler-priority");
 }

@@ -42,7 +42,8 @@ struct Operation {
     /// before.
     Result<void> (*renew)(kernel::Kernel& kernel) = nullptr;
 };
-/// Load, reload (to a version with more interfaces, and with fewer), swaps of all kinds, unload, with dependents too.
+/// Load, reload (to a version with more interfaces, and with fewer), swaps of all kinds, unload, with dependents too;
+/// events.
 Span<const Operation> all_operations();
 /// The modules of the profile and the two greeters, as after prepare_kernel.
 Result<void> clean_up(kernel::Kernel& kernel);
@@ -51,6 +52,6 @@ Result<void> prepare_kernel(kernel::Kernel& kernel);
 inline constexpr const char* kLoadable[] = {
     "greeter-english", "greeter-caller", "holder-1", "holder-2",        "helix-scheduler-priority",
     "link-a",          "link-b",         "link-c",   "pair-provider-1", "pair-provider-2",
-    "pair-user-1",     "pair-user-2",    "phoenix",  "phoenix-next"};
+    "pair-user-1",     "pair-user-2",    "phoenix",  "phoenix-next",    "laggard"};
 
 }  // namespace helix::test
