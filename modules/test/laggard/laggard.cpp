@@ -12,12 +12,17 @@ public:
                                       .license("MIT OR Apache-2.0")
                                       .flags(helix::ModuleFlags::HotReloadable | helix::ModuleFlags::Experimental);
 
+    static constexpr helix::Option kOptions[] = {
+        helix::Option::boolean("ticks", true, "Whether it hears ticks"),
+    };
+
     helix::Result<void> init(const helix::Context& context) override {
         context_ = &context;
         return {};
     }
     helix::Result<void> start() override {
-        TRY(context_->subscribe(helix::EventKind::Tick));
+        notes_ = TRY(context_->kept_memory<uint64_t>("notes"));
+        if (TRY(context_->config_boolean("ticks"))) TRY(context_->subscribe(helix::EventKind::Tick));
         return context_->subscribe("note");
     }
     helix::Result<void> stop() override { return {}; }
@@ -28,7 +33,7 @@ public:
             ++ticks_;
             return helix::EventResponse::handled();
         }
-        ++notes_;
+        ++*notes_;
         const helix::Text wanted = helix::as_text(event.custom.data);
         if (wanted.starts_with("at ")) {
             (void)context_->thread_sleep(50'000'000).ok();
@@ -49,7 +54,7 @@ public:
     helix::Result<helix::Response> handle_request(const helix::Request& request) override {
         if (request.request_type != "heard") return helix::ErrorCode::NotImplemented;
         return helix::Response::ok(
-            helix::format("{{\"notes\":{},\"waits\":{},\"ticks_since\":{}}}", notes_, waits_, ticks_ - ticks_before_)
+            helix::format("{{\"notes\":{},\"waits\":{},\"ticks_since\":{}}}", *notes_, waits_, ticks_ - ticks_before_)
                 .text());
     }
 
@@ -63,7 +68,7 @@ private:
     }
 
     const helix::Context* context_ = nullptr;
-    uint64_t notes_ = 0;
+    uint64_t* notes_ = nullptr;  // of all instances
     uint64_t waits_ = 0;
     uint64_t ticks_ = 0;
     uint64_t ticks_before_ = 0;
