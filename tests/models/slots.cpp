@@ -99,7 +99,7 @@ void make_scene(kernel::Kernel& kernel, uint64_t stay) {
 
 void close_again_and_again(void* argument) {
     const ModelRun& run = *static_cast<const ModelRun*>(argument);
-    const uint64_t steps = run.replay ? run.steps : run.steps / 4;  // on pthreads each takes its time
+    const uint64_t steps = run.steps / (run.replay ? 40 : 4);  // each takes its time
     for (uint64_t i = 0; i < steps; ++i, took_step()) {
         const uint64_t visits = __atomic_load_n(&scene.place.visits, __ATOMIC_RELAXED);
         while (visits == __atomic_load_n(&scene.place.visits, __ATOMIC_RELAXED)) run.kernel.threads.yield();
