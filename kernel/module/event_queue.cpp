@@ -112,7 +112,7 @@ Result<void> EventQueue::drain(Kernel& kernel, uint64_t timeout_ns) {
             return idle_attendants_ == 0 && (waiting_.empty() || waiting_.front().number > newest);
         };
         TRY(changed_.wait_until(lock_, are_heard, timeout_ns));
-        ending = ending_;
+        ending = std::exchange(ending_, ThreadId::None);
     }
     return kernel.threads.join(ending, timeout_ns);
 }
@@ -253,11 +253,12 @@ void EventQueue::begin_call(Kernel& kernel, const ModuleRecord& record, uint64_t
     MutexGuard guard(lock_);
     if (!has_stand_by) has_stand_by_ = false;  // the calling thread goes on alone, and tries again at the next call
     if (!has_stand_by || leader_ != &current_thread()) return;
-    if (record.hearing.slow_for != 0) {
-        leader_ = nullptr;
-        make_way(kernel, current_thread());
-    }
+    // Before the thread makes way, which may be for another that computes: who is woken has to wait for the lock, and
+    // so lends it its priority.
     if (record.hearing.slow_for != 0 || !is_watched_) changed_.signal_all();
+    if (record.hearing.slow_for == 0) return;
+    leader_ = nullptr;
+    make_way(kernel, current_thread());
 }
 
 void EventQueue::call(Kernel& kernel, ModuleRecord& record, const Event& event) {

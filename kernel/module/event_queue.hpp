@@ -36,11 +36,11 @@ public:
     /// Copies the event. Errors: Busy, OutOfMemory, InvalidArgument (the name is too long). Thread context, preemption
     /// on, no lock held that comes after a call lock.
     Result<void> push(Kernel& kernel, const Event& event);
-    /// Waits until all events that were queued so far were handled, by those who are slow too, and what that took was
-    /// given back. Errors: TimedOut, Cancelled.
+    /// Waits until all events that were queued so far were handled, by those who are slow too, and, for as long again,
+    /// until what that took was given back. Errors: TimedOut, Cancelled.
     Result<void> drain(Kernel& kernel, uint64_t timeout_ns);
-    /// Events queued so far: the number of the newest one. A module hears those with a higher number than this was when
-    /// it was started.
+    /// Events queued so far: the number of the newest one. A module hears none of those that were queued before it was
+    /// started.
     uint64_t newest() {
         MutexGuard guard(lock_);
         return sent_;

@@ -17,7 +17,7 @@ public:
     void count_error() { __atomic_fetch_add(&errors_, 1, __ATOMIC_RELAXED); }
     /// An instance failed. Any context.
     void count_failure() { __atomic_fetch_add(&failures_, 1, __ATOMIC_RELAXED); }
-    /// It was too slow to hear an event. Returns how often it was. Any thread context.
+    /// It was too slow for an event, or had failed and was not back. Returns how often it was. Any thread context.
     uint64_t count_missed() { return __atomic_add_fetch(&missed_, 1, __ATOMIC_RELAXED); }
     /// An instance goes, in which so many ticks of CPUs were seen.
     void add_ticks(uint64_t ticks) { __atomic_fetch_add(&ticks_, ticks, __ATOMIC_RELAXED); }
