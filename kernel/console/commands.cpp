@@ -44,9 +44,9 @@ constexpr Command kCommands[] = {
     {"trial", "", "List what was answered differently in the last trial.", run_trial, 0, 0},
     {"swap",
      "INTERFACE NAME [--shadow SECONDS | --canary CPU [SECONDS]]",
-     "Make a module (or file) the primary of an interface, live; with --shadow it is only tried, as a scheduler beside "
-     "the ruling one, and how it would pick is shown: nothing is swapped; with --canary a scheduler first rules one "
-     "CPU, for 5 seconds, which goes back if anything is amiss, or with Ctrl-C.",
+     "Make a module (or file) the primary of an interface, live; with --shadow a scheduler runs beside the "
+     "ruling one, and how it would pick is shown: nothing is swapped; with --canary it first rules one CPU, for 5 "
+     "seconds, and goes back if anything is amiss, or with Ctrl-C.",
      run_swap,
      2,
      3,

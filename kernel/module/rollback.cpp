@@ -46,6 +46,7 @@ void ModuleSystem::roll_back(Probation& probation, Text reason) {
         Instance& failed = *member.record.current;
         if (!failed.is_ended()) continue;
         cause = failed.note.cause;
+        member.record.restarts.reason.assign(reason);
         kernel_.threads.cancel_threads_of(failed);
     }
     const auto returned = let_spares_serve(group);

@@ -219,11 +219,11 @@ void ModuleSystem::give_up(ModuleRecord& record) {
         kernel_.log.error("supervisor", "gave up {}: {}", from, often);
         kernel_.log.error("supervisor", "cause: {}", restarts.reason);
         if (essential) panic(format("the essential module {}; {}", restarts.reason, often).text());
-        kernel_.log.error("supervisor", "remedy: reload {} [FILE] starts it again, unload {} removes it", record.name(),
-                          record.name());
     } else if (essential) {
         panic(format("the essential module {}", restarts.reason).text());
     }
+    kernel_.log.error("supervisor", "remedy: reload {} [FILE] starts it again, unload {} removes it", record.name(),
+                      record.name());
     for (uint32_t i = 0; i < orphans; ++i) fail_over(*orphaned[i], from.text(), record.current->failed_cycles);
 }
 

@@ -149,12 +149,15 @@ void ExpectedModules::give_up(uint32_t node) {
     pass_on(node);
 }
 
-/// Where `from` was primary the first one that runs is, or nobody.
+/// Where `from` was primary one that runs is, that of the highest version and of these the first, or nobody.
 void ExpectedModules::pass_on(uint32_t from) {
     if (primary_ != from) return;
     primary_ = kNodes;
-    for (size_t i = 0; i < implementors_.count && primary_ == kNodes; ++i)
-        if (nodes_[implementors_.entries[i]].runs()) primary_ = implementors_.entries[i];
+    const auto version = [&](uint32_t node) { return NodeGraph::version_of(nodes_[node].current.file); };
+    for (size_t i = 0; i < implementors_.count; ++i) {
+        const uint32_t node = implementors_.entries[i];
+        if (nodes_[node].runs() && (primary_ == kNodes || version(node) > version(primary_))) primary_ = node;
+    }
 }
 
 // ---- What follows.
