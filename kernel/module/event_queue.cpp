@@ -196,7 +196,8 @@ RecordPin EventQueue::take(Kernel& kernel, Queued*& in_hand) {
     const bool leads = leader_ == self;
     const Thread* const attendant = leads ? nullptr : self;
     for (Queued& queued : waiting_) {
-        if (queued.number > heard_ != leads) continue;
+        const bool is_new = queued.number > heard_;
+        if (is_new != leads) continue;
         for (ModuleRecord& record : kernel.modules.records_) {
             Hearing& hearing = record.hearing;
             if (hearing.attendant != attendant || hearing.newest >= queued.number) continue;
@@ -215,8 +216,9 @@ RecordPin EventQueue::take(Kernel& kernel, Queued*& in_hand) {
         }
         if (leads) heard_ = queued.number;
     }
-    for (ModuleRecord& record : kernel.modules.records_)
-        if (!leads && record.hearing.attendant == self) record.hearing.attendant = nullptr;
+    if (!leads)
+        for (ModuleRecord& record : kernel.modules.records_)
+            if (record.hearing.attendant == self) record.hearing.attendant = nullptr;
     forget_heard(kernel);
     return next;
 }

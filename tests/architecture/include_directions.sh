@@ -6,9 +6,10 @@
 set -euo pipefail
 status=0
 
-# violations NAME FOLDER ALLOWED: quoted includes in FOLDER whose path does not match the pattern ALLOWED.
-# What is the tree's own, however it is spelled.
+# What includes something of the tree's own, in quotes or in angle brackets.
 includes='^[[:space:]]*#[[:space:]]*include[[:space:]]*("|<(helix|kernel|arch|modules|tools|tests|benchmarks|examples)/)'
+
+# violations NAME FOLDER ALLOWED: such includes in FOLDER whose path does not match the pattern ALLOWED.
 violations() {
     local what=$1 folder=$2 allowed=$3 found
     [[ -d $folder ]] || { echo "$folder is gone: this check checks nothing"; status=1; return; }

@@ -18,6 +18,7 @@ namespace helix::tool {
 
 namespace fs = std::filesystem;
 
+/// More is no file of a user's, but a device without an end.
 static constexpr size_t kLargestFile = size_t{1} << 30;
 
 std::string read_file(const fs::path& path) {
@@ -27,7 +28,6 @@ std::string read_file(const fs::path& path) {
     std::ifstream stream(path, std::ios::binary);
     if (!stream) throw Failure(ExitStatus::Environment, "{}: {}", path.string(), strerror(errno));
     try {
-        // Of what has no end as much as no file here has.
         std::string content;
         std::vector<char> part(size_t{1} << 20);
         while (stream.read(part.data(), static_cast<std::streamsize>(part.size())), stream.gcount() > 0) {
